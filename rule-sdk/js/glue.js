@@ -1,11 +1,11 @@
 /**
- * Between a rule's functions and its component: used by what `seawall rule build` writes, and by
- * nobody else. A value that does not fit ends the call, and `on_failure` counts.
+ * Converts values between a rule's functions and its component. Only the code that `seawall rule build`
+ * generates uses it. A value of a wrong type ends the call, and `on_failure` applies.
  */
 
 import { Address, bytes, Headers, text } from "./index.js";
 
-/** What an argument becomes. */
+/** Converts an argument. */
 export const taken = {
   bool: (value) => value,
   int: (value) => whole(value, "an int argument"),
@@ -14,28 +14,28 @@ export const taken = {
   headers: (value) => Headers.unpack(value),
 };
 
-/** What an answer becomes. */
+/** Converts a result. */
 export const given = {
   bool(value) {
     if (typeof value === "boolean") return value;
-    throw new TypeError(`a bool was to be answered, not ${shown(value)}`);
+    throw new TypeError(`the result must be a bool, not ${shown(value)}`);
   },
   int(value) {
     if (typeof value === "bigint") return whole(Number(value), "an int answer");
     if (typeof value === "number") return whole(value, "an int answer");
-    throw new TypeError(`an int was to be answered, not ${shown(value)}`);
+    throw new TypeError(`the result must be an int, not ${shown(value)}`);
   },
   string(value) {
     if (typeof value === "string") return bytes(value);
     if (value instanceof Uint8Array) return value;
-    throw new TypeError(`a string was to be answered, not ${shown(value)}`);
+    throw new TypeError(`the result must be a string, not ${shown(value)}`);
   },
 };
 
-/** A number holds whole numbers to 2^53 exactly; one beyond has been rounded already. */
+/** A number is exact for whole numbers up to 2^53; larger ones are already rounded. */
 function whole(value, what) {
   if (Number.isSafeInteger(value)) return value;
-  throw new RangeError(`${what} is a whole number within 2^53, not ${value}`);
+  throw new RangeError(`${what} must be a whole number within 2^53, not ${value}`);
 }
 
 function shown(value) {

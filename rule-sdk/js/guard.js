@@ -1,6 +1,6 @@
 /**
- * Takes away what would answer differently at every build or call: chance and the clock. Imported
- * before the rule, so that a rule that asks for them is not built, or fails when it asks.
+ * Removes what differs between builds or calls: random numbers and the clock. It is imported before
+ * the rule, so that a rule with such a call does not build, or fails at the call.
  */
 
 function none(what) {
@@ -21,7 +21,7 @@ globalThis.Date = new Proxy(Date, {
     return name === "now" ? clock : Reflect.get(date, name);
   },
 });
-// The way around the proxy.
+// Prevents a bypass of the proxy.
 globalThis.Date.prototype.constructor = globalThis.Date;
 for (const name of ["performance", "crypto", "setTimeout", "setInterval", "queueMicrotask"]) {
   delete globalThis[name];

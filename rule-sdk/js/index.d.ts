@@ -1,34 +1,34 @@
-/** What a rule is given, in TypeScript. */
+/** The types of a rule's arguments, in TypeScript. */
 
-/** One character for each byte. */
+/** Returns a text with one character for each byte. */
 export function text(bytes: Uint8Array): string;
 
-/** One byte for each character; a character beyond U+00FF is an error. */
+/** Returns one byte for each character; a character above U+00FF is an error. */
 export function bytes(text: string): Uint8Array;
 
-/** Between characters and the bytes that a text is made of. */
+/** Conversion between characters and the bytes of a text. */
 export const utf8: {
-  /** The characters of a text that is UTF-8; U+FFFD stands for what is not. */
+  /** Returns the characters of a UTF-8 text; U+FFFD replaces invalid bytes. */
   decode(text: string): string;
-  /** The text whose bytes are these characters in UTF-8. */
+  /** Returns the text with the UTF-8 bytes of these characters. */
   encode(characters: string): string;
 };
 
 /**
- * The header fields of a request, in the order of the wire where it is known. Names are lower case; a
- * field that came twice is there twice.
+ * The header fields of a request, in the order of arrival if that is known. Names are in lower case; a
+ * repeated field occurs repeatedly.
  */
 export class Headers implements Iterable<[string, string]> {
   constructor(fields?: Iterable<[string, string]>);
-  /** Reads them as they cross the border. */
+  /** Reads the packed fields. */
   static unpack(packed: Uint8Array): Headers;
-  /** How many fields there are. */
+  /** Returns the number of fields. */
   readonly length: number;
-  /** The value of the first field of this name. */
+  /** Returns the value of the first field with this name. */
   get(name: string): string | undefined;
-  /** The values of all fields of this name. */
+  /** Returns the values of all fields with this name. */
   getAll(name: string): string[];
-  /** Whether there is a field of this name. */
+  /** Returns whether there is a field with this name. */
   has(name: string): boolean;
   [Symbol.iterator](): IterableIterator<[string, string]>;
 }
@@ -36,10 +36,10 @@ export class Headers implements Iterable<[string, string]> {
 /** An IP address. */
 export class Address {
   constructor(bytes: Uint8Array);
-  /** 4 or 16, in network order. */
+  /** 4 or 16 bytes, in network order. */
   readonly bytes: Uint8Array;
   readonly version: 4 | 6;
-  /** Whether the first `bits` bits are those of `network`, its bytes, as in `[192, 0, 2, 0]`. */
+  /** Returns whether the first `bits` bits equal those of `network`, its bytes, as in `[192, 0, 2, 0]`. */
   isIn(network: ArrayLike<number>, bits: number): boolean;
   toString(): string;
 }

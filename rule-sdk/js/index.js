@@ -1,16 +1,16 @@
 /**
- * What a rule is given, in JavaScript.
+ * The types of a rule's arguments, in JavaScript.
  *
- * A text is a string with one character for each byte (U+0000 to U+00FF): header values and paths are
- * not always UTF-8, and nothing is lost or guessed this way. Comparing with ASCII works as it reads;
- * `utf8.decode` makes characters of it where somebody may have written others.
+ * A text is a string with one character for each byte (U+0000 to U+00FF), because header values and
+ * paths are not always UTF-8. No byte is lost or guessed. Comparisons with ASCII work directly; use
+ * `utf8.decode` to get other characters.
  */
 
-/** Characters that `String.fromCharCode` is given at once: a call's arguments lie on the stack. */
+/** Most characters in one call of `String.fromCharCode`, because its arguments are on the stack. */
 const CHUNK = 1024;
 
 /**
- * One character for each byte.
+ * Returns a text with one character for each byte.
  * @param {Uint8Array} bytes
  * @returns {string}
  */
@@ -24,7 +24,7 @@ export function text(bytes) {
 }
 
 /**
- * One byte for each character.
+ * Returns one byte for each character.
  * @param {string} text
  * @returns {Uint8Array}
  */
@@ -42,10 +42,10 @@ export function bytes(text) {
   return out;
 }
 
-/** Between characters and the bytes that a text is made of. */
+/** Conversion between characters and the bytes of a text. */
 export const utf8 = {
   /**
-   * The characters of a text that is UTF-8; U+FFFD stands for what is not.
+   * Returns the characters of a UTF-8 text; U+FFFD replaces invalid bytes.
    * @param {string} text
    * @returns {string}
    */
@@ -60,7 +60,7 @@ export const utf8 = {
   },
 
   /**
-   * The text whose bytes are these characters in UTF-8.
+   * Returns the text with the UTF-8 bytes of these characters.
    * @param {string} characters
    * @returns {string}
    */
@@ -79,7 +79,7 @@ export const utf8 = {
   },
 };
 
-/** The character that begins here, and how many bytes it has. */
+/** Returns the character that begins here, and its number of bytes. */
 function character(text, at) {
   const head = text.charCodeAt(at);
   if (head < 0x80) return [head, 1];
@@ -96,8 +96,8 @@ function character(text, at) {
 }
 
 /**
- * The header fields of a request, in the order of the wire where it is known. Names are lower case; a
- * field that came twice is there twice.
+ * The header fields of a request, in the order of arrival if that is known. Names are in lower case; a
+ * repeated field occurs repeatedly.
  */
 export class Headers {
   /** @type {[string, string][] | undefined} */
@@ -111,7 +111,7 @@ export class Headers {
   }
 
   /**
-   * Reads them as they cross the border.
+   * Reads the packed fields.
    * @param {Uint8Array} packed
    * @returns {Headers}
    */
@@ -122,7 +122,7 @@ export class Headers {
     return headers;
   }
 
-  /** Many rules look at the User-Agent first and at no field after it, so they are read when asked for. */
+  /** Parsed on first use, because many rules read only the User-Agent. */
   get #fields() {
     this.#read ??= Headers.#unpacked(this.#packed);
     return this.#read;
@@ -144,13 +144,13 @@ export class Headers {
     return fields;
   }
 
-  /** How many fields there are. */
+  /** Returns the number of fields. */
   get length() {
     return this.#fields.length;
   }
 
   /**
-   * The value of the first field of this name; undefined where there is none.
+   * Returns the value of the first field with this name; undefined if there is none.
    * @param {string} name
    * @returns {string | undefined}
    */
@@ -159,7 +159,7 @@ export class Headers {
   }
 
   /**
-   * The values of all fields of this name.
+   * Returns the values of all fields with this name.
    * @param {string} name
    * @returns {string[]}
    */
@@ -168,7 +168,7 @@ export class Headers {
   }
 
   /**
-   * Whether there is a field of this name.
+   * Returns whether there is a field with this name.
    * @param {string} name
    * @returns {boolean}
    */
@@ -184,7 +184,7 @@ export class Headers {
 
 /** An IP address. */
 export class Address {
-  /** @param {Uint8Array} bytes 4 or 16, in network order */
+  /** @param {Uint8Array} bytes 4 or 16 bytes, in network order */
   constructor(bytes) {
     if (bytes.length !== 4 && bytes.length !== 16) {
       throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`);
@@ -198,7 +198,7 @@ export class Address {
   }
 
   /**
-   * Whether the first `bits` bits are those of `network`.
+   * Returns whether the first `bits` bits equal those of `network`.
    * @param {number[] | Uint8Array} network its bytes, as in [192, 0, 2, 0]
    * @param {number} bits
    * @returns {boolean}
@@ -211,7 +211,7 @@ export class Address {
     });
   }
 
-  /** As `192.0.2.1`, or as eight groups such as `2001:db8:0:0:0:0:0:1`. */
+  /** Returns `192.0.2.1`, or eight groups such as `2001:db8:0:0:0:0:0:1`. */
   toString() {
     if (this.version === 4) return this.bytes.join(".");
     const groups = [];

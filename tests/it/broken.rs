@@ -179,7 +179,7 @@ fn a_deleted_policy_leaves_the_last_good_one() {
     std::fs::remove_file(server.setup.policy(ROOT)).unwrap();
     let error = refused(&server);
     assert_eq!(error["file"], ROOT);
-    says(&error, "no such file");
+    says(&error, "the file does not exist");
     mended(&server);
 }
 

@@ -203,7 +203,10 @@ fn a_rule_that_remembers_fails(rule: &Path) {
     assert!(seawall(rule, &["rule", "test"]).err.contains("older than its sources"));
     fine(&seawall(rule, &["rule", "build"]));
     let tested = seawall(rule, &["rule", "test"]);
-    refused(&tested, &["cases/browsers.toml:4", "answers 0 on a fresh instance, and 9", "static"]);
+    refused(
+        &tested,
+        &["cases/browsers.toml:4", "the result is 0 on a fresh instance, and 9", "static"],
+    );
     refused(&tested, &["0 passed, 3 failed"]);
     std::fs::write(&lib, honest).unwrap();
 }
@@ -217,7 +220,7 @@ fn a_build_that_leaves_nothing_says_so(rule: &Path) {
     std::fs::write(&manifest, honest.replace("name = \"hello\"", "name = \"other\"")).unwrap();
     refused(
         &seawall(rule, &["rule", "build"]),
-        &["calls the rule `hello`, and Cargo.toml `other`"],
+        &["the rule is `hello` in rule.toml and `other` in Cargo.toml"],
     );
     std::fs::write(&manifest, honest).unwrap();
 }
@@ -227,7 +230,7 @@ fn what_does_not_compile_says_what_to_write(rule: &Path) {
     let honest = std::fs::read_to_string(&lib).unwrap();
     std::fs::write(&lib, honest.replace("ua: &[u8]", "ua: &str")).unwrap();
     let built = seawall(rule, &["rule", "build"]);
-    refused(&built, &["a text arrives as `&[u8]`", "src/lib.rs:", "mend what the compiler says"]);
+    refused(&built, &["use `&[u8]` for a text", "src/lib.rs:", "see the errors of the compiler"]);
 }
 
 /// A rule's folder around a component that was not built from it.
@@ -247,10 +250,10 @@ fn folder_of(component: &[u8], case: &str) -> TempDir {
 fn hostile_components_are_refused_by_what_they_do() {
     let case = "[[case]]\nname = \"n\"\nfunction = \"f\"\nexpect = 1\n";
     for (name, parts) in [
-        ("keeps-state", ["cases/a.toml:1: case `n`", "answers 1 on a fresh instance, and 2"]),
-        ("endless-loop", ["cases/a.toml:1: case `n`", "(fuel): it used up its fuel"]),
-        ("import-wasi", ["wasi:clocks/monotonic-clock@0.2.0", "a rule imports nothing"]),
-        ("core-module", ["guest.wasm", "this is a core module"]),
+        ("keeps-state", ["cases/a.toml:1: case `n`", "the result is 1 on a fresh instance, and 2"]),
+        ("endless-loop", ["cases/a.toml:1: case `n`", "(fuel): the fuel is exhausted"]),
+        ("import-wasi", ["wasi:clocks/monotonic-clock@0.2.0", "a rule cannot have imports"]),
+        ("core-module", ["guest.wasm", "the file is a core module"]),
     ] {
         let folder = folder_of(&guest(name), case);
         refused(&seawall(folder.path(), &["rule", "test"]), &parts);
@@ -278,9 +281,9 @@ fn inspect_says_why_a_component_is_refused() {
     assert_eq!((ran.code, &json["rejected"]), (Some(0), &Value::Null), "{json:#}");
     let (json, ran) = inspect(&whole[..whole.len() / 2]);
     assert_eq!(json["functions"], Value::Null);
-    refused(&ran, &["x.wasm: it is truncated, damaged or no WebAssembly"]);
-    refused(&inspect(b"").1, &["x.wasm: it is truncated"]);
-    refused(&inspect(&guest("too-wide-memory")).1, &["x.wasm: the component is not valid"]);
+    refused(&ran, &["x.wasm: the file is truncated, damaged or not WebAssembly"]);
+    refused(&inspect(b"").1, &["x.wasm: the file is truncated"]);
+    refused(&inspect(&guest("too-wide-memory")).1, &["x.wasm: the component is invalid"]);
     refused(
         &seawall(folder.path(), &["rule", "inspect", "none.wasm"]),
         &["none.wasm: No such file"],
@@ -293,9 +296,9 @@ fn what_cannot_be_begun_or_built_says_what_to_do() {
     let new = |name: &str| seawall(folder.path(), &["rule", "new", "--lang", "rust", name]);
     refused(&new("Hello"), &["`Hello`", "such as `header-oddness`"]);
     refused(&new("../hello"), &["such as `header-oddness`"]);
-    refused(&new("path"), &["a word of the policy language", "`path-rule`"]);
+    refused(&new("path"), &["a keyword of the policy language", "`path-rule`"]);
     std::fs::create_dir(folder.path().join("hello")).unwrap();
-    refused(&new("hello"), &["hello is there already"]);
+    refused(&new("hello"), &["hello already exists"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     refused(
         &seawall(folder.path(), &["rule", "build"]),

@@ -37,8 +37,8 @@ fn a_rule_begins_as_its_guide_shows_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     let new = |lang, name| seawall(folder.path(), &["rule", "new", "--lang", lang, name]);
-    refused(&new("js", "delete"), &["a word of JavaScript", "`delete-rule`"]);
-    refused(&new("python", "lambda"), &["a word of Python", "`lambda-rule`"]);
+    refused(&new("js", "delete"), &["a keyword of JavaScript", "`delete-rule`"]);
+    refused(&new("python", "lambda"), &["a keyword of Python", "`lambda-rule`"]);
     assert_eq!(new("cobol", "hello").code, Some(2));
 }
 
@@ -94,11 +94,11 @@ fn mistakes_in_a_folder_are_found_before_any_tool_is_started() {
     refused(&seawall(&rule, &["rule", "build"]), &["rule.js and rule.ts", "keep one"]);
     std::fs::remove_file(rule.join("rule.ts")).unwrap();
     std::fs::remove_file(rule.join("rule.js")).unwrap();
-    refused(&seawall(&rule, &["rule", "build"]), &["no rule.js here"]);
+    refused(&seawall(&rule, &["rule", "build"]), &["no rule.js and no rule.ts"]);
     let other = tempfile::tempdir().unwrap();
     let rule = begin(other.path(), "python");
     std::fs::remove_file(rule.join("rule.py")).unwrap();
-    refused(&seawall(&rule, &["rule", "build"]), &["no rule.py here"]);
+    refused(&seawall(&rule, &["rule", "build"]), &["no rule.py in this folder"]);
 }
 
 /// Whether the tools may be used, and are there; says aloud what is left out.
@@ -233,7 +233,10 @@ fn is_typescript_too(rule: &Path) {
                 ua.startsWith(\"Mozilla/\") ? 2 : 0;\n}\n";
     std::fs::write(rule.join("rule.ts"), text).unwrap();
     fine(&seawall(rule, &["rule", "build"]));
-    refused(&seawall(rule, &["rule", "test"]), &["answers 2, and 0 was expected", "2 passed"]);
+    refused(
+        &seawall(rule, &["rule", "test"]),
+        &["the result is 2, but 0 was expected", "2 passed"],
+    );
 }
 
 #[test]

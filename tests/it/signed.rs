@@ -43,7 +43,7 @@ fn only_what_a_trusted_key_signed_is_loaded() {
         assert!(ran.err.contains("S010") && ran.err.contains(part), "{}", ran.err);
     };
     setup.write("f.wasm", answering(1));
-    refused("is not signed");
+    refused("has no signature");
     put(&setup, 1, "other");
     refused("not among");
     put(&setup, 1, "trusted");
@@ -52,15 +52,15 @@ fn only_what_a_trusted_key_signed_is_loaded() {
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let signed = std::fs::read(setup.policy("f.wasm")).unwrap();
     setup.write("f.wasm", answering(2));
-    refused("not what was signed");
+    refused("does not match its signature");
     let mut bent = signed.clone();
     let last = bent.len() - 1;
     bent[last] ^= 1;
     setup.write("f.wasm", &bent);
-    refused("not what was signed");
+    refused("does not match its signature");
     setup.write("f.wasm", &signed);
     setup.write("f.wasm.minisig", "nonsense");
-    refused("no minisign signature");
+    refused("not a minisign signature");
     assert_eq!(setup.run(&["rule", "verify", "policies/f.wasm"]).code, Some(1));
 }
 
@@ -76,7 +76,7 @@ fn a_reload_takes_nothing_that_is_not_signed() {
     let server = setup.start();
     assert_eq!(server.answers("/f"), 410);
     overwrite(&setup.policy("f.wasm"), answering(2));
-    assert!(refusal(&server).contains("not what was signed"), "{}", refusal(&server));
+    assert!(refusal(&server).contains("does not match its signature"), "{}", refusal(&server));
     assert_eq!((server.answers("/f"), server.number("/generation")), (410, 1));
     put(&setup, 3, "trusted");
     server.wait_generation(2);

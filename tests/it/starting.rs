@@ -115,11 +115,11 @@ fn no_start_waits_for_what_members_bring() {
     let problem = |server: &Server| server.status()["members"][0]["problems"][0]["message"].clone();
     let told = problem(&server).to_string();
     assert!(told.contains("still being compiled") || told.contains("takes more"), "{told}");
-    server.wait_line_within("long.wasm`: compiling the component takes more than 10 s", COMPILED);
+    server.wait_line_within("long.wasm`: compiling the component needs more than 10 s", COMPILED);
     drop(server);
     // That it takes too much is known from now on.
     let server = setup.start();
-    assert!(problem(&server).to_string().contains("takes more than 10 s"), "{}", problem(&server));
+    assert!(problem(&server).to_string().contains("needs more than 10 s"), "{}", problem(&server));
     assert!(!server.has_thread("seawall-compile"));
     assert_eq!([server.answers("/own"), server.answers("/gone")], [200, 410]);
 }

@@ -1,11 +1,11 @@
-//! Certificates as they are read and handed on.
+//! Certificates and keys as PEM, before they are parsed.
 
 /// A certificate chain and its key, as PEM.
 #[derive(Clone)]
 pub struct CertificatePem {
-    /// Its name in diagnostics: the path of the certificate.
+    /// The name in diagnostics: the path of the certificate.
     pub name: String,
-    /// The chain, the server's own certificate first.
+    /// The chain; the certificate of the server comes first.
     pub cert: Vec<u8>,
     /// The private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: Vec<u8>,

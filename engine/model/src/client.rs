@@ -1,11 +1,11 @@
-//! Who a counter counts.
+//! The unit that counters count: the client.
 //!
-//! An IPv6 household holds 2^72 addresses, so counting addresses counts nothing there. `client`
-//! is therefore the address for IPv4 and the /56 for IPv6 (the size providers hand out most
-//! often), and both are settings of the host.
+//! An IPv6 household holds 2^72 addresses, so a count by address has no effect there. `client` is
+//! therefore the address for IPv4 and the /56 for IPv6, the size that most providers assign. The
+//! operator can change both sizes.
 //!
-//! Where this does not protect you: many households behind one IPv4 address (carrier NAT) are one
-//! client, and a provider that hands out /48s gives each customer 256 of them.
+//! Limitations: many households behind one IPv4 address (carrier NAT) are one client. A provider
+//! that assigns a /48 gives each customer 256 clients.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,32 +16,32 @@ pub struct Prefix {
     len: u8,
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrefixError {
-    /// The part before `/` is no address.
+    /// The part before `/` is not an IP address.
     Address,
-    /// The part after `/` is no number from 0 to 32 (IPv4) or 128 (IPv6).
+    /// The part after `/` is not a number from 0 to 32 (IPv4) or 128 (IPv6).
     Length,
 }
 
-/// The first and the last of neighbouring addresses.
+/// A range of addresses, by its first and its last address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddrRange {
-    /// Of IPv4.
+    /// An IPv4 range.
     V4(u32, u32),
-    /// Of IPv6.
+    /// An IPv6 range.
     V6(u128, u128),
 }
 
-/// The widest network of IPv4 that can have one owner: `10.0.0.0/8`.
+/// Fewest prefix bits of an IPv4 network that can have one owner: `10.0.0.0/8`.
 pub const OWNED_V4_BITS_MIN: u8 = 8;
-/// The same of IPv6: no provider has more.
+/// Fewest prefix bits of an IPv6 network that can have one owner: no provider has more than a /16.
 pub const OWNED_V6_BITS_MIN: u8 = 16;
 
 impl AddrRange {
-    /// The addresses from one to the other; `None` where they are of two families, or the second
-    /// comes first.
+    /// Returns the range from one address to the other. Returns `None` if they are of two families
+    /// or the second is lower than the first.
     #[must_use]
     pub fn new(from: IpAddr, to: IpAddr) -> Option<Self> {
         match (fold(from), fold(to)) {
@@ -55,8 +55,8 @@ impl AddrRange {
         }
     }
 
-    /// Whether it holds more addresses than any network of one owner: more than a /8 of IPv4 or a
-    /// /16 of IPv6.
+    /// Returns whether the range has more addresses than a network of one owner can have: more than
+    /// a /8 of IPv4 or a /16 of IPv6.
     #[must_use]
     pub const fn is_wide(&self) -> bool {
         match *self {
@@ -73,7 +73,8 @@ impl From<Prefix> for AddrRange {
 }
 
 impl Prefix {
-    /// The network of `len` bits around `ip`; a `len` beyond the family's is the whole address.
+    /// Returns the network of `len` bits around `ip`. A `len` above the maximum of the family gives
+    /// the single address.
     #[must_use]
     pub fn new(ip: IpAddr, len: u8) -> Self {
         match ip {
@@ -90,17 +91,17 @@ impl Prefix {
         }
     }
 
-    /// The network that is this one address.
+    /// Returns the network that contains this address only.
     #[must_use]
     pub fn host(ip: IpAddr) -> Self {
         Self::new(ip, 128)
     }
 
-    /// Parses `addr` or `addr/len`. The second value is the address as written, where bits behind
-    /// the prefix were set in it and cleared.
+    /// Parses `addr` or `addr/len`. The second value is the address as written if it has bits
+    /// behind the prefix; the network has them cleared.
     ///
     /// # Errors
-    /// The part that is wrong.
+    /// [`PrefixError`] names the invalid part.
     pub fn parse(text: &str) -> Result<(Self, Option<IpAddr>), PrefixError> {
         let (addr, len) = match text.split_once('/') {
             Some((addr, len)) => (addr, Some(len)),
@@ -119,25 +120,25 @@ impl Prefix {
         Ok((net, (net.addr != ip).then_some(ip)))
     }
 
-    /// The first address.
+    /// Returns the first address.
     #[must_use]
     pub const fn addr(&self) -> IpAddr {
         self.addr
     }
 
-    /// How many leading bits are fixed.
+    /// Returns the number of leading bits that are fixed.
     #[must_use]
     pub const fn len(&self) -> u8 {
         self.len
     }
 
-    /// Whether the network is the whole address space.
+    /// Returns whether the network is the whole address space.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// First and last address, as numbers.
+    /// Returns the first and the last address, as numbers.
     #[must_use]
     pub fn range(&self) -> AddrRange {
         match self.addr {
@@ -152,20 +153,20 @@ impl Prefix {
         }
     }
 
-    /// Whether `ip` lies inside. An address of the other family never does.
+    /// Returns whether `ip` is in the network. An address of the other family never is.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         ip.is_ipv4() == self.addr.is_ipv4() && Self::new(ip, self.len).addr == self.addr
     }
 
-    /// Whether every address of `other` lies inside.
+    /// Returns whether the network contains every address of `other`.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.len >= self.len && self.contains(other.addr)
     }
 
-    /// The bytes that a key is hashed from: family, length and address, so that no two networks
-    /// share them.
+    /// Returns the bytes that a key is hashed from: family, length and address. No two networks
+    /// have the same bytes.
     #[must_use]
     pub fn key_bytes(&self) -> [u8; 18] {
         let mut out = [0; 18];
@@ -185,25 +186,26 @@ impl std::fmt::Display for Prefix {
     }
 }
 
-/// An IPv4 address that arrived in IPv6 clothes (`::ffff:192.0.2.1`) as the IPv4 address it is.
+/// Returns an IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) as an IPv4 address. Returns
+/// any other address unchanged.
 #[must_use]
 pub const fn fold(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
-/// How wide the units are that a policy counts and blocks by. A setting of the host.
+/// The sizes of the units that a policy counts and bans by. The operator can set them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientPrefixes {
-    /// Bits of an IPv6 address that make a `client`.
+    /// Prefix bits of an IPv6 address that form a `client`.
     pub v6_client_bits: u8,
-    /// Bits of an IPv4 address that make a `client.net`.
+    /// Prefix bits of an IPv4 address that form a `client.net`.
     pub v4_net_bits: u8,
-    /// Bits of an IPv6 address that make a `client.net`.
+    /// Prefix bits of an IPv6 address that form a `client.net`.
     pub v6_net_bits: u8,
 }
 
 impl Default for ClientPrefixes {
-    /// /56, /24, /56: LANGUAGE §5.
+    /// /56, /24, /56: the defaults in `docs/language/counting.md`.
     fn default() -> Self {
         Self { v6_client_bits: 56, v4_net_bits: 24, v6_net_bits: 56 }
     }
@@ -213,19 +215,19 @@ impl Default for ClientPrefixes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey(pub Prefix);
 
-/// One visitor, resolved once per connection or request.
+/// One client, computed once for each connection or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// The address, v4-mapped ones folded.
+    /// The address; an IPv4-mapped address is stored as IPv4.
     pub ip: IpAddr,
-    /// `client`: what counters count.
+    /// `client`: the key of counters.
     pub key: ClientKey,
     /// `client.net`.
     pub net: Prefix,
 }
 
 impl Client {
-    /// The client behind `ip`, in the host's units.
+    /// Returns the client at `ip`, by the configured prefix sizes.
     #[must_use]
     pub fn of(ip: IpAddr, units: &ClientPrefixes) -> Self {
         let ip = fold(ip);

@@ -1,49 +1,49 @@
-//! What was decided about a request, and why.
+//! The decision about a request, and its reason.
 
 use crate::RuleId;
 
-/// What kind of proof a challenge asks for.
+/// The kind of proof that a challenge requires.
 pub type ChallengeKind = crate::PassKind;
 
-/// What is to happen to a request.
+/// The action that applies to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Goes to the origin.
+    /// The request goes to the origin.
     Allow,
-    /// Is answered with this status.
+    /// The client gets a local response with this status.
     Block {
         /// 400 to 599.
         status: u16,
-        /// Milliseconds after which trying again makes sense: the `Retry-After` of a 429 or 503.
+        /// Milliseconds until a new attempt can succeed: the `Retry-After` of a 429 or 503.
         retry_after_ms: Option<u64>,
     },
-    /// Is asked for a proof first.
+    /// The client must give a proof first.
     Challenge {
-        /// The least proof that satisfies.
+        /// The weakest kind of proof that is accepted.
         kind: ChallengeKind,
-        /// How long the pass will be valid.
+        /// Milliseconds for which the pass is valid.
         valid_ms: u64,
     },
-    /// Asks faster than its throttle lets through: a 429.
+    /// The client sends more requests than its throttle allows: a 429.
     Throttle {
-        /// Milliseconds after which the next request is let through.
+        /// Milliseconds until the next request is allowed.
         retry_after_ms: u64,
     },
-    /// Is held for this long, then closed.
+    /// The request is delayed, then the connection is closed.
     Tarpit {
-        /// Milliseconds to hold.
+        /// Milliseconds of delay.
         hold_ms: u64,
     },
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Drop,
-    /// The client is refused everywhere for this long.
+    /// The client is rejected on all sites.
     Ban {
-        /// Milliseconds to refuse.
+        /// Milliseconds of the ban.
         for_ms: u64,
     },
 }
 
-/// A verdict without its arguments; later ones are stricter (LANGUAGE §8).
+/// A verdict without its arguments. The variants are ordered from the mildest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum VerdictKind {
@@ -64,7 +64,7 @@ pub enum VerdictKind {
 }
 
 impl VerdictKind {
-    /// All, mildest first.
+    /// All kinds, the mildest first.
     pub const ALL: [Self; 7] = [
         Self::Allow,
         Self::Throttle,
@@ -75,7 +75,7 @@ impl VerdictKind {
         Self::Ban,
     ];
 
-    /// The word of the language.
+    /// Returns the keyword of the policy language.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl VerdictKind {
 }
 
 impl Verdict {
-    /// The verdict without its arguments.
+    /// Returns the verdict without its arguments.
     #[must_use]
     pub const fn kind(&self) -> VerdictKind {
         match self {
@@ -106,26 +106,27 @@ impl Verdict {
     }
 }
 
-/// What led to a verdict.
+/// The cause of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A rule, a limit, or a threshold of the decision table.
     Rule(RuleId),
-    /// A ban that is in force.
+    /// An active ban.
     Banned,
-    /// The request cannot be read in one way only, and is refused before any rule.
+    /// The request has more than one possible reading; it is rejected before any rule.
     Malformed,
-    /// Nothing refused it, and the policy has no decision table.
+    /// No rule rejected the request, and the policy has no decision table.
     Unopposed,
-    /// Judging it would cost more than the host's rules may spend on one request.
+    /// The evaluation would cost more fuel than one request may spend on the policy of the
+    /// operator.
     OutOfFuel,
 }
 
 /// A verdict with its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// What is to happen.
+    /// The action.
     pub verdict: Verdict,
-    /// Why.
+    /// The reason of the action.
     pub reason: Reason,
 }

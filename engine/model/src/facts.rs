@@ -1,26 +1,26 @@
-//! What is known about one request, borrowed from it.
+//! The facts about one request, borrowed from it.
 //!
 //! The data plane fills `Facts` from a live session, `seawall test` from a `request` line of a
-//! policy. Whatever judges sees no difference between them.
+//! policy. The evaluation does not depend on the source.
 
 use crate::{Client, Tick};
 
-/// The header fields of a request, wherever they live.
+/// The header fields of a request, in any representation.
 ///
-/// A trait and not a map, so that nothing is copied for a request whose headers nobody asks for.
+/// A trait and not a map: no headers are copied for a request whose headers no rule reads.
 pub trait HeaderView: Sync {
-    /// Calls `visit` with each value of the field `name` (lower case) until it answers true, and
-    /// says whether it did.
+    /// Calls `visit` with each value of the field `name` (lower case) until it returns true.
+    /// Returns whether it did.
     fn any_value<'s>(&'s self, name: &str, visit: &mut dyn FnMut(&'s [u8]) -> bool) -> bool;
 
-    /// The first value of the field `name` (lower case), borrowed.
+    /// Returns the first value of the field `name` (lower case).
     fn first(&self, name: &str) -> Option<&[u8]>;
 
-    /// Calls `visit` with the name and value of each field, in the order of the wire where it is
+    /// Calls `visit` with the name and value of each field, in the order of arrival if that is
     /// known.
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// How many fields there are.
+    /// Returns the number of fields.
     fn count(&self) -> usize {
         let mut count = 0_usize;
         self.each(&mut |_, _| count = count.saturating_add(1));
@@ -40,18 +40,18 @@ pub enum Proto {
     H2,
 }
 
-/// What the client used to reach the first hop.
+/// The scheme that the client used to reach the first proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scheme {
-    /// In the clear.
+    /// Without encryption.
     #[default]
     Http,
-    /// Over TLS.
+    /// With TLS.
     Https,
 }
 
 impl Scheme {
-    /// As it stands in front of `://`.
+    /// Returns the text in front of `://`.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -61,136 +61,136 @@ impl Scheme {
     }
 }
 
-/// How much of a client there is at the moment. Asked only where a policy reads it: to know it costs
-/// a lock.
+/// Current numbers of connections and requests of a client. They are read only if a policy uses
+/// them, because reading takes a lock.
 pub trait Gauges: std::fmt::Debug + Sync {
-    /// Its open connections, this one included; absent for a request that came through a trusted
-    /// proxy, whose connections are not the client's.
+    /// Returns the number of open connections of the client, this one included. Returns `None` for
+    /// a request from a trusted proxy, because its connections are not those of the client.
     fn connections(&self) -> Option<u32>;
 
-    /// Its requests that are under way, this one included.
+    /// Returns the number of requests of the client in flight, this one included.
     fn in_flight(&self) -> u32;
 }
 
-/// What is known about the connection that carries the request.
+/// Facts about the connection that carries the request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectionInfo<'r> {
     /// The protocol.
     pub proto: Proto,
-    /// The scheme; a trusted proxy's word, where one says it.
+    /// The scheme; from the header of a trusted proxy if it sends one.
     pub scheme: Scheme,
-    /// What else its client has under way; nothing else, where nobody counts.
+    /// The other connections and requests of the client; `None` if they are not counted.
     pub gauges: Option<&'r dyn Gauges>,
-    /// Client's source port.
+    /// The source port of the client.
     pub port: u16,
     /// Requests on this connection so far, this one included.
     pub requests: u32,
     /// Milliseconds since the connection was accepted.
     pub age_ms: u64,
-    /// HTTP/2 streams open now.
+    /// Open HTTP/2 streams.
     pub streams: u32,
-    /// Protocol oddities counted on this connection.
+    /// Protocol anomalies counted on this connection.
     pub glitches: u32,
-    /// Streams that the client reset.
+    /// Streams reset by the client.
     pub resets: u32,
-    /// The JA4 fingerprint of the ClientHello, where there was one.
+    /// The JA4 fingerprint of the ClientHello, if there was one.
     pub ja4: Option<&'r str>,
-    /// The server name of the ClientHello, where there was one.
+    /// The server name in the ClientHello, if there was one.
     pub sni: Option<&'r str>,
-    /// `TLSv1.2` or `TLSv1.3`, where the connection is encrypted.
+    /// `TLSv1.2` or `TLSv1.3` if the connection is encrypted.
     pub tls: Option<&'r str>,
 }
 
-/// What the address tables say of a client; each is absent where no source is configured.
+/// Values of the address tables for a client. Each is `None` if no source is configured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Geo<'r> {
     /// The autonomous system that announces the address.
     pub asn: Option<u32>,
     /// The ISO 3166-1 alpha-2 country code, upper case.
     pub country: Option<[u8; 2]>,
-    /// The verified crawler's name.
+    /// The name of the verified crawler.
     pub crawler: Option<&'r str>,
 }
 
-/// How strong a proof a pass stands for; weaker ones come first.
+/// The strength of the proof behind a pass, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PassKind {
-    /// Held a cookie.
+    /// The client kept a cookie.
     Cookie,
-    /// Solved a proof of work.
+    /// The client solved a proof of work.
     Pow,
-    /// Completed a page.
+    /// The client completed a page.
     Page,
 }
 
-/// A valid pass that came with the request.
+/// A valid pass in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
-    /// What it proves.
+    /// The kind of proof.
     pub kind: PassKind,
-    /// When it was issued.
+    /// The time of issue.
     pub issued: Tick,
 }
 
-/// How the site's origin is doing, over the last ten seconds.
+/// State of the origin of the site over the last ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OriginHealth {
     /// Median time to the first byte, in milliseconds.
     pub latency_ms: Option<u64>,
     /// Share of requests that failed, in percent.
     pub errors_percent: Option<u8>,
-    /// Requests being answered now.
+    /// Requests in flight at the origin.
     pub inflight: Option<u32>,
 }
 
-/// How a request was answered, when the answer has ended.
+/// Facts about a response, known at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResponseInfo {
     /// The status.
     pub status: u16,
-    /// Bytes of the body.
+    /// Bytes of the response body.
     pub bytes_out: u64,
-    /// Milliseconds from the head to the end.
+    /// Milliseconds from the request header to the end of the response.
     pub latency_ms: u64,
 }
 
-/// One request, as it is judged.
+/// The facts about one request that its evaluation uses.
 #[derive(Clone, Copy)]
 pub struct Facts<'r> {
-    /// Who asks.
+    /// The client.
     pub client: Client,
-    /// What the address tables say of them.
+    /// Values of the address tables for the client.
     pub geo: Geo<'r>,
     /// The connection.
     pub conn: ConnectionInfo<'r>,
-    /// The method, as it came.
+    /// The method as received.
     pub method: &'r str,
-    /// The host asked for: lower case, without port or final dot.
+    /// The requested host: lower case, without port and final dot.
     pub host: &'r str,
-    /// The name of the configured site: its first host, or `host` where no site is configured.
+    /// The name of the configured site: its first host. It is `host` if no site is configured.
     pub site: &'r str,
-    /// The path as the policy reads it: decoded once, folded (LANGUAGE §5).
+    /// The path as the policy reads it: decoded once and normalized.
     pub path: &'r [u8],
-    /// The path as it came.
+    /// The path as received.
     pub raw_path: &'r [u8],
-    /// The part of `path` that names the script which the origin runs, where that is known.
+    /// The part of `path` that names the script that the origin runs, if that is known.
     pub script: Option<&'r [u8]>,
-    /// What stood behind `?`, as it came.
+    /// The query after `?`, as received.
     pub query: Option<&'r [u8]>,
     /// The header fields.
     pub headers: &'r dyn HeaderView,
-    /// The pass that came with it, checked already.
+    /// The pass in the request, already verified.
     pub pass: Option<Pass>,
-    /// Failed attempts at a challenge by this client.
+    /// Failed challenge attempts by this client.
     pub pass_failures: u32,
-    /// The origin's state.
+    /// The state of the origin.
     pub origin: OriginHealth,
-    /// Load of the machine, in percent of all processors.
+    /// CPU load of the machine, in percent of all processors.
     pub cpu_percent: Option<u8>,
 }
 
 impl std::fmt::Debug for Facts<'_> {
-    /// Says nothing of the visitor: addresses and headers stay out of every log.
+    /// Prints no client data: addresses and headers stay out of every log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Facts").field("site", &self.site).finish_non_exhaustive()
     }

@@ -1,8 +1,8 @@
-//! Host patterns and the map from a Host to what it names.
+//! Host patterns, and a map from a host to a value.
 //!
-//! A pattern is a name (`alice.example`) or `*.` and a name, which stands for every name below it
-//! but not for the name itself. The exact name wins over a wildcard, the longer wildcard over the
-//! shorter: what a reader of `seawall.toml` expects, whatever the order of its lines.
+//! A pattern is a name (`alice.example`), or `*.` and a name. The second form matches every name
+//! below that name, but not the name itself. The exact name wins over a wildcard, and the longer
+//! wildcard over the shorter. The order of the lines in `seawall.toml` does not matter.
 
 use std::net::Ipv6Addr;
 
@@ -15,16 +15,16 @@ pub struct HostPattern {
     wildcard: bool,
 }
 
-/// Why a text is no host pattern.
+/// Why a text is not a host pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPatternError {
     /// Empty, or longer than the 253 bytes of a DNS name (RFC 1035 §2.3.4).
     Length,
     /// A `*` that is not the whole first label.
     Wildcard,
-    /// A byte that no host name has (letters, digits, `-`, `_` and `.` are allowed).
+    /// A byte that is invalid in a host name (letters, digits, `-`, `_` and `.` are valid).
     Byte,
-    /// Something in brackets that is no IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     Address,
     /// An empty label, or one longer than 63 bytes (RFC 1035 §2.3.4).
     Label,
@@ -34,12 +34,12 @@ impl std::fmt::Display for HostPatternError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Length => "a host name has 1 to 253 bytes",
-            Self::Wildcard => "`*` may only be the whole first label, as in `*.example.org`",
+            Self::Wildcard => "`*` is valid only as the whole first label, as in `*.example.org`",
             Self::Byte => {
-                "a host name holds letters, digits, `-`, `_` and `.` only; a name with other letters is \
-                 written as DNS has it, `xn--…`"
+                "a host name can contain letters, digits, `-`, `_` and `.` only; write other \
+                 letters in the DNS form `xn--…`"
             }
-            Self::Address => "in brackets stands an IPv6 address, as in `[2001:db8::1]`",
+            Self::Address => "only an IPv6 address is valid in brackets, as in `[2001:db8::1]`",
             Self::Label => "a label of a host name has 1 to 63 bytes",
         })
     }
@@ -48,10 +48,10 @@ impl std::fmt::Display for HostPatternError {
 impl std::error::Error for HostPatternError {}
 
 impl HostPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`HostPatternError`] names the problem.
     pub fn parse(text: &str) -> Result<Self, HostPatternError> {
         let (name, wildcard) = match text.strip_prefix("*.") {
             Some(rest) => (rest, true),
@@ -60,7 +60,7 @@ impl HostPattern {
         if let Some(inner) = text.strip_prefix('[') {
             let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
             let address = address.ok_or(HostPatternError::Address)?;
-            // As a request's host is folded: one way to write it.
+            // The host of a request is normalized in the same way, so that both forms are equal.
             return Ok(Self { name: format!("[{address}]").into(), wildcard: false });
         }
         let name = name.to_ascii_lowercase();
@@ -79,7 +79,7 @@ impl HostPattern {
         Ok(Self { name: name.into(), wildcard })
     }
 
-    /// Whether every host that `other` names is named by this pattern too.
+    /// Returns whether this pattern matches every host that `other` matches.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         if !self.wildcard {
@@ -92,7 +92,7 @@ impl HostPattern {
         below || (other.wildcard && self.name == other.name)
     }
 
-    /// Whether `host` (lower case, no port) is named.
+    /// Returns whether the pattern matches `host` (lower case, no port).
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         if self.wildcard {
@@ -110,7 +110,7 @@ impl std::fmt::Display for HostPattern {
     }
 }
 
-/// From a host to what it names.
+/// A map from hosts to values.
 #[derive(Debug, Clone)]
 pub struct HostMap<T> {
     exact: HashMap<Box<str>, T>,
@@ -124,19 +124,20 @@ impl<T> Default for HostMap<T> {
 }
 
 impl<T> HostMap<T> {
-    /// Files `value` under `pattern`, and gives back what was there.
+    /// Stores `value` under `pattern` and returns the previous value.
     pub fn insert(&mut self, pattern: &HostPattern, value: T) -> Option<T> {
         let map = if pattern.wildcard { &mut self.below } else { &mut self.exact };
         map.insert(pattern.name.clone(), value)
     }
 
-    /// Takes out what is filed under `pattern`.
+    /// Removes and returns the value under `pattern`.
     pub fn remove(&mut self, pattern: &HostPattern) -> Option<T> {
         let map = if pattern.wildcard { &mut self.below } else { &mut self.exact };
         map.remove(&pattern.name)
     }
 
-    /// What `host` (lower case, no port) names. At most one look-up per label.
+    /// Returns the value for `host` (lower case, no port). Needs at most one look-up for each
+    /// label.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&T> {
         if let Some(value) = self.exact.get(host) {
@@ -155,7 +156,7 @@ impl<T> HostMap<T> {
         None
     }
 
-    /// Whether nothing is filed.
+    /// Returns whether the map is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.below.is_empty()

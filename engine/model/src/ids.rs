@@ -1,6 +1,6 @@
-//! Names as numbers: each is an index into one ruleset and means nothing outside it.
+//! Numeric identifiers. Each is an index into one rule set and has no meaning outside it.
 
-/// A rule, a limit or a threshold of the decision table, in page order, within one generation.
+/// A rule, a limit or a threshold of the decision table within one generation, in source order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u32);
 
@@ -12,12 +12,12 @@ pub struct CounterId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId(pub u32);
 
-/// The number of a published ruleset; the first is 1 and each reload adds one.
+/// The number of a published rule set; the first is 1 and each reload adds one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Generation(pub u64);
 
 impl Generation {
-    /// The generation after this one.
+    /// Returns the next generation.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

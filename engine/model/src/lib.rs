@@ -1,7 +1,7 @@
-//! The nouns of Seawall, shared by every room and knowing none of them.
+//! The basic types of Seawall. All other crates use them; this crate uses none of the others.
 //!
-//! What is here is passed by value or borrowed, never locked, and does no I/O. Types here are not
-//! serialisable on purpose: file and wire forms live in the outermost rooms, which convert.
+//! The types are passed by value or borrowed. They hold no lock and do no I/O. They are not
+//! serialisable on purpose: the outer crates define file formats and wire formats, and convert.
 
 mod certificate;
 mod client;

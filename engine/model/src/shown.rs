@@ -1,45 +1,46 @@
-//! Text of strangers as it is shown.
+//! Untrusted text, escaped for display.
 //!
-//! What a member, an author of a rule or a visitor writes is printed to terminals and into logs. A
-//! terminal acts on control characters, and a reader believes what stands at the beginning of a
-//! line. So whatever is acted on, turns the direction of writing, ends a line or cannot be seen is
-//! spelt out where text leaves the program, and is left as it is everywhere else.
+//! Texts of members, rule authors and clients are printed to terminals and written to logs. A
+//! terminal acts on control characters, and a forged line end looks like a line of the program. So
+//! control characters, direction marks, line ends and invisible characters are escaped when a text
+//! leaves the program. Everywhere else the text stays unchanged.
 
 use std::borrow::Cow;
 
-/// Whether a character is spelt out: controls, signs that turn the direction of writing, ends of
-/// lines, and what has no width.
+/// Returns whether a character is escaped: control characters, direction marks, line ends and
+/// characters without width.
 #[must_use]
 pub const fn is_spelt_out(c: char) -> bool {
     matches!(c,
-        // Controls: C0, DEL and C1, of which U+009B begins a sequence as ESC [ does.
+        // Control characters: C0, DEL and C1. In C1, U+009B begins a sequence as ESC [ does.
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        // Signs that turn the direction of writing (UAX #9 §2).
+        // Direction marks (UAX #9 §2).
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
-        // Ends of lines and paragraphs.
+        // Line and paragraph separators.
         | '\u{2028}' | '\u{2029}'
-        // No width: spaces, joiners, fillers, the mark of byte order, notes to other programs.
+        // No width: spaces, joiners, fillers, byte order mark, annotations.
         | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}'
         | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Text in which nothing is hidden and no line ends: for a log line, and for what is put into a
-/// text of several lines. Doing it twice changes nothing more.
+/// Returns the text with all such characters escaped, line ends too. For a log line, or for a part
+/// of a text of several lines. A second call changes nothing.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     spelt(text, is_spelt_out)
 }
 
-/// The same for a text whose lines are ours: its line feeds and tabs stay.
+/// Returns the text escaped, but keeps its line feeds and tabs. For a text whose line ends are
+/// ours.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     spelt(text, |c| is_spelt_out(c) && !matches!(c, '\n' | '\t'))
 }
 
-/// JSON, in which such characters stand inside strings only, with each spelt out as JSON does it.
-/// Line feeds stand between values.
+/// Returns JSON with such characters escaped as JSON does it. They occur inside strings only; line
+/// feeds stand between values.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     let is_out = |c: char| is_spelt_out(c) && c != '\n';
@@ -67,7 +68,7 @@ fn spelt(text: &str, is_out: impl Fn(char) -> bool + Copy) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_out(c) {
-            // As Rust and the policies themselves write it: `\n`, `\u{1b}`.
+            // The notation of Rust and of policies: `\n`, `\u{1b}`.
             out.extend(c.escape_default());
         } else {
             out.push(c);

@@ -1,37 +1,37 @@
-//! Time as the core sees it: a number that is passed in.
+//! Time in the core: a number that is passed in.
 //!
-//! Counters and limits read no clock, so a test, a replay and the live server give the same answer
-//! for the same numbers. The edge makes ticks from a monotonic clock that was anchored once to the
-//! wall clock at start, so a wall-clock jump neither frees nor extends anything.
+//! Counters and limits read no clock. A test, a replay and the live server therefore give the same
+//! decision for the same numbers. The data plane derives ticks from a monotonic clock that is set
+//! once, at start, to the wall clock. A jump of the wall clock therefore ends or extends no limit.
 
-/// Milliseconds since 1970-01-01T00:00:00Z, never going backwards within a process.
+/// Milliseconds since 1970-01-01T00:00:00Z. Never decreases within a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Tick(pub u64);
 
 impl Tick {
-    /// 2026-01-01T00:00:00Z, where every `test` block of a policy starts (LANGUAGE §3).
+    /// 2026-01-01T00:00:00Z, the start time of every `test` block (`docs/language/tests.md`).
     pub const TEST_START: Self = Self(1_767_225_600_000);
 
-    /// This moment and `ms` more; the far end of time does not wrap.
+    /// Returns this time plus `ms`. Saturates at the maximum.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`; 0 when `earlier` is later.
+    /// Returns the milliseconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Days since 1970-01-01, for comparing with a date of a policy.
+    /// Returns the days since 1970-01-01, for comparison with a date in a policy.
     #[must_use]
     pub const fn day(self) -> u64 {
         self.0 / 86_400_000
     }
 }
 
-/// The clock that the edge hands to whatever must know the time.
+/// The clock that the data plane passes to code that needs the time.
 pub type Now = std::sync::Arc<dyn Fn() -> Tick + Send + Sync>;
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! The numbers of all complaints, in one table.
+//! The codes of all diagnostics, in one table.
 //!
-//! A number never changes its meaning and is never used again; each has a page in
-//! `docs/language/` and a case in `tests/corpus/diagnostics/`. The first letter says who complains:
-//! P the parser, N names, T types, C the checks, S sources, M members.
+//! A code never changes its meaning and is never used again. Each code has a section in
+//! `docs/language/` and an example in `tests/corpus/diagnostics/`. The first letter names the
+//! source: P the parser, N names, T types, C the checks, S sources, M members.
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $id:literal;)*) => {
-        /// The number of a complaint.
+        /// The code of a diagnostic.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code { $($(#[$doc])* $name,)* }
 
         impl Code {
-            /// Every number, in the order of the table.
+            /// Every code, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// As it is shown: a letter and three digits.
+            /// Returns the displayed form: a letter and three digits.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $id,)* }
@@ -24,35 +24,35 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Something else stands where the grammar wants one of a few things.
+    /// The text does not match the grammar.
     Unexpected = "P001";
-    /// A token that is no token: an unclosed string, a bad address, a stray character.
+    /// An invalid token: an unclosed string, an invalid address, an unexpected character.
     BadToken = "P002";
     /// A block that is never closed.
     UnclosedBlock = "P003";
-    /// A clause that may stand once stands twice.
+    /// A clause that may occur once occurs twice.
     ClauseTwice = "P004";
-    /// The first line does not say which language version the file uses.
+    /// The first line does not name the language version.
     NoVersion = "P005";
-    /// The file uses a version that this program does not know.
+    /// The file uses a language version that this program does not support.
     OtherVersion = "P006";
     /// The file is not valid UTF-8, or holds a NUL byte.
     NotText = "P007";
-    /// Larger than a named limit: the file, a string, the nesting.
+    /// Above a limit: the size of the file, the length of a string, the nesting.
     TooLarge = "P008";
-    /// `=` where a comparison is meant.
+    /// `=` instead of a comparison operator.
     SingleEquals = "P010";
     /// `and` and `or` mixed without parentheses.
     MixedLogic = "P011";
-    /// `&&`, `||`, `!` and other signs of other languages.
+    /// `&&`, `||`, `!` and other operators of other languages.
     ForeignSign = "P012";
     /// A number that does not fit its type.
     NumberRange = "P013";
-    /// A date that no calendar has.
+    /// A date that does not exist.
     BadDate = "P014";
-    /// A word where an action should stand.
+    /// A word that is not an action, at the position of an action.
     UnknownAction = "P020";
-    /// Two final actions, or an effect behind a final one.
+    /// Two final actions, or an effect after a final action.
     ActionOrder = "P021";
 
     /// No such field.
@@ -71,55 +71,55 @@ codes! {
     UnknownRule = "N007";
     /// No such `let`.
     UnknownLet = "N009";
-    /// The name is taken.
+    /// The name is already used.
     DuplicateName = "N010";
-    /// The name is a word of the language.
+    /// The name is a keyword.
     ReservedName = "N011";
 
     /// The two sides have different types.
     Mismatch = "T001";
     /// The operator does not fit the type.
     OperatorType = "T002";
-    /// A condition that is neither true nor false.
+    /// A condition that is not a Boolean.
     NotBool = "T003";
     /// An address compared with a network.
     AddressNetwork = "T004";
-    /// A function with other arguments than it takes.
+    /// Wrong arguments of a function.
     Arguments = "T005";
-    /// A rate whose window is not its track's.
+    /// A rate with a window other than that of its track.
     Window = "T006";
-    /// A function asks for what the track does not count.
+    /// A function that reads a value that the track does not count.
     NotCounted = "T010";
     /// A regular expression that does not compile.
     Regex = "T011";
     /// A value out of its range: a status, a percentage, a length.
     OutOfRange = "T012";
-    /// A field that only an answer has, outside `on response`.
+    /// A field of the response, outside `on response`.
     ResponseOnly = "T013";
-    /// A condition that may not read this.
+    /// A condition reads something that it may not read.
     Forbidden = "T014";
 
-    /// A clause that must be there is missing.
+    /// A mandatory clause is missing.
     MissingClause = "C001";
-    /// A statement where it may not stand.
+    /// A statement in a block that does not allow it.
     Misplaced = "C002";
-    /// `allow` in `floor`, a refusal in `guarantee`.
+    /// `allow` in `floor`, or a rejecting action in `guarantee`.
     WrongAction = "C003";
     /// A rule that can never act.
     Unreachable = "C004";
-    /// Thresholds that do not descend.
+    /// Thresholds in other than descending order.
     Thresholds = "C005";
-    /// More than a limit of the language allows.
+    /// Above a limit of the language.
     TooMany = "C006";
-    /// The date has passed.
+    /// The date is in the past.
     Expired = "C007";
-    /// An action that this version judges but cannot enforce yet.
+    /// An action that this version evaluates but cannot enforce yet.
     NotEnforced = "C009";
-    /// A case that never occurs: `ua contains "Bot"` misses `bot`.
+    /// Upper or lower case that never occurs: `ua contains "Bot"` misses `bot`.
     CaseTrap = "C010";
-    /// `!=` on a field that may be absent, in a rule that refuses.
+    /// `!=` on a field that may be absent, in a rule that rejects.
     AbsentTrap = "C011";
-    /// `allow` that rests on something that anybody can claim.
+    /// `allow` that depends on a value that any client can send.
     ForgeableAllow = "C012";
     /// A guarantee without a narrow condition.
     BroadGuarantee = "C013";
@@ -129,61 +129,61 @@ codes! {
     EveryRequest = "C015";
     /// A small limit counted by network.
     NetKey = "C016";
-    /// A key that may be absent: all absentees count as one.
+    /// A key that may be absent: all requests without it share one counter.
     AbsentKey = "C017";
-    /// Host bits were set in a network.
+    /// A network with bits set behind the prefix.
     HostBits = "C018";
     /// The memory of all counters.
     Memory = "C019";
-    /// More values in rules than an index may hold.
+    /// More values in rules than an index can hold.
     IndexTooLarge = "C020";
-    /// A refusal that holds because a source is missing.
+    /// A rejecting rule whose condition holds because a source is missing.
     RestsOnMissing = "C021";
-    /// A condition that no request can meet, or that every one does.
+    /// A condition that no request meets, or that every request meets.
     NeverHolds = "C022";
 
     /// A file that cannot be read.
     SourceMissing = "S001";
-    /// A file that is larger than it may be.
+    /// A file above its size limit.
     SourceTooLarge = "S002";
     /// A path that leaves the policy root.
     SourceOutside = "S003";
-    /// A line of a list that is no element.
+    /// A line of a list that is not a valid element.
     ListLine = "S004";
     /// A list with more elements than its `max`.
     ListTooLong = "S005";
     /// Includes that lead back to themselves.
     IncludeCycle = "S006";
-    /// A component that the sandbox refuses.
+    /// A component that cannot be loaded.
     Component = "S007";
     /// A component whose function does not match its `extern`.
     Signature = "S008";
-    /// A component whose digest is not the one that the policy names.
+    /// A component whose digest differs from the digest in the policy.
     Digest = "S009";
-    /// A component that nobody whom the host trusts has signed.
+    /// A component without a signature by a trusted key.
     Unsigned = "S010";
-    /// A component that does not pass one of its own cases.
+    /// A component that fails one of its component tests.
     ComponentCase = "S011";
-    /// An entry of a list that is wider than any network of one owner.
+    /// A list entry that is wider than any network of one owner.
     WideEntry = "S012";
-    /// A last line of a list file without its end.
+    /// The last line of a list file has no line end.
     CutOffList = "S013";
-    /// A list file that has shrunk by more than half.
+    /// A list file that shrank by more than half.
     ShrunkList = "S014";
-    /// A list of clients to refuse that holds addresses that must stay let in.
+    /// A list of clients to reject that contains protected addresses.
     GuardedAddress = "S015";
-    /// A list that is too large to look for its elements in texts.
+    /// A list that is too large for a text search.
     SearchTooLarge = "S016";
 
-    /// A host that is not the member's.
+    /// A host that does not belong to the member.
     MemberHost = "M001";
-    /// A member uses what `may` does not grant.
+    /// A member uses a feature that `may` does not grant.
     MemberMay = "M002";
-    /// A member uses more than the quota.
+    /// A member exceeds the quota.
     MemberQuota = "M003";
     /// A member's path leaves the member's directory.
     MemberPath = "M004";
-    /// A host that no site of the configuration serves, or that of another member.
+    /// A host that no site of the configuration has, or that belongs to another member.
     UnservedHost = "M005";
 }
 

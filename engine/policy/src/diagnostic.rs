@@ -1,33 +1,33 @@
-//! What is said about a policy: one value that a terminal, an editor and a tool can all show.
+//! Diagnostics about a policy: one type that a terminal, an editor and a tool can display.
 //!
-//! Messages are lower case, without a final stop, with the author's words in backticks and no name
-//! of ours in them.
+//! Messages are lower case and have no final stop. Words of the author are in backquotes. Internal
+//! names never occur in them.
 
 use std::sync::Arc;
 
 use crate::code::Code;
 use crate::span::{Span, line_column};
 
-/// The most complaints shown for one policy; a file of nonsense should not scroll away the first.
+/// Most diagnostics shown for one policy, so that the first one stays visible.
 pub const SHOWN_MAX: usize = 20;
 
 /// A file among those that were loaded together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct FileId(pub u32);
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// The policy is refused.
+    /// The policy is rejected.
     Error,
-    /// Loads, and is probably not what was meant.
+    /// The policy loads, but has probably not the intended meaning.
     Warning,
-    /// Worth knowing.
+    /// Additional information.
     Note,
 }
 
 impl Severity {
-    /// As it is shown.
+    /// Returns the displayed form.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -38,40 +38,40 @@ impl Severity {
     }
 }
 
-/// A change that mends it.
+/// A change that corrects the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
-    /// What is replaced; empty for an insertion.
+    /// The text to replace; empty for an insertion.
     pub span: Span,
-    /// By what.
+    /// The new text.
     pub replacement: String,
 }
 
-/// One complaint.
+/// One diagnostic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its number.
+    /// Its code.
     pub code: Code,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What is wrong, in one line.
+    /// The problem, in one line.
     pub message: String,
-    /// Where.
+    /// The file.
     pub file: FileId,
-    /// Where in it.
+    /// The position in the file.
     pub span: Span,
-    /// A few words at the place itself.
+    /// A short text at this position.
     pub label: String,
-    /// Another place that matters, with a few words.
+    /// A second relevant position, with a short text.
     pub related: Option<(FileId, Span, String)>,
-    /// How to mend it.
+    /// How to correct the problem.
     pub help: Option<String>,
-    /// A change that mends it by itself.
+    /// A change that corrects it automatically.
     pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// Returns an error at this position.
     #[must_use]
     pub fn error(code: Code, file: FileId, span: Span, message: impl Into<String>) -> Self {
         Self {
@@ -87,111 +87,110 @@ impl Diagnostic {
         }
     }
 
-    /// The same, as a warning.
+    /// Makes this diagnostic a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }
 
-    /// The same, as a note.
+    /// Makes this diagnostic a note.
     #[must_use]
     pub fn note(mut self) -> Self {
         self.severity = Severity::Note;
         self
     }
 
-    /// With a few words at the place.
+    /// Sets the short text at the position.
     #[must_use]
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.label = text.into();
         self
     }
 
-    /// With advice.
+    /// Sets the help.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
-    /// With another place.
+    /// Sets a second position.
     #[must_use]
     pub fn related(mut self, file: FileId, span: Span, text: impl Into<String>) -> Self {
         self.related = Some((file, span, text.into()));
         self
     }
 
-    /// With a change that mends it.
+    /// Sets a change that corrects the problem.
     #[must_use]
     pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
         self.fix = Some(Fix { span, replacement: replacement.into() });
         self
     }
 
-    /// Whether it refuses the policy.
+    /// Returns whether the diagnostic rejects the policy.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// The texts that were loaded together, by [`FileId`].
+/// The texts of the files that were loaded together, by [`FileId`].
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     files: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Files {
-    /// Adds a file; `name` is its path below the policy root.
+    /// Adds a file. `name` is its path relative to the policy root.
     pub fn add(&mut self, name: &str, text: &str) -> FileId {
         self.files.push((name.into(), text.into()));
         FileId(u32::try_from(self.files.len().saturating_sub(1)).unwrap_or(u32::MAX))
     }
 
-    /// How many there are.
+    /// Returns the number of files.
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.files.len()).unwrap_or(u32::MAX)
     }
 
-    /// Those from the `first` on.
+    /// Returns the files from number `first` on.
     #[must_use]
     pub fn from(&self, first: u32) -> Self {
         Self { files: self.files.get(first as usize..).unwrap_or_default().to_vec() }
     }
 
-    /// Puts others behind these.
+    /// Appends other files.
     pub fn append(&mut self, others: &Self) {
         self.files.extend(others.files.iter().cloned());
     }
 
-    /// Leaves the first `count` of them.
+    /// Keeps the first `count` files only.
     pub fn truncate(&mut self, count: u32) {
         self.files.truncate(count as usize);
     }
 
-    /// The path of a file.
+    /// Returns the path of a file.
     #[must_use]
     pub fn name(&self, file: FileId) -> &str {
         self.files.get(file.0 as usize).map_or("", |(name, _)| name)
     }
 
-    /// The text of a file.
+    /// Returns the text of a file.
     #[must_use]
     pub fn text(&self, file: FileId) -> &str {
         self.files.get(file.0 as usize).map_or("", |(_, text)| text)
     }
 
-    /// Line and column of an offset, both from 1.
+    /// Returns the line and the column of an offset, both from 1.
     #[must_use]
     pub fn place(&self, file: FileId, offset: u32) -> (u32, u32) {
         line_column(self.text(file), offset)
     }
 }
 
-/// Puts complaints in the order of reading, without repeating one that stands at the same place
-/// with the same number.
+/// Sorts diagnostics by position. Removes duplicates with the same code and position.
 pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         (a.file, a.span.start, a.severity, a.code).cmp(&(b.file, b.span.start, b.severity, b.code))
@@ -199,17 +198,17 @@ pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.dedup_by(|a, b| a.file == b.file && a.span == b.span && a.code == b.code);
 }
 
-/// Longest word worth comparing, in characters: the table of a comparison is this squared.
+/// Longest word to compare, in characters. The table of a comparison has this number squared.
 const WORD_CHARS_MAX: usize = 64;
 
-/// The nearest of `known` to `word`: within edit distance 2, and never more than half the word.
-/// Beyond that a guess misleads.
+/// Returns the word of `known` that is nearest to `word`: within edit distance 2, and at most half
+/// of the word. Larger distances give misleading suggestions.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     nearest_within(word, known, 2)
 }
 
-/// The same within another edit distance.
+/// Returns the nearest word within another edit distance.
 #[must_use]
 pub fn nearest_within<'k>(
     word: &str,
@@ -229,9 +228,9 @@ pub fn nearest_within<'k>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, changes and swaps of neighbours between two words, case apart (the optimal
-/// string alignment). A swap is the commonest slip of all, so it counts as one. Words whose lengths
-/// differ by more than `most` are not compared.
+/// Returns the number of insertions, deletions, substitutions and swaps of neighbours between two
+/// words. Ignores case (optimal string alignment). A swap is the most frequent typing error, so it
+/// counts as one. Words whose lengths differ by more than `most` are not compared.
 fn edit_distance(a: &str, b: &str, most: usize) -> usize {
     let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
     let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();

@@ -1,10 +1,10 @@
-//! The only loop that runs a program.
+//! The evaluation of a condition: the only loop that runs a program.
 //!
-//! It reads like the page: a condition is true or false, never an error; an absent value fails
-//! every plain test and passes every negated one. It takes at most as many steps as the condition
-//! is long, and asks the outside world through [`Context`] only. What it does is paid for in fuel
-//! first; where that is empty a test is false and the condition ends, and whoever asked looks at the
-//! fuel before believing the answer.
+//! A condition is true or false, never an error. An absent value makes every plain test false and
+//! every negated test true. The loop takes at most as many steps as the condition has operations,
+//! and reads facts through [`Context`] only. Fuel for each operation is taken first. If the fuel is
+//! exhausted, the test is false and the condition ends. The caller must check the fuel before it
+//! uses the result.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub enum Value<'v> {
     Absent,
     /// True or false.
     Bool(bool),
-    /// Whatever counts.
+    /// A number of any numeric type.
     Int(i64),
     /// Bytes.
     Bytes(Cow<'v, [u8]>),
@@ -35,71 +35,74 @@ pub enum Value<'v> {
     Ip(IpAddr),
     /// A network.
     Net(Prefix),
-    /// All header fields, for an extern.
+    /// All header fields, as an argument of an extern.
     Headers,
 }
 
 impl<'v> Value<'v> {
-    /// Bytes that live as long as the request.
+    /// Returns bytes that live as long as the request.
     #[must_use]
     pub fn bytes(bytes: &'v [u8]) -> Self {
         Self::Bytes(Cow::Borrowed(bytes))
     }
 
-    /// A text, or absent.
+    /// Returns a text or `Absent`.
     #[must_use]
     pub fn text(text: Option<&'v str>) -> Self {
         text.map_or(Self::Absent, |text| Self::bytes(text.as_bytes()))
     }
 
-    /// A number, or absent.
+    /// Returns a number or `Absent`.
     #[must_use]
     pub fn number(number: Option<u64>) -> Self {
         number.map_or(Self::Absent, |n| Self::Int(i64::try_from(n).unwrap_or(i64::MAX)))
     }
 }
 
-/// How a running program reads the world.
+/// The access of a running program to the facts.
 pub trait Context {
-    /// What the part that is running may still spend.
+    /// Returns the fuel that the running part of the policy has.
     fn fuel(&self) -> &Fuel;
 
-    /// A plain field.
+    /// Returns the value of a plain field.
     fn field(&self, field: FieldId) -> Value<'_>;
 
-    /// Calls `visit` with each value of a named field until it answers true; whether it did.
+    /// Calls `visit` with each value of a named field until it returns true. Returns whether it
+    /// did.
     fn any_value(&self, field: FieldId, name: &str, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 
-    /// Whether the walk has given this tag.
+    /// Returns whether an earlier step has set this tag.
     fn tagged(&self, tag: &str) -> bool;
 
-    /// Whether a list holds the value.
+    /// Returns whether a list holds the value.
     fn list_holds(&self, list: ListId, value: &Value<'_>) -> bool;
 
-    /// Whether an element of a list stands in a text, looked for in this way. Pays for it.
+    /// Returns whether the text contains an element of the list, for this kind of search. Takes
+    /// fuel.
     fn list_stands_in(&self, list: ListId, search: Search, text: &[u8]) -> bool;
 
-    /// A counter, for this request's key.
+    /// Returns the value of a counter for the key of this request.
     fn counter(&self, read: Read, counter: CounterId) -> i64;
 
-    /// Whether this key belongs to `percent` of all keys: the same answer for the same key.
+    /// Returns whether this key belongs to `percent` of all keys. The result is the same for the
+    /// same key.
     fn sample(&self, percent: u8, key: &Value<'_>) -> bool;
 
-    /// A rule's answer.
+    /// Returns the result of a WASM rule.
     fn call(&self, function: ExternId, args: &[Value<'_>]) -> Value<'static>;
 
-    /// What `explain` is told of each test that was made.
+    /// Reports the result of each test to `explain`.
     fn made(&self, _atom: AtomId, _holds: bool) {}
 }
 
 impl Program {
-    /// Whether a condition holds; one that is not there does.
+    /// Returns whether a condition holds. `None` always holds.
     pub fn holds<C: Context>(&self, condition: Option<CondId>, ctx: &C) -> bool {
         let Some(id) = condition else { return true };
         let Some(ops) = self.conditions.get(id.0 as usize) else { return false };
         let mut truth = false;
         let mut at = 0_usize;
-        // INVARIANT: jumps lead ahead, so this ends after at most `ops.len()` steps.
+        // INVARIANT: jumps go forward, so the loop ends after at most `ops.len()` steps.
         while let Some(op) = ops.get(at) {
             at = at.saturating_add(1);
             match *op {
@@ -164,7 +167,7 @@ impl Program {
             }
             Check::InNet(net) => in_net(net, value),
             Check::Contains(needle) => with_bytes(value, |bytes| {
-                // The search is made ready for its needle each time.
+                // The search prepares its needle each time, so the needle costs fuel too.
                 let all = bytes.len().saturating_add(needle.bytes.len()) as u64;
                 fuel.take(price::LOOKUP.saturating_add(all)) && contains(bytes, needle)
             }),
@@ -191,8 +194,8 @@ impl Program {
         self.operands.get(id.0 as usize)
     }
 
-    /// The value of an operand. Operands refer to earlier ones only, and the parser bounds how deep
-    /// they nest, so this recursion ends.
+    /// Returns the value of an operand. Operands refer to earlier operands only, and the parser
+    /// limits their nesting, so the recursion ends.
     pub fn value<'c, C: Context>(&'c self, id: OperandId, ctx: &'c C) -> Value<'c> {
         match self.operand_at(id) {
             None => Value::Absent,
@@ -275,7 +278,7 @@ fn first_value<'c, C: Context>(ctx: &C, field: FieldId, name: &str) -> Value<'c>
     first.map_or(Value::Absent, |bytes| Value::Bytes(bytes.into()))
 }
 
-/// The bytes of a value, where it has any.
+/// Returns the number of bytes of a value; 0 for other types.
 fn len(value: &Value<'_>) -> usize {
     match value {
         Value::Bytes(bytes) => bytes.len(),
@@ -283,7 +286,7 @@ fn len(value: &Value<'_>) -> usize {
     }
 }
 
-/// Pays for a comparison.
+/// Takes the fuel for a comparison. Returns whether there was enough.
 fn compares(bytes: &[u8], fuel: &Fuel) -> bool {
     fuel.take(price::bytes(bytes.len()))
 }
@@ -296,7 +299,8 @@ fn same_bytes(bytes: &[u8], needle: &Needle) -> bool {
     if needle.nocase { bytes.eq_ignore_ascii_case(&needle.bytes) } else { *bytes == *needle.bytes }
 }
 
-/// In linear time, whatever is in the text: letters are folded first and never while comparing.
+/// Returns whether the bytes contain the needle. The time is linear for every text: the letters are
+/// lower-cased once, before the comparison.
 fn contains(bytes: &[u8], needle: &Needle) -> bool {
     if !needle.nocase {
         return memchr::memmem::find(bytes, &needle.bytes).is_some();
@@ -306,7 +310,7 @@ fn contains(bytes: &[u8], needle: &Needle) -> bool {
     memchr::memmem::find(&low, &needle.bytes).is_some()
 }
 
-/// The n-th part of a path, from 1.
+/// Returns segment `n` of a path, from 1.
 fn segment(path: &[u8], n: u32) -> Option<&[u8]> {
     let rest = path.strip_prefix(b"/").unwrap_or(path);
     let at = n.checked_sub(1)? as usize;
@@ -334,7 +338,7 @@ fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
     }
 }
 
-/// Whether a set holds a value.
+/// Returns whether a set contains a value.
 #[must_use]
 pub fn in_set(set: &crate::set::Set, value: &Value<'_>) -> bool {
     match value {

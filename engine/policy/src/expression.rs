@@ -1,9 +1,9 @@
-//! A regular expression as it runs: one step of a table for each byte, whatever the byte.
+//! Regular expressions: one table step for each byte, for every input.
 //!
-//! Decision: a whole deterministic automaton, made when the policy is checked. Engines that make
-//! their automaton while they run are as fast on most inputs, but some inputs make them fall back to
-//! following all states of an expression at each byte, and how far depends on what ran before. What
-//! has no automaton of a bounded size is refused where somebody can read why.
+//! Decision: a complete deterministic automaton, built when the policy is checked. Engines that
+//! build their automaton lazily are as fast on most inputs. On some inputs they fall back to a
+//! simulation of all states, and how far depends on earlier inputs. An expression whose automaton
+//! would be too large is rejected at load, with a diagnostic.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
 use crate::fuel::{Fuel, price};
 
-/// Bytes of a table that stay in the processor's first cache.
+/// Bytes of a table that stay in the L1 cache of the processor.
 const NEAR_BYTES: usize = 32 << 10;
 
-/// A compiled expression. Clones share it.
+/// A compiled expression. Clones share the table.
 #[derive(Clone)]
 pub struct Expression {
     pattern: Box<str>,
@@ -33,20 +33,20 @@ impl std::fmt::Debug for Expression {
     }
 }
 
-/// Why there is none.
+/// Why an expression cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadExpression {
-    /// It is not written as one.
+    /// The syntax is invalid.
     Syntax(String),
-    /// Its automaton has more bytes than it may.
+    /// The automaton is larger than the limit.
     TooLarge,
 }
 
 impl Expression {
-    /// Compiles a pattern whose automaton has at most `bytes_max` bytes.
+    /// Compiles a pattern. Its automaton may have at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// It is none, or has a larger one.
+    /// [`BadExpression`] names the cause.
     pub fn new(pattern: &str, bytes_max: usize) -> Result<Self, BadExpression> {
         let parsed = ParserBuilder::new().utf8(false).build().parse(pattern);
         let parsed = parsed.map_err(|error| BadExpression::Syntax(error.to_string()))?;
@@ -67,40 +67,40 @@ impl Expression {
         Ok(Self { pattern: pattern.into(), table: Arc::new(table), per_byte })
     }
 
-    /// As it was written.
+    /// Returns the pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.pattern
     }
 
-    /// How many bytes its automaton has.
+    /// Returns the size of the automaton in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.table.memory_usage()
     }
 
-    /// What it costs to hold it against a value of `len` bytes.
+    /// Returns the fuel for a match against a value of `len` bytes.
     #[must_use]
     pub const fn price(&self, len: usize) -> u64 {
         price::EXPRESSION.saturating_add((len as u64).saturating_mul(self.per_byte))
     }
 
-    /// Whether it matches anywhere.
+    /// Returns whether the expression matches anywhere in the bytes.
     #[must_use]
     pub fn is_match(&self, bytes: &[u8]) -> bool {
-        // INVARIANT: the automaton has no byte at which it gives up, so there is no error.
+        // INVARIANT: the automaton has no quit bytes, so there is no error.
         let found = self.table.try_search_fwd(&Input::new(bytes).earliest(true));
         found.is_ok_and(|found| found.is_some())
     }
 
-    /// The same, paid for.
+    /// Takes the fuel, then returns whether the expression matches.
     pub(crate) fn is_match_within(&self, bytes: &[u8], fuel: &Fuel) -> bool {
         fuel.take(self.price(bytes.len())) && self.is_match(bytes)
     }
 }
 
-/// The expression with edges of words as ASCII knows them: those of Unicode have no automaton. The
-/// parser bounds how deep it nests.
+/// Replaces Unicode word boundaries by those of ASCII, because Unicode boundaries have no
+/// automaton. The parser limits the nesting.
 fn ascii_edges(hir: &Hir) -> Hir {
     if !hir.properties().look_set().contains_word() {
         return hir.clone();

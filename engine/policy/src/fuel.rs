@@ -1,55 +1,55 @@
-//! Fuel: how much work one request may cost.
+//! Fuel: a limit on the work for one request.
 //!
-//! All work that grows with what a request or a policy holds is paid for before it is done, in the
-//! same amount wherever it runs and whatever a worker remembers, so that a replay comes to the same
-//! decision. One unit is about a nanosecond of one core, and up to 1.5 where other programs use it too,
-//! which `benches/worst` shows.
+//! Fuel is taken before the work, for all work that grows with the request or the policy. The
+//! amount does not depend on the machine or on the caches of a worker, so a replay makes the same
+//! decision. One unit is about one nanosecond of one core. It is up to 1.5 ns if other programs use
+//! the core too; `benches/worst` measures this.
 
 use std::cell::Cell;
 
-/// Prices in fuel.
+/// Fuel for each kind of work.
 pub mod price {
-    /// A step of a layer that is looked at.
+    /// One step of a layer.
     pub const STEP: u64 = 20;
-    /// A test, whatever it looks at.
+    /// One test of any kind.
     pub const TEST: u64 = 10;
-    /// Finding something by its name among others, before the others are counted.
+    /// Search by name among several, as a base price.
     pub const NAMED: u64 = 10;
-    /// One of the others.
+    /// Search by name, for each candidate.
     pub const NAMED_EACH: u64 = 3;
-    /// One pair of a query or of cookies that is taken apart.
+    /// Parsing of one pair of a query or of cookies.
     pub const PAIR: u64 = 16;
-    /// One byte of them.
+    /// Parsing, for each byte of the pairs.
     pub const PAIR_BYTE: u64 = 3;
     /// A lookup in a set, a list or an index.
     pub const LOOKUP: u64 = 30;
     /// A lookup in a table of networks.
     pub const NETS: u64 = 100;
-    /// A step that an index finds.
+    /// One step that an index returns.
     pub const FOUND: u64 = 8;
-    /// A needle that is held against a place of a text.
+    /// Comparison of one needle at one position of a text.
     pub const NEEDLE: u64 = 8;
-    /// A byte of a text that many are looked for in.
+    /// One byte of a text that is searched for many needles.
     pub const SEARCH_BYTE: u64 = 8;
-    /// An expression, before its bytes.
+    /// A regular expression, as a base price.
     pub const EXPRESSION: u64 = 25;
-    /// A value that is made of another.
+    /// A value computed from another value.
     pub const MADE: u64 = 20;
-    /// Reading a counter, feeding it, or asking a limit.
+    /// Reading a counter, adding to it, or checking a limit.
     pub const COUNTER: u64 = 150;
-    /// The same where the heaviest keys or different values are counted.
+    /// The same for a counter of heavy hitters or of distinct values.
     pub const COUNTER_HEAVY: u64 = 2_000;
-    /// Calling an extern, beside the fuel of the call itself.
+    /// A call of an extern, in addition to the fuel of the call itself.
     pub const CALL: u64 = 2_000;
 
-    /// Looking for many texts in one of so many bytes.
+    /// Returns the fuel to search `len` bytes for many texts.
     #[inline]
     #[must_use]
     pub const fn search(len: usize) -> u64 {
         LOOKUP.saturating_add((len as u64).saturating_mul(SEARCH_BYTE))
     }
 
-    /// Bytes that are copied, compared or hashed many at a time.
+    /// Returns the fuel to copy, compare or hash bytes in bulk.
     #[inline]
     #[must_use]
     pub const fn bytes(len: usize) -> u64 {
@@ -57,7 +57,7 @@ pub mod price {
     }
 }
 
-/// What is left of what a part of a policy may spend on one request.
+/// Remaining fuel that a part of a policy may use for one request.
 #[derive(Debug)]
 pub struct Fuel {
     left: Cell<u64>,
@@ -65,15 +65,15 @@ pub struct Fuel {
 }
 
 impl Fuel {
-    /// A full tank.
+    /// Creates a full amount.
     #[inline]
     #[must_use]
     pub const fn new(fuel: u64) -> Self {
         Self { left: Cell::new(fuel), empty: Cell::new(false) }
     }
 
-    /// Pays for work that is about to be done. Where there is not enough, it is empty from then on
-    /// and the work is not to be done.
+    /// Takes fuel for work that follows, and returns whether there was enough. If not, the fuel is
+    /// exhausted from then on, and the caller must not do the work.
     #[inline]
     #[must_use]
     pub fn take(&self, fuel: u64) -> bool {
@@ -93,21 +93,21 @@ impl Fuel {
         false
     }
 
-    /// Whether something was not done for want of it.
+    /// Returns whether work was skipped because the fuel was exhausted.
     #[inline]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.empty.get()
     }
 
-    /// Changes places with another.
+    /// Swaps the remaining fuel with that of another.
     #[inline]
     pub fn swap(&self, other: &Self) {
         self.left.swap(&other.left);
         self.empty.swap(&other.empty);
     }
 
-    /// What is left.
+    /// Returns the remaining fuel.
     #[inline]
     #[must_use]
     pub const fn left(&self) -> u64 {

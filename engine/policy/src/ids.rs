@@ -1,4 +1,4 @@
-//! Numbers by which the tables of a program name each other's rows.
+//! Indexes of the tables of a program.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {
@@ -12,7 +12,7 @@ ids! {
     CondId
     /// A primitive test.
     AtomId
-    /// A value to be looked up or computed.
+    /// A value that is read or computed.
     OperandId
     /// A list.
     ListId
@@ -20,6 +20,6 @@ ids! {
     ExternId
 }
 
-/// How bad it is: 0 is `normal`, declared levels count from 1 in the order of the page.
+/// A level: 0 is `normal`; declared levels count from 1 in source order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LevelId(pub u16);

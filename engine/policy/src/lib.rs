@@ -1,9 +1,9 @@
-//! The policy language: text in, checked flat program out.
+//! The policy language: from text to a checked flat program.
 //!
-//! The language is a value of this crate; what there is to look at in a request is not. Fields,
-//! functions and enumerations are data ([`schema::Schema`]) handed to the checker, and a running
-//! program reads them through [`eval::Context`], so nothing here knows HTTP, counters or WASM.
-//! Nothing here reads a clock or a file, and no input makes it panic.
+//! This crate defines the language, but not the facts of a request. Fields, functions and
+//! enumerations are data ([`schema::Schema`]) that the checker gets. A running program reads them
+//! through [`eval::Context`]. The crate therefore does not depend on HTTP, counters or WASM. It
+//! reads no clock and no file, and no input causes a panic.
 
 pub mod check;
 pub mod code;

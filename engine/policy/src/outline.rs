@@ -1,13 +1,12 @@
-//! What a policy says, clause by clause, without how it is laid out: what two policies are compared
-//! by.
+//! The content of a policy, clause by clause, without its layout. Used to compare two policies.
 //!
-//! An entry is a thing with a name, a clause a part of it with a word of its own. Each clause is
-//! kept as its author wrote it, to be shown, and by what it means, to be compared: comments, blanks,
-//! commas, the spelling of a number and the file that something stands in make no difference, and a
-//! name that a `let` gives to a value counts as the value.
+//! An entry has a name, and a clause is a part of it with a keyword. Each clause has two forms: the
+//! text of its author, for display, and a normal form, for comparison. Comments, blanks, commas,
+//! the notation of numbers and the file make no difference. The name of a `let` is replaced by its
+//! value.
 //!
-//! Where this does not help: two conditions that are written differently and mean the same, such as
-//! `a and b` and `b and a`, are different here.
+//! Limitation: two conditions that have the same meaning and a different form, such as `a and b`
+//! and `b and a`, are different.
 
 mod changes;
 mod clause;
@@ -22,44 +21,44 @@ pub use clause::{Clause, Entry};
 use crate::check::Page;
 use crate::diagnostic::Files;
 
-/// What a policy says.
+/// The content of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Shared with the outlines of the parts that it is put together from.
+    /// Shared with the outlines of the parts.
     entries: Vec<Arc<Entry>>,
 }
 
 impl Outline {
-    /// That of a policy that was read.
+    /// Returns the outline of a parsed policy.
     #[must_use]
     pub fn of(pages: &[Page], files: &Files) -> Self {
         Self::of_member(&[], pages, files)
     }
 
-    /// That of a member's pages, which may use what the host's declare.
+    /// Returns the outline of a member's pages. They may use declarations of the operator.
     #[must_use]
     pub fn of_member(host: &[Page], pages: &[Page], files: &Files) -> Self {
         Self { entries: read::entries(host, pages, files).into_iter().map(Arc::new).collect() }
     }
 
-    /// With what another part of the same policy says.
+    /// Adds the outline of another part of the same policy.
     pub fn add(&mut self, other: &Self) {
         self.entries.extend(other.entries.iter().cloned());
     }
 
-    /// All entries, in reading order.
+    /// Returns all entries, in source order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|entry| &**entry)
     }
 
-    /// The names of the rules, limits and levels that ask the track `name`.
+    /// Returns the names of the rules, limits and levels that read the track `name`.
     #[must_use]
     pub fn watchers(&self, name: &str) -> Vec<&str> {
         let watching = self.entries().filter(|entry| entry.asks.contains(name));
         watching.map(|entry| &*entry.name).collect()
     }
 
-    /// Whether what the counter `name` is fed with is under another condition in `newer`.
+    /// Returns whether the counter `name` counts under another condition in `newer`.
     #[must_use]
     pub fn condition_differs(&self, newer: &Self, name: &str) -> bool {
         const CONDITIONS: [&str; 6] = ["where", "when", "unless", "on", "under", "hosts"];
@@ -70,7 +69,8 @@ impl Outline {
         CONDITIONS.iter().any(|word| meaning(old, word) != meaning(new, word))
     }
 
-    /// What the counter `name` belongs to; that of a `throttle` is called after its rule.
+    /// Returns the entry of the counter `name`. The counter of a `throttle` has the name of its
+    /// rule.
     fn counting(&self, name: &str) -> Option<&Entry> {
         let of = |kinds: &[&str], name: &str| {
             self.entries().find(|entry| *entry.name == *name && kinds.contains(&entry.kind))

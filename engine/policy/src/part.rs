@@ -1,9 +1,9 @@
-//! A member's part of a program, and how parts become one program.
+//! A member's part of a program, and the linking of parts to one program.
 //!
-//! A part is compiled against the host's tables and adds to them at their ends. It is kept apart
-//! until it is linked: then its entries are copied behind those of the parts before it, and the
-//! numbers that point into it are moved by as much. Numbers that point at the host's entries stay.
-//! So a part holds nothing of another member's, and the same part can be linked again and again.
+//! A part is compiled against the tables of the operator and extends them at their ends. It is
+//! stored apart until it is linked. Then its entries are appended after those of the earlier parts,
+//! and indexes that refer to its own entries are shifted. Indexes that refer to the operator's
+//! entries stay. A part therefore contains nothing of another member and can be linked many times.
 
 use seawall_model::{CounterId, RuleId};
 
@@ -14,7 +14,7 @@ use crate::program::{
     ListId, Op, Operand, OperandId, Program, Refused, RuleInfo, Scope, SiteLayer, Spared, Step,
 };
 
-/// How long the tables of a program are.
+/// The lengths of the tables of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lengths {
     conditions: usize,
@@ -28,16 +28,16 @@ pub struct Lengths {
     pub counters: usize,
     /// Rules and limits.
     pub rules: usize,
-    /// Members' layers.
+    /// Layers of members.
     pub sites: usize,
-    /// When the host's tracks are fed.
+    /// Feeds of the operator's tracks.
     pub(crate) feeds: usize,
-    /// Tests.
+    /// Policy tests.
     pub cases: usize,
 }
 
 impl Lengths {
-    /// Those of this program.
+    /// Returns the lengths for this program.
     #[must_use]
     pub fn of(program: &Program) -> Self {
         Self {
@@ -55,19 +55,19 @@ impl Lengths {
     }
 }
 
-/// What one member adds to the host's program.
+/// The entries that one member adds to the operator's program.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// The host's tables, which it was compiled against.
+    /// The lengths of the operator's tables against which the part was compiled.
     host: Lengths,
-    /// How many files the host has.
+    /// The number of the operator's files.
     host_files: u32,
-    /// What stands behind them.
+    /// The entries after the operator's.
     tail: Program,
 }
 
 impl Part {
-    /// Takes off what stands behind the host's tables.
+    /// Removes the entries after the operator's tables and returns them.
     pub(crate) fn split_off(program: &mut Program, host: Lengths, host_files: u32) -> Self {
         let tail = Program {
             conditions: program.conditions.split_off(host.conditions),
@@ -84,30 +84,30 @@ impl Part {
         Self { host, host_files, tail }
     }
 
-    /// Her own entries. Numbers in them count from the host's first.
+    /// Returns the member's own entries. Indexes in them count from the operator's first entry.
     #[must_use]
     pub fn own(&self) -> &Program {
         &self.tail
     }
 
-    /// How long the tables of the host are that it was compiled against.
+    /// Returns the lengths of the operator's tables against which the part was compiled.
     #[must_use]
     pub fn host(&self) -> Lengths {
         self.host
     }
 }
 
-/// Where a part goes.
+/// The new position of a part.
 struct Move {
-    /// The host's tables.
+    /// The lengths of the operator's tables.
     host: Lengths,
     host_files: u32,
-    /// The tables that it is put behind.
+    /// The lengths of the tables after which the part is appended.
     to: Lengths,
     files_by: u32,
 }
 
-/// A number that points behind `host`, moved to where those entries begin now.
+/// Shifts an index beyond `host` to the new start of those entries.
 fn moved(number: u32, host: usize, to: usize) -> u32 {
     let (from, by) = (number as usize, to.saturating_sub(host));
     if from < host { number } else { number.saturating_add(u32::try_from(by).unwrap_or(u32::MAX)) }
@@ -284,9 +284,10 @@ impl Move {
 }
 
 impl Program {
-    /// Puts a member's part behind all others, and `hers` behind all other `files`.
+    /// Appends a member's part after all others, and the member's files after all other `files`.
     ///
-    /// The part must have been compiled against the very host pages that this program begins with.
+    /// The part must have been compiled against the same operator's pages with which this program
+    /// begins.
     pub fn link(&mut self, part: &Part, files: &mut Files, hers: &Files) {
         let to = Lengths::of(self);
         let files_by = files.count().saturating_sub(part.host_files);
@@ -305,7 +306,7 @@ impl Program {
         self.cases.extend(own.cases.iter().map(|case| by.case(case)));
     }
 
-    /// Takes off what stands behind `to`, which was put there by [`Program::link`].
+    /// Removes the entries after `to`, which [`Program::link`] had appended.
     pub fn unlink(&mut self, to: Lengths) {
         let _taken = Part::split_off(self, to, 0);
     }

@@ -1,7 +1,6 @@
-//! The `test` blocks of a policy, checked: names resolved, values known.
+//! The checked `test` blocks of a policy: names are resolved, and values are known.
 //!
-//! What a request of a test looks like to the engine is the runner's business; here it is what the
-//! author wrote.
+//! This is the test as its author wrote it. The test runner converts it to requests.
 
 use std::net::IpAddr;
 
@@ -12,29 +11,29 @@ use crate::ids::{LevelId, ListId};
 use crate::set::Set;
 use crate::span::Span;
 
-/// A test.
+/// A policy test.
 #[derive(Debug, Clone)]
 pub struct PolicyTest {
-    /// What it says.
+    /// Its name.
     pub name: Box<str>,
-    /// The file where it stands.
+    /// The file that contains it.
     pub file: FileId,
-    /// Its name there.
+    /// The position of its name.
     pub span: Span,
-    /// The member whose file it stands in.
+    /// The member whose file contains it.
     pub member: Option<Box<str>>,
-    /// The level that holds for all of it.
+    /// The level for the whole test.
     pub level: Option<LevelId>,
-    /// Lists replaced for all of it.
+    /// Lists replaced for the whole test.
     pub lists: Vec<(ListId, Set)>,
-    /// What the address tables say of clients.
+    /// Values of the address tables for clients.
     pub clients: Vec<(IpAddr, TestClient)>,
-    /// In page order.
+    /// The steps, in source order.
     pub steps: Vec<TestStep>,
 }
 
 impl PolicyTest {
-    /// How many requests it sends.
+    /// Returns how many requests the test sends.
     #[must_use]
     pub fn requests(&self) -> u64 {
         let sent = |step: &TestStep| match step {
@@ -45,7 +44,7 @@ impl PolicyTest {
     }
 }
 
-/// What is known of a client of a test.
+/// Facts about a client of a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TestClient {
     /// The autonomous system.
@@ -59,93 +58,93 @@ pub struct TestClient {
 /// A line of a test.
 #[derive(Debug, Clone)]
 pub enum TestStep {
-    /// Requests.
+    /// Sends requests.
     Request(Box<TestRequest>),
-    /// Time passes.
+    /// Lets time pass.
     Wait {
         /// Milliseconds.
         ms: u64,
     },
-    /// Judges the last request.
+    /// Checks the last request.
     Expect {
-        /// What.
+        /// The expected result.
         expected: Expected,
-        /// Which rule must have decided.
+        /// The rule that must have decided.
         by: Option<RuleId>,
-        /// The place to complain at.
+        /// The position for diagnostics.
         span: Span,
     },
 }
 
-/// What a test expects.
+/// The expected result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Reached the origin, by whatever road.
+    /// The request reached the origin, for any reason.
     Pass,
-    /// This verdict; arguments left out match any.
+    /// This verdict; omitted arguments match any value.
     Verdict {
-        /// Which.
+        /// The kind of verdict.
         kind: VerdictKind,
-        /// The status, where one was written.
+        /// The status, if given.
         status: Option<u16>,
-        /// The kind of proof, where one was written.
+        /// The kind of proof, if given.
         proof: Option<PassKind>,
-        /// Milliseconds of a ban, a tarpit or a pass, where they were written.
+        /// Milliseconds of a ban, a tarpit or a pass, if given.
         for_ms: Option<u64>,
     },
 }
 
-/// A pass of a test's request.
+/// The pass of a test request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TestPass {
-    /// None.
+    /// No pass.
     #[default]
     None,
-    /// A fresh one of the strongest kind.
+    /// A new pass of the strongest kind.
     Fresh,
-    /// One issued so many milliseconds ago.
+    /// A pass of this age in milliseconds.
     Aged(u64),
-    /// One of this kind, issued so many milliseconds ago.
+    /// A pass of this kind and of this age in milliseconds.
     Of(PassKind, u64),
 }
 
-/// What a test sends.
+/// A request of a test.
 #[derive(Debug, Clone)]
 pub struct TestRequest {
-    /// As written.
+    /// The method as written.
     pub method: Box<str>,
-    /// `https` in the URL.
+    /// Whether the URL has `https`.
     pub encrypted: bool,
-    /// The host of the URL, port and all.
+    /// The host of the URL, with its port.
     pub authority: Box<str>,
     /// Path and query of the URL, as written.
     pub target: Box<str>,
-    /// From whom.
+    /// The client address.
     pub from: IpAddr,
-    /// Header fields in page order, names in lower case; cookies are among them.
+    /// Header fields in source order, names in lower case. Cookies are among them.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
-    /// What the address tables say for this request, beside `given client`.
+    /// Values of the address tables for this request, in addition to `given client`.
     pub client: TestClient,
     /// The fingerprint of the ClientHello.
     pub ja4: Option<Box<str>>,
     /// The protocol.
     pub proto: Proto,
-    /// The client's open connections, where the line says so.
+    /// The open connections of the client, if given.
     pub connections: Option<u32>,
-    /// Its requests under way, where the line says so.
+    /// The requests of the client in flight, if given.
     pub in_flight: Option<u32>,
-    /// What pass it carries.
+    /// The pass in the request.
     pub pass: TestPass,
-    /// The origin's status.
+    /// The status of the origin's response.
     pub status: u16,
-    /// Milliseconds until the origin's answer.
+    /// Milliseconds until the origin's response.
     pub answered_after_ms: u64,
-    /// Bytes of the origin's answer.
+    /// Bytes of the origin's response.
     pub answer_bytes: u64,
-    /// How often.
+    /// The number of requests.
     pub times: u64,
-    /// Spread over so many milliseconds; `None` is one millisecond apart.
+    /// The milliseconds over which the requests are spread; `None` is one millisecond between two.
     pub over_ms: Option<u64>,
-    /// The line, for messages.
+    /// The position of the line, for diagnostics.
     pub span: Span,
 }

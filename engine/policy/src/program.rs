@@ -1,8 +1,8 @@
-//! The checked program: flat, immutable, and with a known worst number of steps.
+//! The checked program: flat, immutable, and with a known maximum number of steps.
 //!
-//! Everything is a table and an index into one. A condition is a run of operations with forward
-//! jumps only, so evaluating it takes at most as many steps as it is long. Every distinct primitive
-//! test stands once ([`Atom`]) however many rules make it: that is what an index can be built on.
+//! Everything is a table or an index into a table. A condition is a list of operations with forward
+//! jumps only, so its evaluation takes at most as many steps as it has operations. Each distinct
+//! test occurs once ([`Atom`]), even if many rules use it; the index depends on this.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,35 +19,36 @@ use crate::set::{NetSet, Set};
 use crate::span::Span;
 use crate::texts::{Search, TextSet};
 
-/// One step of a condition. The machine holds one truth value.
+/// One operation of a condition. The machine has one Boolean register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// The truth value becomes that of the test.
+    /// Sets the register to the result of the test.
     Test(AtomId),
-    /// The truth value becomes this.
+    /// Sets the register to this value.
     Set(bool),
-    /// The truth value becomes its opposite.
+    /// Negates the register.
     Not,
-    /// Goes on at the given step, which lies ahead, if the truth value is true.
+    /// Jumps to the given later operation if the register is true.
     JumpIfTrue(u32),
-    /// Goes on at the given step, which lies ahead, if the truth value is false.
+    /// Jumps to the given later operation if the register is false.
     JumpIfFalse(u32),
 }
 
-/// A primitive test: a value held against something known at load.
+/// A primitive test: a value compared with a constant of the policy.
 #[derive(Debug, Clone)]
 pub struct Atom {
-    /// What is looked at.
+    /// The value.
     pub operand: OperandId,
-    /// What it is held against.
+    /// The comparison.
     pub check: Check,
-    /// The opposite is asked. Being absent makes a plain test false and so this one true.
+    /// Whether the test is negated. An absent value makes a plain test false and a negated test
+    /// true.
     pub negated: bool,
-    /// As the author wrote it, for `explain`.
+    /// The text as the author wrote it, for `explain`.
     pub text: Box<str>,
 }
 
-/// How two values are ordered.
+/// An ordering of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
     /// `<`
@@ -61,7 +62,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// Whether `a` stands so to `b`.
+    /// Returns whether `a` and `b` have this order.
     #[must_use]
     pub const fn holds(self, a: i64, b: i64) -> bool {
         match self {
@@ -73,56 +74,56 @@ impl Order {
     }
 }
 
-/// What a value is held against.
+/// A comparison of a value.
 #[derive(Debug, Clone)]
 pub enum Check {
-    /// Is true.
+    /// The value is true.
     True,
-    /// Has a value.
+    /// The value is present.
     Present,
-    /// Equals it.
+    /// The value equals the constant.
     Equal(Const),
-    /// Stands so to it.
+    /// The value has this order relative to the number.
     Ordered(Order, i64),
-    /// Equals another value of the request.
+    /// The value equals another value of the request.
     SameAs(OperandId),
-    /// Stands so to another value of the request.
+    /// The value has this order relative to another value of the request.
     OrderedTo(Order, OperandId),
-    /// Is in a set written out.
+    /// The value is in a set in the policy.
     InSet(Set),
-    /// Is in a list.
+    /// The value is in a list.
     InList(ListId),
-    /// Lies in a network.
+    /// The value is in a network.
     InNet(Prefix),
-    /// Holds these bytes.
+    /// The value contains these bytes.
     Contains(Needle),
-    /// Begins with these bytes.
+    /// The value begins with these bytes.
     StartsWith(Needle),
-    /// Ends with these bytes.
+    /// The value ends with these bytes.
     EndsWith(Needle),
-    /// Holds, begins with or ends with one of several texts that are written out.
+    /// The value contains, begins with or ends with one of several texts in the policy.
     HasOne(Arc<TextSet>),
-    /// The same with the elements of a list.
+    /// The same for the elements of a list.
     HasListed(ListId, Search),
     /// `like` (anchored) and `matches`: linear in the length of the value.
     Matches(Expression),
 }
 
-/// Bytes to look for.
+/// Bytes to search for.
 #[derive(Debug, Clone)]
 pub struct Needle {
-    /// The bytes; lower case where case does not matter.
+    /// The bytes; in lower case if case does not matter.
     pub bytes: Box<[u8]>,
-    /// Letters of ASCII match in either case.
+    /// ASCII letters match in either case.
     pub nocase: bool,
 }
 
-/// A value known at load.
+/// A constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Const {
     /// True or false.
     Bool(bool),
-    /// Whatever counts: whole numbers, percentages, microseconds, bytes, AS numbers, words.
+    /// Any number: whole numbers, percentages, microseconds, bytes, AS numbers, words.
     Int(i64),
     /// Bytes.
     Bytes(Box<[u8]>),
@@ -132,53 +133,53 @@ pub enum Const {
     Net(Prefix),
 }
 
-/// What is read of a counter.
+/// What a test reads from a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// `rate(t)` and `count(t)`: how many in the window.
+    /// `rate(t)` and `count(t)`: the number in the window.
     Count,
     /// `bytes(t)`
     Bytes,
     /// `distinct(t)`
     Distinct,
-    /// `share(t)`: this key's part of all, in percent.
+    /// `share(t)`: the percentage of this key among all.
     Share,
-    /// `top(t, n)`: whether the key is among the n heaviest.
+    /// `top(t, n)`: whether the key is among the `n` heavy hitters.
     Top(u32),
 }
 
-/// A value to be looked up or computed. Operands refer to earlier ones only.
+/// A value that is read or computed. Operands refer to earlier operands only.
 #[derive(Debug, Clone)]
 pub enum Operand {
-    /// Known at load.
+    /// A constant.
     Const(Const),
     /// A field.
     Field(FieldId),
-    /// All values of a named field; where one value is wanted, the first.
+    /// All values of a named field. A use that needs one value takes the first.
     Values(FieldId, Box<str>),
-    /// Whether the walk has given this tag.
+    /// Whether an earlier step has set this tag.
     Tagged(Box<str>),
     /// `count_of(x)`
     CountOf(OperandId),
     /// `len(x)`
     Len(OperandId),
-    /// `lower(x)`: letters of ASCII.
+    /// `lower(x)`: ASCII letters.
     Lower(OperandId),
     /// `segment(path, n)`, from 1.
     Segment(OperandId, u32),
     /// `net(ip, v4, v6)`
     Net(OperandId, u8, u8),
-    /// `sample(p, key)`: the same answer for the same key.
+    /// `sample(p, key)`: the same result for the same key.
     Sample(u8, OperandId),
-    /// A counter, for the key of this request.
+    /// A counter, read for the key of this request.
     Counter(Read, CounterId),
-    /// A rule's function.
+    /// A call of a WASM rule.
     Extern(ExternId, Box<[OperandId]>),
     /// A condition in parentheses.
     Condition(CondId),
 }
 
-/// How a verdict is reached by a final action.
+/// A final action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Final {
     /// `allow`
@@ -187,42 +188,42 @@ pub enum Final {
     Block {
         /// The status.
         status: u16,
-        /// The page, where one is named.
+        /// The page, if one is named.
         page: Option<Box<str>>,
     },
     /// `drop`
     Drop,
     /// `ban`
     Ban {
-        /// How long.
+        /// Milliseconds of the ban.
         for_ms: u64,
-        /// Whom.
+        /// The unit that is banned.
         unit: BanUnit,
     },
     /// `challenge`
     Challenge {
-        /// The least proof that satisfies.
+        /// The weakest kind of proof that is accepted.
         kind: ChallengeKind,
-        /// How long the pass is valid.
+        /// Milliseconds for which the pass is valid.
         valid_ms: u64,
     },
     /// `throttle`
     Throttle {
-        /// The counter that it counts with.
+        /// Its counter.
         counter: CounterId,
-        /// How many.
+        /// The number of requests in a window.
         n: u64,
-        /// In which window.
+        /// The window in milliseconds.
         window_ms: u64,
     },
     /// `tarpit`
     Tarpit {
-        /// How long.
+        /// Milliseconds of delay.
         hold_ms: u64,
     },
 }
 
-/// What lets the walk go on.
+/// An action after which the evaluation continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// `tag`
@@ -233,25 +234,25 @@ pub enum Effect {
     Log(Option<Box<str>>),
 }
 
-/// What happens where a step applies.
+/// The actions of a step that applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RuleEffect {
-    /// In page order.
+    /// The effects, in source order.
     pub effects: Box<[Effect]>,
-    /// The end, where there is one.
+    /// The final action, if there is one.
     pub last: Option<Final>,
 }
 
 /// A rule, limit or threshold of a layer.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Its number and so its name.
+    /// Its number, and thus its name.
     pub rule: RuleId,
-    /// Skipped below this level.
+    /// The level below which the step is skipped.
     pub level: LevelId,
-    /// Evaluates, counts, does not act.
+    /// Whether the step is a shadow rule: it is evaluated and counted, but does not act.
     pub shadow: bool,
-    /// Acts until this moment.
+    /// The time until which the step acts.
     pub expires: Option<Tick>,
     /// `when` of a rule, `where` of a limit.
     pub when: Option<CondId>,
@@ -259,16 +260,16 @@ pub struct Step {
     pub unless: Option<CondId>,
     /// The counter of a limit.
     pub limit: Option<LimitStep>,
-    /// What it does.
+    /// The actions.
     pub then: RuleEffect,
 }
 
-/// A limit's counter, and what it may count up to.
+/// The counter of a limit, and its maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitStep {
     /// The counter.
     pub counter: CounterId,
-    /// The numbers; they may differ between sites that share the counter.
+    /// The numbers. They can differ between sites that share the counter.
     pub terms: LimitTerms,
 }
 
@@ -277,53 +278,53 @@ pub struct LimitStep {
 pub enum LimitTerms {
     /// `to N/W burst B hold D`
     Rate(RateTerms),
-    /// `concurrent N`: at most so many requests under way.
+    /// `concurrent N`: a maximum of requests in flight.
     Concurrent {
-        /// How many.
+        /// The maximum.
         n: u64,
     },
 }
 
-/// The numbers of a limit on a rate.
+/// The numbers of a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateTerms {
-    /// How many in a window.
+    /// Requests in a window.
     pub n: u64,
-    /// In which window.
+    /// The window in milliseconds.
     pub window_ms: u64,
     /// The reserve.
     pub burst: u64,
-    /// How long the action is held, in milliseconds.
+    /// Milliseconds of the hold.
     pub hold_ms: Option<u64>,
-    /// Up to how long it doubles, in milliseconds.
+    /// The maximum in milliseconds up to which the hold doubles.
     pub doubling_to_ms: Option<u64>,
 }
 
-/// Whose requests a counter counts.
+/// The requests that a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// All.
+    /// Requests to all sites.
     Host,
-    /// Those of each site apart.
+    /// Requests to each site, separately.
     PerSite,
-    /// Those of one member layer.
+    /// Requests to one member layer.
     SiteBlock(u32),
-    /// Those of all layers of one member, by her number among the `member` entries.
+    /// Requests to all layers of one member, by its number among the `member` entries.
     Member(u32),
 }
 
-/// What a counter counts.
+/// The values that a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counts {
-    /// A limit's requests.
+    /// The requests of a rate limit.
     Limit,
-    /// The requests of a limit that are under way.
+    /// The requests of a limit that are in flight.
     Concurrent,
-    /// A track's requests.
+    /// The requests of a track.
     Requests,
-    /// A track's bytes.
+    /// The bytes of a track.
     Bytes(FieldId),
-    /// A track's different values.
+    /// The distinct values of a track.
     Distinct(OperandId),
 }
 
@@ -332,77 +333,77 @@ pub enum Counts {
 pub struct Counter {
     /// The full name.
     pub name: Box<str>,
-    /// The same text means the same counter across reloads: name, key and what is counted.
+    /// Name, key and counted value as text. Equal texts mean the same counter after a reload.
     pub identity: Box<str>,
-    /// What is counted.
+    /// The values that it counts.
     pub counts: Counts,
-    /// Whose.
+    /// The requests that it counts.
     pub scope: Scope,
-    /// The key; empty counts all together.
+    /// The key; empty means one count for all requests.
     pub per: Box<[OperandId]>,
     /// The window.
     pub window_ms: u64,
-    /// Slots.
+    /// Maximum number of keys.
     pub keys: usize,
-    /// Whether `share` or `top` is asked of it.
+    /// Whether `share` or `top` reads it.
     pub heavy: bool,
 }
 
-/// When a track is fed.
+/// A rule for adding to a track.
 #[derive(Debug, Clone, Copy)]
 pub struct Feed {
-    /// Which.
+    /// The counter of the track.
     pub counter: CounterId,
-    /// For which requests.
+    /// The requests for which it counts.
     pub condition: Option<CondId>,
-    /// When the answer has ended, or before the layers run.
+    /// Whether it counts at the end of the response, or before the layers.
     pub on_response: bool,
 }
 
-/// A rule, limit or decision table as people know it.
+/// The displayed facts of a rule, limit or decision table.
 #[derive(Debug, Clone)]
 pub struct RuleInfo {
     /// The full name: `floor.drop-list`.
     pub name: Box<str>,
-    /// The member in whose files it stands.
+    /// The member whose file contains it.
     pub member: Option<Box<str>>,
-    /// The file where it stands.
+    /// The file that contains it.
     pub file: FileId,
-    /// Its name there.
+    /// The position of its name.
     pub span: Span,
-    /// Why it is there.
+    /// The author's explanation.
     pub note: Option<Box<str>>,
 }
 
 /// A member's layer.
 #[derive(Debug, Clone)]
 pub struct SiteLayer {
-    /// The member, where it is reached through a `member` entry.
+    /// The member, if the layer belongs to a `member` entry.
     pub member: Option<Box<str>>,
-    /// Her number among the `member` entries.
+    /// The number of the member among the `member` entries.
     pub number: Option<u32>,
-    /// What its names begin with, and the space of its bans: the member, or the first host.
+    /// The prefix of its names and the scope of its bans: the member, or the first host.
     pub space: Box<str>,
-    /// The hosts that it is for.
+    /// The hosts of the layer.
     pub hosts: Vec<HostPattern>,
-    /// In page order.
+    /// The steps, in source order.
     pub steps: Vec<Step>,
-    /// What this member has changed of `defaults`; `None` where they are as the host wrote them.
+    /// The changes of this member to `defaults`; `None` without changes.
     pub defaults: Option<Adjusted>,
-    /// When her tracks are fed: by requests to these hosts, and by no others.
+    /// Feeds of the member's tracks: for requests to these hosts only.
     pub feeds: Vec<Feed>,
 }
 
-/// What a site has changed of `defaults`. All that it has not is the host's and is shared, so that
-/// a thousand `site` blocks with an `adjust` each do not hold a thousand copies.
+/// The changes of a site to `defaults`. Unchanged steps are shared, so that a thousand `site`
+/// blocks with an `adjust` each do not hold a thousand copies.
 #[derive(Debug, Clone, Default)]
 pub struct Adjusted {
-    /// By place in `defaults`, in rising order, no place twice. A step that is disabled is none.
+    /// By position in `defaults`, strictly ascending. `None` is a disabled step.
     changed: Vec<(u32, Option<Step>)>,
 }
 
 impl Adjusted {
-    /// Changes the step at a place: `None` disables it.
+    /// Changes the step at a position; `None` disables it.
     pub fn set(&mut self, at: u32, step: Option<Step>) {
         match self.changed.binary_search_by_key(&at, |(place, _)| *place) {
             Ok(found) => {
@@ -414,7 +415,7 @@ impl Adjusted {
         }
     }
 
-    /// The step at a place of `defaults`, as the site has it; none where it is disabled.
+    /// Returns the step of the site at a position of `defaults`; `None` if it is disabled.
     #[must_use]
     pub fn step<'s>(&'s self, defaults: &'s [Step], at: usize) -> Option<&'s Step> {
         let place = u32::try_from(at).unwrap_or(u32::MAX);
@@ -424,7 +425,7 @@ impl Adjusted {
         }
     }
 
-    /// What the site makes of the step at a place: nothing, or it is disabled, or another step.
+    /// Returns the change of the site at a position: no change, disabled, or another step.
     #[must_use]
     pub fn own(&self, at: usize) -> Option<Option<&Step>> {
         let place = u32::try_from(at).unwrap_or(u32::MAX);
@@ -432,12 +433,12 @@ impl Adjusted {
         Some(self.changed.get(found)?.1.as_ref())
     }
 
-    /// All steps, in page order.
+    /// Returns all steps, in source order.
     pub fn steps<'s>(&'s self, defaults: &'s [Step]) -> impl Iterator<Item = &'s Step> {
         (0..defaults.len()).filter_map(|at| self.step(defaults, at))
     }
 
-    /// The same with each step that the site has of its own made another.
+    /// Returns a copy in which each changed step is replaced by the result of `each`.
     #[must_use]
     pub fn map(&self, each: impl Fn(&Step) -> Step) -> Self {
         let changed = self.changed.iter();
@@ -445,18 +446,18 @@ impl Adjusted {
         Self { changed: changed.collect() }
     }
 
-    /// The steps that the site has of its own.
+    /// Returns the changed steps.
     pub fn changed(&self) -> impl Iterator<Item = &Step> {
         self.changed.iter().filter_map(|(_, step)| step.as_ref())
     }
 
-    /// How many steps differ, disabled ones too.
+    /// Returns the number of changed steps, with disabled ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.changed.len()
     }
 
-    /// Whether nothing is changed.
+    /// Returns whether nothing is changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty()
@@ -466,41 +467,41 @@ impl Adjusted {
 /// The decision table.
 #[derive(Debug, Clone)]
 pub struct Decide {
-    /// Its number and so its name.
+    /// Its number, and thus its name.
     pub rule: RuleId,
-    /// In page order.
+    /// The thresholds, in source order.
     pub thresholds: Vec<(CondId, Final)>,
-    /// Where none holds.
+    /// The action if no threshold applies.
     pub otherwise: Final,
 }
 
-/// What a level watches.
+/// A level and its conditions.
 #[derive(Debug, Clone)]
 pub struct Level {
     /// The name.
     pub name: Box<str>,
-    /// One for each site.
+    /// Whether each site has its own state of the level.
     pub per_site: bool,
-    /// Enters when.
+    /// The condition to enter the level.
     pub enter: CondId,
-    /// For how long it must hold.
+    /// Milliseconds for which the condition must hold.
     pub sustained_ms: u64,
-    /// How long it must be calm before it is left.
+    /// Milliseconds without the condition until the level is left.
     pub leave_after_ms: u64,
 }
 
-/// Where a list's elements come from.
+/// The source of the elements of a list.
 #[derive(Debug, Clone)]
 pub enum ListSource {
-    /// Written out.
+    /// In the policy.
     Inline(Set),
     /// A file.
     File {
         /// Its path, as written.
         path: Box<str>,
-        /// The most elements it may hold.
+        /// Maximum number of elements.
         max: usize,
-        /// What a failure does.
+        /// The behaviour after an error.
         on_error: OnListError,
     },
 }
@@ -510,43 +511,43 @@ pub enum ListSource {
 pub struct List {
     /// The full name, without `@`.
     pub name: Box<str>,
-    /// The element's type.
+    /// The type of an element.
     pub element: Type,
-    /// Where its elements come from.
+    /// The source of its elements.
     pub source: ListSource,
-    /// Networks without a single owner are elements, too.
+    /// Whether networks wider than one owner can have are valid elements.
     pub allows_wide: bool,
     /// The file that declares it.
     pub file: FileId,
-    /// The place to complain at: its path, where it has one.
+    /// The position for diagnostics: the path of its file, if it has one.
     pub span: Span,
-    /// Rules that refuse the clients in it.
+    /// The rules that reject the clients in it.
     pub refused: Vec<Refused>,
 }
 
-/// A rule that refuses the clients in a list.
+/// A rule that rejects the clients in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The rule.
     pub rule: Box<str>,
-    /// The file where it stands.
+    /// The file that contains the rule.
     pub file: FileId,
-    /// Where it names the list.
+    /// The position at which the rule names the list.
     pub span: Span,
-    /// Whom it lets through all the same.
+    /// The clients that the rule exempts.
     pub spares: Vec<Spared>,
 }
 
-/// Clients whom a rule lets through though it would refuse them.
+/// Clients that a rule exempts from its rejection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spared {
-    /// Those in these networks.
+    /// Clients in these networks.
     Nets(NetSet),
-    /// Those in a list.
+    /// Clients in a list.
     List(ListId),
 }
 
-/// A type that crosses into a rule.
+/// A type of an argument or result of a WASM rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExternType {
     /// `bool`
@@ -566,29 +567,29 @@ pub enum ExternType {
 pub struct Extern {
     /// The full name.
     pub name: Box<str>,
-    /// What it takes.
+    /// The types of its arguments.
     pub params: Vec<ExternType>,
-    /// What it gives.
+    /// The type of its result.
     pub result: ExternType,
-    /// The component's path, as written.
+    /// The path of the component, as written.
     pub module: Box<str>,
-    /// The digest that the component must have, lower-case hex.
+    /// The digest that the component must have, in lower-case hex.
     pub sha256: Option<Box<str>>,
-    /// The export's name.
+    /// The name of the export.
     pub function: Box<str>,
     /// Fuel for one call.
     pub fuel: u64,
     /// Wall time for one call.
     pub time_ms: u64,
-    /// Memory of one instance.
+    /// Memory of one instance in bytes.
     pub memory_bytes: u64,
-    /// The answer where the call fails.
+    /// The result if the call fails.
     pub on_failure: Const,
-    /// A fresh instance for each call.
+    /// Whether each call gets a new instance.
     pub isolated: bool,
     /// The file that declares it.
     pub file: FileId,
-    /// The place to complain at.
+    /// The position for diagnostics.
     pub span: Span,
 }
 
@@ -609,26 +610,26 @@ pub struct Program {
     pub counters: Vec<Counter>,
     /// Names, by [`RuleId`].
     pub rules: Vec<RuleInfo>,
-    /// When the host's tracks are fed, in page order.
+    /// The feeds of the operator's tracks, in source order.
     pub feeds: Vec<Feed>,
-    /// Levels in ascending order; [`LevelId`] is the place in it plus one.
+    /// Levels in ascending order; [`LevelId`] is the position plus one.
     pub levels: Vec<Level>,
-    /// Never refused.
+    /// The steps of `guarantee`: requests that are never rejected.
     pub guarantee: Vec<Step>,
-    /// Never let in.
+    /// The steps of `floor`: requests that are always rejected.
     pub floor: Vec<Step>,
-    /// Members' layers.
+    /// The layers of members.
     pub sites: Vec<SiteLayer>,
-    /// What every site gets.
+    /// The steps for every site.
     pub defaults: Vec<Step>,
     /// The decision table.
     pub decide: Option<Decide>,
-    /// The tests of the policy.
+    /// The policy tests.
     pub cases: Vec<crate::policy_test::PolicyTest>,
 }
 
 impl Program {
-    /// In which ways tests look for the elements of a list, each once. The tests are those from the
+    /// Returns the kinds of search for the elements of a list, each once. Examines the tests from
     /// `first` on.
     pub fn searches(&self, list: ListId, first: usize) -> impl Iterator<Item = Search> {
         let atoms = self.atoms.get(first..).unwrap_or_default();
@@ -639,8 +640,8 @@ impl Program {
         asked.collect::<std::collections::BTreeSet<_>>().into_iter()
     }
 
-    /// Whether a value stays what it is from the first rule to the last: no score, no tag, no count,
-    /// no answer of a rule.
+    /// Returns whether a value is constant during a request. Scores, tags, counters and results of
+    /// WASM rules are not.
     #[must_use]
     pub fn is_lasting(&self, id: OperandId, schema: &Schema) -> bool {
         match self.operands.get(id.0 as usize) {

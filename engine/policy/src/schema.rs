@@ -1,8 +1,8 @@
-//! What there is to look at, as data.
+//! The facts that a policy can read, as data.
 //!
-//! The language does not know HTTP. Whoever runs it says which fields, enumerations and sources
-//! exist, and answers for them through [`crate::eval::Context`]. The checker, `seawall fields` and
-//! the reference all read this one table, so they cannot disagree.
+//! The language does not depend on HTTP. The embedding crate defines the fields, enumerations and
+//! sources, and provides their values through [`crate::eval::Context`]. The checker, `seawall
+//! fields` and the reference all use this one table, so they cannot differ.
 
 use seawall_model::Prefix;
 
@@ -17,12 +17,12 @@ pub struct EnumId(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldId(pub u16);
 
-/// The type of a value. There is no float: ratios are percentages.
+/// The type of a value. There are no floating-point numbers; ratios are percentages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
     /// True or false.
     Bool,
-    /// 64 bits with a sign.
+    /// A signed 64-bit number.
     Int,
     /// Whole percent.
     Percent,
@@ -36,88 +36,88 @@ pub enum Type {
     Asn,
     /// Microseconds.
     Duration,
-    /// So many in the window of a track.
+    /// A number in the window of a track.
     Rate,
-    /// Bytes counted.
+    /// A number of bytes.
     Size,
-    /// A moment.
+    /// A date.
     Date,
     /// A word of an enumeration.
     Enum(EnumId),
-    /// All header fields, as an extern's argument only.
+    /// All header fields; valid only as an argument of an extern.
     Headers,
 }
 
-/// Whether a field always has a value.
+/// Whether a field has a value for every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// Every request has it.
+    /// Every request has a value.
     Always,
-    /// A request may come without it.
+    /// A request can lack it.
     Maybe,
-    /// Only where the host has configured this source.
+    /// Only if the operator has configured this source.
     Source(&'static str),
 }
 
-/// When a field is known.
+/// The time at which a field is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// When the request's head has come.
+    /// After the request header.
     Request,
-    /// When the answer has ended: in tracks with `on response` only.
+    /// After the end of the response: only in tracks with `on response`.
     Response,
 }
 
-/// How a field is written.
+/// The syntax of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `path`
     Plain,
-    /// `header("name")`: any number of values.
+    /// `header("name")`: can have several values.
     Named,
 }
 
-/// One field.
+/// A field.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldSpec {
-    /// As it is written.
+    /// Its name.
     pub name: &'static str,
-    /// Of one value.
+    /// The type of one value.
     pub ty: Type,
-    /// How it is written.
+    /// Its syntax.
     pub form: Form,
     /// Whether it always has a value.
     pub presence: Presence,
-    /// When it is known.
+    /// The time at which it is known.
     pub phase: Phase,
-    /// Whether a stranger can claim any value.
+    /// Whether a client can send any value.
     pub forgeable: bool,
-    /// What it is, in a line.
+    /// A description in one line.
     pub doc: &'static str,
 }
 
-/// Says of bytes why they are no value of an enumeration.
+/// Returns the reason why bytes are not a value of an enumeration.
 pub type IsValue = fn(&[u8]) -> Result<(), &'static str>;
 
-/// One enumeration.
+/// An enumeration.
 #[derive(Debug, Clone, Copy)]
 pub struct EnumSpec {
     /// Its name in messages: `an HTTP method`.
     pub name: &'static str,
     /// Its words, for the reference and for suggestions.
     pub words: &'static [&'static str],
-    /// Whether `<` and `>` make sense: the words stand in ascending order.
+    /// Whether `<` and `>` are allowed: the words are in ascending order.
     pub ordered: bool,
     /// Whether case matters.
     pub exact_case: bool,
-    /// Where it has more values than words: says of a string why it is none of them.
+    /// If there are values other than the words: returns why a string is not such a value.
     pub others: Option<IsValue>,
-    /// What its words are called elsewhere.
+    /// The names of its words in other tools.
     pub elsewhere: &'static [Alias],
 }
 
 impl EnumSpec {
-    /// The number of a word.
+    /// Returns the number of a word.
     #[must_use]
     pub fn code(&self, word: &str) -> Option<i64> {
         let same = |known: &&str| {
@@ -126,9 +126,8 @@ impl EnumSpec {
         self.words.iter().position(same).and_then(|at| i64::try_from(at).ok())
     }
 
-    /// The word that others write so, or the one that is nearest to what is written. Of words of two
-    /// letters none is near enough to another to be meant, and where a value need not be a word, only
-    /// a slip of one letter is.
+    /// Returns the word with this alias, or the nearest word. Words of two letters are too short
+    /// for a suggestion. If other values are valid, only a difference of one letter counts.
     #[must_use]
     pub fn meant(&self, written: &str) -> Option<&'static str> {
         let alias = self.elsewhere.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(written));
@@ -141,39 +140,39 @@ impl EnumSpec {
         near.filter(|_| !is_short)
     }
 
-    /// The word as the table writes it.
+    /// Returns the word for a number.
     #[must_use]
     pub fn word(&self, code: i64) -> Option<&'static str> {
         self.words.get(usize::try_from(code).ok()?).copied()
     }
 }
 
-/// What counters weigh where this policy will run, and how much they may.
+/// Memory of counters where this policy will run, and the limit on it.
 #[derive(Debug, Clone, Copy)]
 pub struct CounterMemory {
-    /// Bytes for each key of a limit on a rate.
+    /// Bytes for each key of a rate limit.
     pub limit_key: usize,
-    /// Bytes for each key of a limit on requests under way.
+    /// Bytes for each key of a limit on requests in flight.
     pub concurrent_key: usize,
     /// Bytes for each key of a track of requests.
     pub requests_key: usize,
     /// Bytes for each key of a track of bytes.
     pub bytes_key: usize,
-    /// Bytes for each key of a track of different things.
+    /// Bytes for each key of a track of distinct values.
     pub distinct_key: usize,
-    /// Bytes more for a track that is asked for `share` or `top`.
+    /// Additional bytes for a track that `share` or `top` reads.
     pub heavy: usize,
-    /// The most that all counters of a policy may take.
+    /// Maximum memory of all counters of a policy.
     pub most: usize,
 }
 
-/// Names that other tools use for what is here.
+/// A name in another tool, and the name here.
 pub type Alias = (&'static str, &'static str);
 
-/// What a text is made of before it is compared.
+/// The transformation of a text before a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
-    /// As the field gives it.
+    /// None.
     Plain,
     /// `lower(…)`
     Lower,
@@ -181,119 +180,119 @@ pub enum Made {
     Segment,
 }
 
-/// A text that a field is held against.
+/// A text that a field is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The field.
     pub field: FieldId,
-    /// The name of a named field; empty of a plain one.
+    /// The name of a named field; empty for a plain field.
     pub name: &'a str,
-    /// What is made of its value first.
+    /// The transformation of its value.
     pub made: Made,
-    /// How it is compared: `==`, or a word; each element of a set by itself, as `==`.
+    /// The comparison: `==` or a word. Each element of a set is a separate `==`.
     pub op: OpKind,
-    /// In either case.
+    /// Whether case is ignored.
     pub nocase: bool,
     /// The text, glob or regular expression.
     pub text: &'a str,
 }
 
-/// How a comparison that no request meets is mended.
+/// The correction of a comparison that no request meets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mend {
-    /// Only its author can tell.
+    /// Only its author can decide.
     Nothing,
-    /// With another field or value on the left.
+    /// Another field or value on the left side.
     Left(String),
-    /// With this text.
+    /// This text.
     Text(String),
-    /// With another condition.
+    /// Another condition.
     Whole(String),
-    /// By asking whether it is absent.
+    /// A test whether the value is absent.
     Absent,
 }
 
-/// Why no request meets a comparison, and what was probably meant.
+/// The reason why no request meets a comparison, and the probable intention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Never {
-    /// Why, as the end of a sentence.
+    /// The reason, as the end of a sentence.
     pub why: &'static str,
-    /// What to do about it.
+    /// How to correct it.
     pub help: &'static str,
-    /// The change.
+    /// The correction.
     pub mend: Mend,
 }
 
-/// What is known of the values of fields beyond their types.
+/// Knowledge about the values of fields beyond their types.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
-    /// Why no value is as asked.
+    /// Returns why no value meets a comparison.
     pub text: fn(&Asked<'_>) -> Option<Never>,
-    /// Why no request has a named field of this name; the change is another name.
+    /// Returns why no request has a named field of this name, with another name.
     pub name: fn(FieldId, &str) -> Option<Never>,
-    /// The least and the most that a number can be.
+    /// Returns the least and the greatest value of a number.
     pub range: fn(FieldId) -> Option<(i64, i64)>,
-    /// The fewest bytes of a text.
+    /// Returns the fewest bytes of a text.
     pub len_min: fn(FieldId) -> i64,
-    /// The most values of a named field.
+    /// Returns the most values of a named field.
     pub values_max: fn(FieldId) -> i64,
-    /// Why a network is never this one.
+    /// Returns why the field never has a value in this network.
     pub network: fn(FieldId, &Prefix) -> Option<Never>,
-    /// Whether an empty value is as good as none, and rarely sent.
+    /// Returns whether an empty value means the same as an absent one and is rare.
     pub empty_is_absent: fn(FieldId) -> bool,
 }
 
-/// Everything there is to look at.
+/// All facts that a policy can read.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// The fields; [`FieldId`] is the place in it.
+    /// The fields; [`FieldId`] is the position.
     pub fields: &'static [FieldSpec],
-    /// The enumerations; [`EnumId`] is the place in it.
+    /// The enumerations; [`EnumId`] is the position.
     pub enums: &'static [EnumSpec],
-    /// What the field is called elsewhere, and here.
+    /// The names of fields in other tools.
     pub aliases: &'static [Alias],
-    /// The enumeration whose words a policy declares itself.
+    /// The enumeration whose words the policy declares.
     pub level: EnumId,
     /// The field that holds the level.
     pub level_field: FieldId,
     /// The field that holds the score.
     pub score_field: FieldId,
-    /// Fields whose values come again and again from different visitors, so that what was found for
-    /// one is worth remembering; a named field with the name, a plain one with none.
+    /// Fields whose values occur often from many clients, so that caching a search pays off. A
+    /// named field has a name here, a plain field has none.
     pub repeating: &'static [(FieldId, &'static str)],
-    /// What counters weigh.
+    /// The memory of counters.
     pub counters: CounterMemory,
-    /// What no value is.
+    /// Knowledge about values.
     pub habits: Habits,
 }
 
 impl Schema {
-    /// The field of this name.
+    /// Returns the field with this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<(FieldId, &FieldSpec)> {
         let at = self.fields.iter().position(|field| field.name == name)?;
         Some((FieldId(u16::try_from(at).ok()?), self.fields.get(at)?))
     }
 
-    /// The description of a field.
+    /// Returns the description of a field.
     #[must_use]
     pub fn spec(&self, id: FieldId) -> Option<&FieldSpec> {
         self.fields.get(usize::from(id.0))
     }
 
-    /// The description of an enumeration.
+    /// Returns the description of an enumeration.
     #[must_use]
     pub fn words(&self, id: EnumId) -> Option<&EnumSpec> {
         self.enums.get(usize::from(id.0))
     }
 
-    /// Whether the values of a field come again and again.
+    /// Returns whether the values of a field occur often.
     #[must_use]
     pub fn repeats(&self, field: FieldId, name: &str) -> bool {
         self.repeating.contains(&(field, name))
     }
 
-    /// A type as a policy's author would say it.
+    /// Returns the name of a type for the author of a policy.
     #[must_use]
     pub fn type_name(&self, ty: Type) -> &'static str {
         match ty {

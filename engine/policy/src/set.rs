@@ -1,28 +1,28 @@
-//! Sets of values: what stands in braces, and what a list file holds.
+//! Sets of values: from braces in a policy, or from a list file.
 //!
-//! Networks are merged ranges in a sorted array: an overlap is never an error (a single address
-//! inside a listed /64 has taken other systems down at boot), and membership is one binary search.
+//! Networks are merged ranges in a sorted array, and membership is one binary search. An overlap is
+//! never an error: in other systems, one address inside a listed /64 has prevented the start.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashSet;
 use seawall_model::{AddrRange, Prefix};
 
-/// A checked set; each kind answers for its own type only.
+/// A checked set. Each kind matches values of its own type only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Set {
-    /// Whole strings, bytes for bytes.
+    /// Whole strings, compared byte for byte.
     Strings(HashSet<Box<[u8]>>),
     /// Numbers: AS numbers, words of an enumeration, whole numbers.
     Ints(Vec<i64>),
     /// Addresses and networks.
     Nets(NetSet),
-    /// Words of an enumeration by their numbers, and values of it that are no word.
+    /// Words of an enumeration by number, and its values that are not words.
     Words(Vec<i64>, HashSet<Box<[u8]>>),
 }
 
 impl Set {
-    /// Numbers, in any order.
+    /// Creates a set of numbers in any order.
     #[must_use]
     pub fn ints(mut numbers: Vec<i64>) -> Self {
         numbers.sort_unstable();
@@ -30,7 +30,7 @@ impl Set {
         Self::Ints(numbers)
     }
 
-    /// Words of an enumeration, in any order, and values of it that are no word.
+    /// Creates a set of words in any order, and of values that are not words.
     #[must_use]
     pub fn words(numbers: Vec<i64>, others: HashSet<Box<[u8]>>) -> Self {
         match Self::ints(numbers) {
@@ -39,25 +39,25 @@ impl Set {
         }
     }
 
-    /// Whether these bytes are in it.
+    /// Returns whether these bytes are in the set.
     #[must_use]
     pub fn has_bytes(&self, bytes: &[u8]) -> bool {
         matches!(self, Self::Strings(all) | Self::Words(_, all) if all.contains(bytes))
     }
 
-    /// Whether this number is in it.
+    /// Returns whether this number is in the set.
     #[must_use]
     pub fn has_int(&self, number: i64) -> bool {
         matches!(self, Self::Ints(all) | Self::Words(all, _) if all.binary_search(&number).is_ok())
     }
 
-    /// Whether the whole network lies in it.
+    /// Returns whether the whole network is in the set.
     #[must_use]
     pub fn has_net(&self, net: &Prefix) -> bool {
         matches!(self, Self::Nets(all) if all.covers(net))
     }
 
-    /// How many elements it has, merged ones counted once.
+    /// Returns the number of elements; merged ones count once.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -68,7 +68,7 @@ impl Set {
         }
     }
 
-    /// About how much memory its elements take.
+    /// Returns the approximate memory of its elements in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -84,17 +84,17 @@ impl Set {
         }
     }
 
-    /// Whether it has none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// About how much memory strings take.
+/// Returns the approximate memory of strings in bytes.
 fn string_bytes(all: &HashSet<Box<[u8]>>) -> usize {
     let held = all.iter().map(|text| text.len()).fold(0, usize::saturating_add);
-    // A table of hashes is at most seven eighths full, and grows by doubling.
+    // A hash table is at most seven eighths full, and grows by doubling.
     let slot = size_of::<Box<[u8]>>().saturating_add(1);
     held.saturating_add(all.capacity().saturating_mul(slot))
 }
@@ -105,14 +105,14 @@ pub struct NetSet {
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
     /// For each /16, how many ranges begin before it; empty for a small set. A list of 200,000
-    /// networks has three in a /16: nothing is left to search.
+    /// networks has about three in a /16, so almost nothing remains to search.
     first: Vec<u32>,
 }
 
-/// From how many ranges on the 256 KiB of a first level pay.
+/// Fewest ranges for which the 256 KiB of a first level pay off.
 const FIRST_LEVEL_RANGES_MIN: usize = 1_024;
 
-/// How many of the sorted ranges begin before each /16, and before the end of all.
+/// Returns for each /16 how many of the sorted ranges begin before it, and then the number of all.
 fn first_level(v4: &[(u32, u32)]) -> Vec<u32> {
     if v4.len() < FIRST_LEVEL_RANGES_MIN {
         return Vec::new();
@@ -137,7 +137,7 @@ impl<T: Into<AddrRange>> FromIterator<T> for NetSet {
     }
 }
 
-/// Sorts ranges and joins those that overlap or touch.
+/// Sorts ranges and joins those that overlap or are adjacent.
 fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> T) -> Vec<(T, T)> {
     ranges.sort_unstable();
     let mut out: Vec<(T, T)> = Vec::with_capacity(ranges.len());
@@ -151,13 +151,13 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> T) -> Vec<
     out
 }
 
-/// A range of addresses of `bits` bits as networks: the largest that begins at the start and fits,
-/// again and again.
+/// Splits a range of addresses of `bits` bits into networks. Each step takes the largest network
+/// that begins at the start and fits.
 fn split(from: u128, to: u128, bits: u32) -> impl Iterator<Item = (u128, u8)> {
     let mut next = Some(from);
     std::iter::from_fn(move || {
         let start = next.filter(|start| *start <= to)?;
-        // Addresses left, less one, so that the whole of IPv6 is a number too.
+        // Remaining addresses minus one, so that all of IPv6 is a valid number too.
         let left = to.saturating_sub(start);
         let fits = match left.checked_add(1) {
             Some(count) => count.ilog2(),
@@ -169,27 +169,27 @@ fn split(from: u128, to: u128, bits: u32) -> impl Iterator<Item = (u128, u8)> {
     })
 }
 
-/// Whether one of the ranges has an address from `from` to `to`.
+/// Returns whether one of the ranges has an address from `from` to `to`.
 fn meets<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
     let begun = ranges.partition_point(|range| range.0 <= to);
     begun.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| range.1 >= from)
 }
 
-/// The range that holds `from`, if it reaches `to`.
+/// Returns whether the range that contains `from` reaches `to`.
 fn within<T: Ord + Copy>(ranges: &[(T, T)], from: T, to: T) -> bool {
     let after = ranges.partition_point(|range| range.0 <= from);
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| to <= range.1)
 }
 
 impl NetSet {
-    /// Whether every address of these lies in the others.
+    /// Returns whether every address of this set is in the other set.
     #[must_use]
     pub fn within(&self, others: &Self) -> bool {
         self.v4.iter().all(|(from, to)| within(&others.v4, *from, *to))
             && self.v6.iter().all(|(from, to)| within(&others.v6, *from, *to))
     }
 
-    /// Whether they have an address of these.
+    /// Returns whether the set contains an address of the range.
     #[must_use]
     pub fn meets(&self, others: &AddrRange) -> bool {
         match *others {
@@ -198,19 +198,19 @@ impl NetSet {
         }
     }
 
-    /// How many ranges they are, neighbours joined.
+    /// Returns the number of ranges; adjacent ones are joined.
     #[must_use]
     pub fn ranges(&self) -> usize {
         self.v4.len().saturating_add(self.v6.len())
     }
 
-    /// Whether they hold every address of a family.
+    /// Returns whether the set contains every address of a family.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.v4.first() == Some(&(0, u32::MAX)) || self.v6.first() == Some(&(0, u128::MAX))
     }
 
-    /// The fewest networks that hold the same addresses.
+    /// Returns the fewest networks with the same addresses.
     pub fn prefixes(&self) -> impl Iterator<Item = Prefix> {
         let v4 = self.v4.iter().flat_map(|(from, to)| {
             split(u128::from(*from), u128::from(*to), 32).filter_map(|(start, len)| {
@@ -224,7 +224,7 @@ impl NetSet {
         v4.chain(v6)
     }
 
-    /// Whether a range of IPv4 lies in them.
+    /// Returns whether a range of IPv4 is in the set.
     fn has_v4(&self, from: u32, to: u32) -> bool {
         let block = (from >> 16) as usize;
         let (Some(begin), Some(end)) =
@@ -232,12 +232,12 @@ impl NetSet {
         else {
             return within(&self.v4, from, to);
         };
-        // The range that holds `from` begins in this /16, or is the last that begins before it.
+        // The range that contains `from` begins in this /16, or is the last that begins before it.
         let few = self.v4.get((*begin as usize).saturating_sub(1)..*end as usize);
         few.is_some_and(|few| within(few, from, to))
     }
 
-    /// Whether the address lies in one of them.
+    /// Returns whether the address is in the set.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip {
@@ -246,7 +246,7 @@ impl NetSet {
         }
     }
 
-    /// Whether every address of `net` lies in them.
+    /// Returns whether every address of `net` is in the set.
     #[must_use]
     pub fn covers(&self, net: &Prefix) -> bool {
         match net.range() {
@@ -296,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_large_set_answers_as_a_search_through_it_does() {
-        // Every third /20: 349,525 of them cover /16s in part, and some ranges cross one.
+        // Every third /20: 349,525 networks that cover /16s in part. Some ranges cross a border of
+        // a /16.
         let scattered = (0..1 << 20).step_by(3);
         let all: Vec<Prefix> = scattered
             .map(|n: u32| Prefix::new(std::net::Ipv4Addr::from(n << 12).into(), 20))

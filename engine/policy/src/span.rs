@@ -1,6 +1,6 @@
-//! Places in a file. Byte offsets inside; lines and columns only where a person reads them.
+//! Positions in a file: byte offsets inside, lines and columns only for display.
 
-/// A run of bytes of one file.
+/// A range of bytes of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Span {
     /// First byte.
@@ -10,43 +10,44 @@ pub struct Span {
 }
 
 impl Span {
-    /// From `start` up to `end`. Files are at most 1 MiB, so an offset always fits.
+    /// Creates the span from `start` to before `end`. Files are at most 1 MiB, so an offset always
+    /// fits.
     #[must_use]
     pub fn new(start: usize, end: usize) -> Self {
         let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self { start: fit(start), end: fit(end.max(start)) }
     }
 
-    /// The smallest span that holds both.
+    /// Returns the smallest span that contains both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
-    /// As a range of indices.
+    /// Returns the span as a range of indexes.
     #[must_use]
     pub fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
     }
 }
 
-/// Something with the place where it stands.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// What.
+    /// The value.
     pub node: T,
-    /// Where.
+    /// Its position.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// `node` at `span`.
+    /// Creates `node` at `span`.
     pub const fn new(node: T, span: Span) -> Self {
         Self { node, span }
     }
 }
 
-/// Line and column, both from 1; the column counts characters, as editors do.
+/// Returns line and column, both from 1. The column counts characters, as editors do.
 #[must_use]
 pub fn line_column(text: &str, offset: u32) -> (u32, u32) {
     let before = text.as_bytes().get(..offset as usize).unwrap_or(text.as_bytes());

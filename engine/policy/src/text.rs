@@ -1,6 +1,6 @@
-//! Values as a policy writes them.
+//! Values in the notation of policies.
 
-/// A duration in the largest units that say it exactly: `1h30m`, `90s` as `1m30s`.
+/// Returns a duration in the largest units that are exact: `1h30m`; `90s` becomes `1m30s`.
 #[must_use]
 pub fn duration_ms(ms: u64) -> String {
     const UNITS: [(u64, &str); 6] = [
@@ -23,7 +23,7 @@ pub fn duration_ms(ms: u64) -> String {
     if out.is_empty() { "0s".to_owned() } else { out }
 }
 
-/// Bytes in the largest unit of which there is one, with one digit behind the point.
+/// Returns bytes in the largest unit with a value of at least one, with one decimal digit.
 #[must_use]
 pub fn bytes(n: usize) -> String {
     const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];

@@ -1,8 +1,8 @@
-//! Many texts looked for in one by one search, whatever their number.
+//! One search for many texts, at a cost that does not grow with their number.
 //!
-//! An automaton (Aho–Corasick) takes one step for each byte of what is searched and at most one back
-//! for it, so what a search costs follows from the bytes that are searched and from nothing else. It
-//! has no prefilter: who is looked for writes the text, and would write one that is useless to it.
+//! An Aho–Corasick automaton takes one step for each byte of the input, and at most one failure
+//! step for it. The cost therefore depends only on the number of bytes. The search has no
+//! prefilter, because a client writes the input and could send one that defeats it.
 
 use std::sync::OnceLock;
 
@@ -13,15 +13,15 @@ use smallvec::SmallVec;
 use crate::fuel::{Fuel, price};
 use crate::set::Set;
 
-/// The most bytes of all texts of one search: some twenty thousand. Their automaton takes ten times
-/// as many, and a larger one would leave the processor's caches.
+/// Most bytes of all texts of one search: about twenty thousand texts. Their automaton is ten times
+/// as large; a larger one would exceed the caches of the processor.
 pub const SEARCH_TEXT_BYTES_MAX: usize = 256 << 10;
 
-/// The most bytes of an automaton that has a row for each state. One step of it is one read, where a
-/// smaller one looks through the ways out of a state and may go back; beyond this it is the slower.
+/// Largest automaton with a full row for each state. One step of it is one read. A smaller form
+/// searches the transitions of a state and can go back. Beyond this size, the row form is slower.
 const ROWS_BYTES_MAX: usize = 1 << 20;
 
-/// Where in a text another may stand.
+/// The position of a text in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// `contains`
@@ -32,20 +32,20 @@ pub enum Position {
     End,
 }
 
-/// How texts are looked for.
+/// A kind of search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Search {
-    /// Where.
+    /// The position.
     pub position: Position,
-    /// Letters of ASCII match in either case.
+    /// ASCII letters match in either case.
     pub nocase: bool,
 }
 
 impl Search {
-    /// How many kinds of search there are.
+    /// Number of kinds.
     pub const KINDS: usize = 6;
 
-    /// The number of this kind, below [`Search::KINDS`].
+    /// Returns the number of this kind, below [`Search::KINDS`].
     #[must_use]
     pub const fn number(self) -> usize {
         let position = match self.position {
@@ -57,15 +57,15 @@ impl Search {
     }
 }
 
-/// Why there is no search for some texts.
+/// Why a search cannot be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoSearch {
-    /// They have more than [`SEARCH_TEXT_BYTES_MAX`] bytes together.
+    /// The texts exceed [`SEARCH_TEXT_BYTES_MAX`] together.
     TooLarge {
-        /// How many they have.
+        /// Their total in bytes.
         bytes: usize,
     },
-    /// One of them is empty, and would be found in every text.
+    /// One text is empty and would be found in every input.
     Empty,
 }
 
@@ -74,28 +74,28 @@ impl std::fmt::Display for NoSearch {
         match self {
             Self::TooLarge { bytes } => write!(
                 f,
-                "has texts of {bytes} bytes to look for; the most is {SEARCH_TEXT_BYTES_MAX}"
+                "has search texts of {bytes} bytes; the maximum is {SEARCH_TEXT_BYTES_MAX}"
             ),
-            Self::Empty => f.write_str("has an empty text to look for, which is in every text"),
+            Self::Empty => f.write_str("has an empty search text, which every text contains"),
         }
     }
 }
 
-/// Texts, made ready to be looked for in one way.
+/// Texts, prepared for one kind of search.
 #[derive(Debug, Clone)]
 pub struct Texts {
     search: Search,
-    /// None where there are no texts.
+    /// `None` without texts.
     automaton: Option<AhoCorasick>,
-    /// Bytes of the longest of them: no more of a beginning or an end is looked at.
+    /// Bytes of the longest text: for a prefix or suffix, no more of the input is read.
     longest: usize,
 }
 
 impl Texts {
-    /// Makes a search for any of these.
+    /// Creates a search for any of these texts.
     ///
     /// # Errors
-    /// They are too many bytes, or one is empty.
+    /// [`NoSearch`] names the cause: too many bytes, or an empty text.
     pub fn new<'t>(
         search: Search,
         all: impl Iterator<Item = &'t [u8]> + Clone,
@@ -122,19 +122,19 @@ impl Texts {
             .build(&needles);
         match made {
             Ok(automaton) => Ok(Self { search, automaton: Some(automaton), longest }),
-            // Its numbers of states have 31 bits, which so many bytes do not reach.
+            // State numbers have 31 bits; so many bytes cannot reach that.
             Err(_) => Err(NoSearch::TooLarge { bytes }),
         }
     }
 
-    /// How they are looked for.
+    /// Returns the kind of search.
     #[must_use]
     pub const fn search(&self) -> Search {
         self.search
     }
 
-    /// Whether one of them stands there. Where that cannot be paid for, it is not known, and the
-    /// fuel is empty.
+    /// Returns whether one of the texts is found. If the fuel is exhausted, the result has no
+    /// meaning.
     #[must_use]
     pub fn found_in(&self, text: &[u8], fuel: &Fuel) -> bool {
         let part = self.looked_at(text);
@@ -153,7 +153,7 @@ impl Texts {
         automaton.try_find(input).is_ok_and(|found| found.is_some())
     }
 
-    /// What of a text is looked at.
+    /// Returns the part of the input that is read.
     fn looked_at<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let len = text.len().min(self.longest);
         let part = match self.search.position {
@@ -164,7 +164,7 @@ impl Texts {
         part.unwrap_or_default()
     }
 
-    /// About how much memory it takes.
+    /// Returns the approximate memory in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let automaton = self.automaton.as_ref().map_or(0, AhoCorasick::memory_usage);
@@ -173,7 +173,7 @@ impl Texts {
 }
 
 impl Search {
-    /// A text as it goes through the automaton: letters folded, an end from the last byte on.
+    /// Returns a text as the automaton reads it: in lower case if needed, reversed for a suffix.
     fn turned(self, text: &[u8]) -> SmallVec<[u8; 256]> {
         let mut turned = SmallVec::from_slice(text);
         if self.nocase {
@@ -186,8 +186,8 @@ impl Search {
     }
 }
 
-/// The most that an automaton with a row for each state takes: a state for each byte, and in its row
-/// four bytes for each class of bytes. Bytes that no needle has are of few classes.
+/// Returns the maximum size of an automaton with a row for each state. It has one state for each
+/// byte, and each row has four bytes for each class of bytes. Bytes in no needle share few classes.
 fn rows_bytes(needles: &[Vec<u8>], bytes: usize) -> usize {
     let mut is_used = [false; 256];
     for byte in needles.iter().flatten() {
@@ -200,35 +200,35 @@ fn rows_bytes(needles: &[Vec<u8>], bytes: usize) -> usize {
     bytes.saturating_add(4).saturating_mul(classes).saturating_mul(4)
 }
 
-/// The elements of one list, made ready for each way in which they are looked for.
+/// The elements of one list, prepared for each kind of search that is used.
 #[derive(Debug, Default)]
 pub struct Searches {
     made: [OnceLock<Texts>; Search::KINDS],
 }
 
 impl Searches {
-    /// The search of this kind, where it was made.
+    /// Returns the search of this kind if it was created.
     #[must_use]
     pub fn get(&self, search: Search) -> Option<&Texts> {
         self.made.get(search.number())?.get()
     }
 
-    /// Makes the search of this kind, where there is none yet.
+    /// Creates the search of this kind if there is none yet.
     ///
     /// # Errors
-    /// The elements are too many bytes, or one is empty.
+    /// [`NoSearch`] names the cause: too many bytes, or an empty element.
     pub fn ready(&self, search: Search, set: &Set) -> Result<(), NoSearch> {
         let Some(place) = self.made.get(search.number()) else { return Ok(()) };
         if place.get().is_none() {
             let none = &HashSet::new();
             let all = if let Set::Strings(all) = set { all } else { none };
-            // Another thread may have been faster, with the same.
+            // Another thread can have created the same search first.
             let _same = place.set(Texts::new(search, all.iter().map(|text| &**text))?);
         }
         Ok(())
     }
 
-    /// About how much memory all take together.
+    /// Returns the approximate memory of all searches in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let made = self.made.iter().filter_map(OnceLock::get);
@@ -236,7 +236,7 @@ impl Searches {
     }
 }
 
-/// Texts that a policy writes out, made ready to be looked for.
+/// The texts of one test in the policy, prepared for the search.
 #[derive(Debug)]
 pub struct TextSet {
     all: Box<[Box<[u8]>]>,
@@ -244,10 +244,10 @@ pub struct TextSet {
 }
 
 impl TextSet {
-    /// Makes a search for any of these.
+    /// Creates a search for any of these texts.
     ///
     /// # Errors
-    /// They are too many bytes, or one is empty.
+    /// [`NoSearch`] names the cause: too many bytes, or an empty text.
     pub fn new(search: Search, mut all: Vec<Box<[u8]>>) -> Result<Self, NoSearch> {
         if search.nocase {
             all.iter_mut().for_each(|text| text.make_ascii_lowercase());
@@ -258,30 +258,30 @@ impl TextSet {
         Ok(Self { all: all.into(), texts })
     }
 
-    /// The search.
+    /// Returns the search.
     #[must_use]
     pub fn texts(&self) -> &Texts {
         &self.texts
     }
 
-    /// Each text once, in order; in lower case where case does not matter.
+    /// Returns each text once, sorted; in lower case if case does not matter.
     pub fn all(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.all.iter().map(|text| &**text)
     }
 
-    /// How many there are.
+    /// Returns the number of texts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no texts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// About how much memory they take with their search.
+    /// Returns the approximate memory in bytes, with the search.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let texts = self.all.iter().map(|text| text.len().saturating_add(size_of::<Box<[u8]>>()));

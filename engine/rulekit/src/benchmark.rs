@@ -1,5 +1,5 @@
-//! What a call costs, case by case: fuel, which is the same everywhere, and nanoseconds, which are
-//! this machine's.
+//! The cost of a call for each test vector: fuel, which is the same everywhere, and nanoseconds on
+//! this machine.
 
 use crate::test_runner::{TestRunner, remedy};
 use anyhow::{Result, bail};
@@ -7,19 +7,19 @@ use seawall_model::Tick;
 use seawall_wasm::{Arg, Function, Isolation};
 use std::time::{Duration, Instant};
 
-/// Batches of a case, of which the fastest counts: the others were disturbed. 5.
+/// Batches for each test vector, of which the fastest counts. 5.
 const BATCHES: usize = 5;
 
-/// How long a batch takes at least.
+/// Minimum duration of a batch.
 const BATCH: Duration = Duration::from_millis(20);
 
-/// Calls of a batch at most, however fast they are. 1,048,576.
+/// Most calls in a batch. 1,048,576.
 const BATCH_CALLS_MAX: u32 = 1 << 20;
 
-/// What one case costs.
+/// The cost of one test vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseCost {
-    /// The case.
+    /// The position of the test vector.
     pub place: String,
     /// Fuel of one call.
     pub fuel: u64,
@@ -28,20 +28,20 @@ pub struct CaseCost {
 }
 
 impl TestRunner {
-    /// Measures every case.
+    /// Measures every test vector.
     ///
     /// # Errors
-    /// A case gives no answer: its failure would be measured.
+    /// A call fails, so that its failure would be measured.
     pub fn bench(&self) -> Result<Vec<CaseCost>> {
         let _ticker = self.ticker()?;
         let mut paces = Vec::with_capacity(self.calls.len());
         for call in &self.calls {
-            // Bound anew for each case, so that the peak is this one's.
+            // A new binding for each vector, so that the peak belongs to it.
             let bound = self.bind(Isolation::Reused, |limits| *limits)?;
             let Some(function) = bound.get(call.function) else { continue };
             let args = call.asked.args();
             if let Err(failure) = function.call(&args, Tick::TEST_START) {
-                bail!("{}: gives no answer ({failure}): {}", call.place, remedy(failure));
+                bail!("{}: the call fails ({failure}): {}", call.place, remedy(failure));
             }
             let ns = fastest(function, &args);
             paces.push(CaseCost {
@@ -64,11 +64,11 @@ fn fastest(function: &Function, args: &[Arg<'_>]) -> f64 {
     least.as_secs_f64() * 1e9 / f64::from(calls)
 }
 
-#[expect(clippy::disallowed_methods, reason = "time is what is measured here")]
+#[expect(clippy::disallowed_methods, reason = "the benchmark measures time")]
 fn batch(function: &Function, args: &[Arg<'_>], calls: u32) -> Duration {
     let start = Instant::now();
     for _ in 0..calls {
-        // The answer was looked at before.
+        // The result was checked before.
         let _ = std::hint::black_box(function.call(args, Tick::TEST_START));
     }
     start.elapsed()

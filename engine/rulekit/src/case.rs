@@ -1,4 +1,4 @@
-//! A rule's cases, read from its folder and held against its functions.
+//! Reads the test vectors of a rule from its folder, and compares them with its functions.
 
 use crate::describe::{Function, Kind};
 use crate::files::case_files;
@@ -6,30 +6,30 @@ use anyhow::{Context, Result, anyhow, ensure};
 use seawall_wasm::{Case, CaseCall, ParamKind, ResultKind, parse_cases};
 use std::path::Path;
 
-/// The cases in `cases/*.toml` of a rule's folder.
+/// Returns the test vectors in `cases/*.toml` of a rule's folder.
 ///
 /// # Errors
-/// There are none, or one cannot be read; the message names file and line.
+/// There are none, or one cannot be read; the message contains file and line.
 pub fn read_cases(rule: &Path) -> Result<Vec<Case>> {
     let mut all = Vec::new();
     for (file, text) in case_files(rule)? {
         all.extend(parse_cases(&file, &text).map_err(|why| anyhow!(why))?);
     }
-    ensure!(!all.is_empty(), "there are no cases: write some into `cases/*.toml`");
+    ensure!(!all.is_empty(), "there are no component tests: add some in `cases/*.toml`");
     Ok(all)
 }
 
-/// A case that fits its component.
+/// A test vector that matches its component.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) place: String,
-    /// Which of the component's functions.
+    /// The number of the function in the component.
     pub(crate) function: usize,
     pub(crate) asked: CaseCall,
 }
 
 impl Call {
-    /// A case made ready for these functions.
+    /// Converts a test vector to a call of one of these functions.
     pub(crate) fn new(case: &Case, functions: &[Function]) -> Result<Self> {
         let found = functions.iter().enumerate().find(|(_, have)| have.name() == case.function);
         let (at, function) = found.with_context(|| {
@@ -43,14 +43,17 @@ impl Call {
         let handed = |(name, kind): &(String, Kind)| Some((name.clone(), param(*kind)?));
         let params: Option<Vec<_>> = function.params.iter().map(handed).collect();
         let (Some(params), Some(result)) = (params, result(function.result)) else {
-            return Err(anyhow!("{}: {function} has a type that no policy knows", case.place));
+            return Err(anyhow!(
+                "{}: {function} has a type that policies do not support",
+                case.place
+            ));
         };
         let asked = case.call(&params, result).map_err(|why| anyhow!(why))?;
         Ok(Self { place: case.place.clone(), function: at, asked })
     }
 }
 
-/// The kind in the sandbox's words, where a policy can hand it over.
+/// Returns the kind of a parameter for the sandbox; `None` if a policy cannot pass it.
 pub(crate) const fn param(kind: Kind) -> Option<ParamKind> {
     Some(match kind {
         Kind::Bool => ParamKind::Bool,
@@ -63,7 +66,7 @@ pub(crate) const fn param(kind: Kind) -> Option<ParamKind> {
     })
 }
 
-/// The same for a result.
+/// Returns the kind of a result for the sandbox; `None` if a policy cannot use it.
 pub(crate) const fn result(kind: Kind) -> Option<ResultKind> {
     match kind {
         Kind::Bool => Some(ResultKind::Bool),

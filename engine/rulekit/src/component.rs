@@ -1,4 +1,4 @@
-//! From a core module that the SDK prepared to a component with its cases inside.
+//! Builds a component with its test vectors from a core module of the SDK.
 
 pub(crate) mod sections;
 
@@ -13,22 +13,22 @@ use wit_parser::Resolve;
 /// The contract between Seawall and its rules.
 pub const CONTRACT: &str = include_str!("../../../rule-sdk/wit/seawall-rule.wit");
 
-/// Makes a valid component of the core module of the rule `name`, with its cases inside.
+/// Builds a valid component from the core module of the rule `name`, with its test vectors.
 ///
 /// # Errors
-/// The module exports nothing, imports something, or does not keep to the contract.
+/// The module exports nothing, imports something, or violates the contract.
 pub fn assemble(module: Vec<u8>, name: &str, cases: &str) -> Result<Vec<u8>> {
     let mut component = encode(module, name)?;
     append_section(&mut component, CASES, cases.as_bytes());
-    Validator::new().validate_all(&component).context("the component is not valid")?;
+    Validator::new().validate_all(&component).context("the component is invalid")?;
     if let Some(import) = imports(&component)?.first() {
-        bail!("it imports `{import}`; a rule imports nothing");
+        bail!("the component imports `{import}`; a rule cannot have imports");
     }
     Ok(component)
 }
 
-/// Makes a valid component of what another builder made, with the rule's functions alone and its cases
-/// inside.
+/// Builds a valid component from the output of another builder, with only the rule's functions and
+/// its test vectors.
 ///
 /// # Errors
 /// It imports something, or lacks a function.
@@ -37,13 +37,13 @@ pub fn into_component(component: &[u8], functions: &[Function], cases: &str) -> 
     let mut component = expose(component, &names)?;
     append_section(&mut component, CASES, cases.as_bytes());
     if let Some(import) = imports(&component)?.first() {
-        bail!("it imports `{import}`; a rule imports nothing");
+        bail!("the component imports `{import}`; a rule cannot have imports");
     }
     let told = describe(&component)?;
     for function in functions {
         ensure!(
             told.functions.contains(function),
-            "the component has no {function}, which rule.toml declares"
+            "the component has no function {function}, which rule.toml declares"
         );
     }
     Ok(component)
@@ -52,16 +52,19 @@ pub fn into_component(component: &[u8], functions: &[Function], cases: &str) -> 
 fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     if let Some(import) = core_imports(&module)?.first() {
         bail!(
-            "it imports `{import}`; a rule imports nothing: it has no clock, files, network or \
-             chance, so remove what asks for them, in the rule or in a library that it uses"
+            "the rule imports `{import}`; a rule cannot have imports: remove uses of clock, files, \
+             network and random numbers, also in libraries"
         );
     }
     let exports = section(&module, "seawall:exports")?;
     ensure!(
         !exports.is_empty(),
-        "it exports nothing: write `#[seawall_rule::export]` before a `fn`"
+        "the rule exports no function: write `#[seawall_rule::export]` before a `fn`"
     );
-    let exports = String::from_utf8(exports).context("the section `seawall:exports` is no text")?;
+    let exports = String::from_utf8(exports).context(
+        "the section `seawall:exports` is not valid \
+        UTF-8",
+    )?;
     let mut resolve = Resolve::default();
     resolve.push_str("seawall-rule.wit", CONTRACT).context("rule-sdk/wit/seawall-rule.wit")?;
     let world = world(name, &exports);
@@ -72,7 +75,7 @@ fn encode(mut module: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     ComponentEncoder::default().validate(true).module(&module)?.encode()
 }
 
-/// The rule's world: what it exports, and the names of types that it uses.
+/// Returns the world of the rule: its exports, and the type names that it uses.
 pub(crate) fn world(name: &str, exports: &str) -> String {
     let used: Vec<&str> = ["text", "address", "headers"]
         .into_iter()
@@ -87,7 +90,8 @@ pub(crate) fn world(name: &str, exports: &str) -> String {
     format!("package seawall:built;\n\nworld %{name} {{\n{names}{exports}}}\n")
 }
 
-/// Appends a custom section: id 0, the size of what follows, the name with its length, the data.
+/// Appends a custom section: id 0, the size of the rest, the length of the name, the name, the
+/// data.
 fn append_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
     let mut body = leb128(name.len());
     body.extend_from_slice(name.as_bytes());
@@ -100,7 +104,7 @@ fn append_section(wasm: &mut Vec<u8>, name: &str, data: &[u8]) {
 fn leb128(mut value: usize) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
-        // The mask leaves seven bits.
+        // The mask keeps seven bits.
         let low = u8::try_from(value & 0x7f).unwrap_or(0);
         value >>= 7;
         if value == 0 {
@@ -111,7 +115,7 @@ fn leb128(mut value: usize) -> Vec<u8> {
     }
 }
 
-/// What a core module asks for from outside, as `module::name`.
+/// Returns the imports of a core module, as `module::name`.
 fn core_imports(module: &[u8]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -129,8 +133,8 @@ fn core_imports(module: &[u8]) -> Result<Vec<String>> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A core module as the attribute and the compiler leave it, from nothing but its sections: one
-    /// type, one function of it, its export, its body, and the line of WIT.
+    /// Returns a core module as the attribute and the compiler produce it: one type, one function,
+    /// its export, its body, and the line of WIT.
     pub(crate) fn module(wit: &str) -> Vec<u8> {
         let mut wasm = b"\0asm\x01\0\0\0".to_vec();
         wasm.extend([1, 6, 1, 0x60, 1, 0x7f, 1, 0x7f]);

@@ -1,4 +1,4 @@
-//! What a component says of itself, read without running it.
+//! Describes a component without running it.
 
 use crate::component::sections::{CASES, imports, section};
 use crate::sha256;
@@ -11,7 +11,7 @@ use wit_parser::{Resolve, Type, TypeDefKind, WorldItem};
 /// Bytes of a page of linear memory, unless a module says otherwise.
 const PAGE_LOG2: u32 = 16;
 
-/// What a parameter or a result is, in the words of the policy language.
+/// The type of a parameter or result, in the policy language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `bool`
@@ -24,14 +24,14 @@ pub enum Kind {
     Address,
     /// `headers`
     Headers,
-    /// `list<u8>` under no name that the contract knows.
+    /// `list<u8>` under an alias that is not in the contract.
     Bytes,
-    /// What no policy can hand over.
+    /// A type that no policy can pass.
     Foreign,
 }
 
 impl Kind {
-    /// The word.
+    /// Returns the word of the type.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -51,20 +51,20 @@ impl Kind {
 pub struct Function {
     /// Its name in the component, with `-`.
     pub export: String,
-    /// Names and kinds, in order. Names as a policy writes them.
+    /// Names and types, in order. The names are those of the policy.
     pub params: Vec<(String, Kind)>,
-    /// What it answers.
+    /// The type of its result.
     pub result: Kind,
 }
 
 impl Function {
-    /// Its name as a policy writes it.
+    /// Returns its name in a policy.
     #[must_use]
     pub fn name(&self) -> String {
         plain(&self.export)
     }
 
-    /// The parameters as a policy declares them.
+    /// Returns its parameters as a policy declares them.
     #[must_use]
     pub fn params_text(&self) -> String {
         let params: Vec<String> =
@@ -73,14 +73,14 @@ impl Function {
     }
 }
 
-/// As the beginning of its `extern`.
+/// The start of its `extern`.
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}({}) -> {}", self.name(), self.params_text(), self.result.word())
     }
 }
 
-/// All that can be read.
+/// The description of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Bytes of the file.
@@ -89,24 +89,26 @@ pub struct Description {
     pub sha256: String,
     /// What it exports.
     pub functions: Vec<Function>,
-    /// What it asks for from outside; a rule asks for nothing.
+    /// The imports; a rule has none.
     pub imports: Vec<String>,
-    /// Bytes of linear memory that it begins with.
+    /// Initial bytes of linear memory.
     pub memory_bytes: u64,
-    /// Bytes of linear memory that it says it will not pass; absent where it does not say.
+    /// Maximum bytes of linear memory, if the component declares one.
     pub memory_bytes_max: Option<u64>,
-    /// The text of the cases inside.
+    /// The text of the test vectors inside.
     pub cases: String,
 }
 
 /// Reads a component.
 ///
 /// # Errors
-/// It is not valid: truncated, damaged, or no component.
+/// It is invalid: truncated, damaged, or not a component.
 pub fn describe(wasm: &[u8]) -> Result<Description> {
-    Validator::new().validate_all(wasm).context("it is truncated, damaged or no WebAssembly")?;
+    Validator::new()
+        .validate_all(wasm)
+        .context("the file is truncated, damaged or not WebAssembly")?;
     if Parser::is_core_wasm(wasm) {
-        bail!("it is a core module, not a component: build it with `seawall rule build`");
+        bail!("the file is a core module, not a component: build it with `seawall rule build`");
     }
     let (memory_bytes, memory_bytes_max) = memory(wasm)?;
     Ok(Description {
@@ -116,11 +118,14 @@ pub fn describe(wasm: &[u8]) -> Result<Description> {
         imports: imports(wasm)?,
         memory_bytes,
         memory_bytes_max,
-        cases: String::from_utf8(section(wasm, CASES)?).context("its cases are no text")?,
+        cases: String::from_utf8(section(wasm, CASES)?).context(
+            "the component tests are not valid \
+            UTF-8",
+        )?,
     })
 }
 
-/// What all memories inside begin with, and at most have.
+/// Returns the initial and the maximum size of all memories inside.
 fn memory(wasm: &[u8]) -> Result<(u64, Option<u64>)> {
     let (mut least, mut most) = (0_u64, Some(0_u64));
     for payload in Parser::new(0).parse_all(wasm) {
@@ -138,7 +143,7 @@ fn memory(wasm: &[u8]) -> Result<(u64, Option<u64>)> {
 
 fn functions(wasm: &[u8]) -> Result<Vec<Function>> {
     let DecodedWasm::Component(resolve, world) = decode(wasm).context("its types")? else {
-        bail!("it is a package of WIT, not a component");
+        bail!("the file is a WIT package, not a component");
     };
     let world = resolve.worlds.get(world).context("its world")?;
     let items = world.exports.values();
@@ -157,12 +162,12 @@ fn functions(wasm: &[u8]) -> Result<Vec<Function>> {
     Ok(functions.collect())
 }
 
-/// A name of WIT as a name of a policy.
+/// Converts a name of WIT to a name in a policy.
 fn plain(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Follows names of types until one is known.
+/// Resolves type aliases until a type is known.
 fn kind(resolve: &Resolve, mut ty: Type) -> Kind {
     loop {
         let id = match ty {
@@ -234,13 +239,13 @@ mod tests {
         let whole = guest("honest");
         let all = describe(&whole).unwrap();
         for len in 0..whole.len() {
-            // Cut between two sections, it is a component still, with less in it.
+            // Cut between two sections, it is still a component, with less content.
             assert!(describe(&whole[..len]).map_or(true, |told| told != all), "{len} bytes");
         }
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x11;
-            // Whatever it is now, reading it ends.
+            // For any damage, reading ends.
             let _ = describe(&damaged);
         }
         let error = format!("{:#}", describe(&whole[..whole.len() / 2]).unwrap_err());

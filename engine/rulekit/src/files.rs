@@ -1,16 +1,15 @@
-//! Files of a rule: found in a fixed order, read with their place, written so that nobody reads
-//! half of them.
+//! The files of a rule: read in a fixed order and written atomically.
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Folders that builds make.
+/// Folders that builds create.
 const MADE: [&str; 5] = ["target", "node_modules", ".venv", "__pycache__", ".mypy_cache"];
 
-/// All files below a folder, in a fixed order, without what a builder leaves there. A folder that
-/// is missing has none.
+/// Returns all files below a folder in a fixed order, without the output of builders. Returns none
+/// if the folder does not exist.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -36,7 +35,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The files of `cases/` with their names as people see them (`cases/NAME`) and their texts.
+/// Returns the files of `cases/` with their displayed names (`cases/NAME`) and their texts.
 pub(crate) fn case_files(rule: &Path) -> Result<Vec<(String, String)>> {
     let folder = cases_folder(rule);
     let rule = folder.parent().unwrap_or(rule);
@@ -52,30 +51,34 @@ pub(crate) fn case_files(rule: &Path) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Where the cases lie: in the rule's folder, or beside it where the rule exists in several languages.
+/// Returns the folder of the test vectors: in the rule's folder, or beside it if the rule exists in
+/// several languages.
 #[must_use]
 pub fn cases_folder(rule: &Path) -> PathBuf {
     let (own, shared) = (rule.join("cases"), rule.join("../cases"));
     if !own.is_dir() && shared.is_dir() { shared } else { own }
 }
 
-/// All cases of the rule in this folder, one file after the other: each is a list of `[[case]]`, so
-/// together they are one again.
+/// Returns all test vectors of the rule in this folder, with the files concatenated. Each file is a
+/// list of `[[case]]`, so the result is one, too.
 ///
 /// # Errors
 /// There are none, or they cannot be read.
 pub fn cases_text(rule: &Path) -> Result<String> {
     let mut all = String::new();
     for (name, text) in case_files(rule)? {
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(all, "# {name}\n{}\n", text.trim_end());
     }
-    ensure!(all.contains("[[case]]"), "it has no cases: write some into `cases/*.toml`");
+    ensure!(
+        all.contains("[[case]]"),
+        "the rule has no component tests: add some in `cases/*.toml`"
+    );
     Ok(all)
 }
 
-/// The hash of files with their places, as seen from `root`, and of what else `salt` says. Files that
-/// are not there are left out.
+/// Returns the hash of files with their paths relative to `root`, and of `salt`. Missing files are
+/// ignored.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -86,14 +89,15 @@ pub fn hash_of(root: &Path, paths: &[PathBuf], salt: &str) -> Result<String> {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let place = path.strip_prefix(root).unwrap_or(path);
-        // The lengths keep one file's end apart from the next one's beginning.
+        // The lengths separate the files.
         hash.update(format!("{} {}\n", place.display(), bytes.len()));
         hash.update(&bytes);
     }
     Ok(hex(&hash.finalize()))
 }
 
-/// Writes beside the file and renames, so that a server that watches never reads half of it.
+/// Writes to a temporary file and renames it, so that a watching server never reads an incomplete
+/// file.
 ///
 /// # Errors
 /// It cannot be written.
@@ -104,17 +108,17 @@ pub fn save(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The SHA-256 of bytes, in hexadecimal.
+/// Returns the SHA-256 of bytes, in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes in hexadecimal.
+/// Returns bytes in hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(out, "{byte:02x}");
         out
     })

@@ -1,21 +1,21 @@
-//! The languages that rules are written in.
+//! The languages for rules.
 
 /// The language of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Rust.
     Rust,
-    /// JavaScript, or TypeScript where the file is called `rule.ts`.
+    /// JavaScript, or TypeScript if the file is `rule.ts`.
     JavaScript,
     /// Python.
     Python,
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::Python];
 
-    /// As `rule.toml` and the command line write it.
+    /// Returns the word in `rule.toml` and on the command line.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl Language {
         }
     }
 
-    /// As people write it.
+    /// Returns the displayed name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,13 +35,13 @@ impl Language {
         }
     }
 
-    /// The language of this word.
+    /// Returns the language with this word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.word() == word)
     }
 
-    /// What no function may be called in it.
+    /// Returns the names that functions cannot have in this language.
     #[must_use]
     pub(crate) const fn taken(self) -> &'static [&'static str] {
         match self {
@@ -52,7 +52,7 @@ impl Language {
     }
 }
 
-/// Words of Rust, and crates that every rule builds with.
+/// Keywords of Rust, and crates with which every rule is built.
 const RUST: &[&str] = &[
     "abstract",
     "alloc",

@@ -1,12 +1,11 @@
-//! How a rule is begun, built, described and tried: what stands behind `seawall rule` and
-//! `cargo xtask rules`.
+//! Creates, builds, describes and tests rules, for `seawall rule` and `cargo xtask rules`.
 //!
-//! Decision: no wasm tool besides the language's compiler. The `#[seawall_rule::export]` of the SDK
-//! leaves one line of WIT for each function in the custom section `seawall:exports`; here these
-//! lines become the rule's world, the `wit-component` crate makes a component of it, and the rule's
-//! cases travel along in the section `seawall:cases`, so that a server can rehearse what it loads.
+//! Decision: no wasm tool besides the compiler of the language. The SDK's `#[seawall_rule::export]`
+//! writes one line of WIT for each function to the custom section `seawall:exports`. This crate
+//! joins the lines to the world of the rule, and `wit-component` builds a component with it. The
+//! test vectors are stored in the section `seawall:cases`, so that a server can run them at load.
 //!
-//! The feature `trial` adds what runs a rule, which needs the sandbox.
+//! The feature `trial` adds running a rule, which needs the sandbox.
 
 #[cfg(feature = "trial")]
 mod benchmark;

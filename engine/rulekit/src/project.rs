@@ -1,4 +1,5 @@
-//! `rule.toml`: what a rule is and what it asks for. A policy decides what it gets.
+//! `rule.toml`: the description of a rule and its requested limits. The policy sets the actual
+//! ones.
 
 use crate::Language;
 use crate::describe::{Function, Kind};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-/// The contract that this version builds for.
+/// The contract for which this version builds.
 const ABI: &str = "seawall:rule@0.1.0";
 
 /// A rule's folder.
@@ -20,9 +21,9 @@ pub struct Project {
     pub folder: PathBuf,
     /// The rule's name.
     pub name: String,
-    /// What it is written in.
+    /// Its language.
     pub language: Language,
-    /// Where the SDK lies, from the folder.
+    /// The path of the SDK, relative to the folder.
     pub sdk: PathBuf,
     functions: Vec<Declared>,
 }
@@ -51,14 +52,14 @@ struct Declared {
     on_failure: Option<Value>,
 }
 
-/// What an `extern` says of a function besides its types.
+/// The properties of a function in an `extern`, besides its types.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Fuel of one call.
     pub fuel: u64,
     /// Bytes of memory of one instance.
     pub memory_bytes: usize,
-    /// The answer that stands for failure; absent: what is false, zero or empty.
+    /// The result that stands for a failure; by default false, 0 or an empty text.
     on_failure: Option<Value>,
 }
 
@@ -70,16 +71,17 @@ impl Default for Limits {
 }
 
 impl Project {
-    /// The rule of this folder.
+    /// Opens the rule in this folder.
     ///
     /// # Errors
-    /// There is none, or its `rule.toml` is wrong; the message names the place and the fix.
+    /// There is none, or its `rule.toml` is invalid; the message contains the position and the
+    /// correction.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("rule.toml");
         ensure!(
             path.exists(),
-            "there is no rule.toml here: go into a rule's folder, or begin one with \
-             `seawall rule new --lang rust NAME` (or `js`, or `python`)"
+            "there is no rule.toml in this folder: change to the folder of a rule, or create one \
+             with `seawall rule new --lang rust NAME` (or `js`, or `python`)"
         );
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
@@ -87,13 +89,13 @@ impl Project {
             .map_err(|error| anyhow::anyhow!("rule.toml: {}", error.to_string().trim_end()))?;
         let language = manifest.check().context("rule.toml")?;
         let Manifest { name, sdk, function, .. } = manifest;
-        // Python finds the SDK by its name, in the folder that it lies in.
+        // Python finds the SDK by name, in the folder that contains it.
         let beside = if language == Language::Python { "" } else { language.sdk() };
         let sdk = sdk.unwrap_or_else(|| beside.into());
         Ok(Self { folder: folder.to_owned(), name, language, sdk, functions: function })
     }
 
-    /// Makes sure that cargo knows the rule by its name.
+    /// Checks that cargo knows the rule by its name.
     ///
     /// # Errors
     /// It does not.
@@ -107,20 +109,20 @@ impl Project {
         let package = package.unwrap_or_default();
         ensure!(
             package == self.name,
-            "rule.toml calls the rule `{}`, and Cargo.toml `{}`: give both the same name",
+            "the rule is `{}` in rule.toml and `{}` in Cargo.toml: use the same name",
             self.name,
             package.escape_debug()
         );
         Ok(())
     }
 
-    /// Where its component is.
+    /// Returns the path of its component.
     #[must_use]
     pub fn component(&self) -> PathBuf {
         self.folder.join(format!("{}.wasm", self.name))
     }
 
-    /// What this function asks for.
+    /// Returns the requested limits of this function.
     #[must_use]
     pub fn limits(&self, function: &Function) -> Limits {
         let found = self.functions.iter().find(|declared| declared.name == function.name());
@@ -132,10 +134,11 @@ impl Project {
         })
     }
 
-    /// What `rule.toml` declares, with all types: what a rule that is not in Rust gets its world from.
+    /// Returns the functions that `rule.toml` declares, with all types. The world of a rule in
+    /// another language than Rust is built from them.
     ///
     /// # Errors
-    /// It declares nothing, or what no component could export; the message names the entry.
+    /// Nothing is declared, or something that no component can export; the message names the entry.
     pub fn declared(&self) -> Result<Vec<Function>> {
         let written = self.functions.iter().map(|function| Written {
             name: &function.name,
@@ -145,7 +148,7 @@ impl Project {
         wit_world::functions(written, self.language).context("rule.toml")
     }
 
-    /// Holds what `rule.toml` says against what the component exports.
+    /// Compares `rule.toml` with the exports of the component.
     ///
     /// # Errors
     /// The first difference.
@@ -156,7 +159,7 @@ impl Project {
                 let names: Vec<String> =
                     functions.iter().map(|f| format!("`{}`", f.name())).collect();
                 bail!(
-                    "rule.toml speaks of a function `{name}`, and the component has {}: mend the \
+                    "rule.toml names a function `{name}`, but the component has {}: correct the \
                      `name` below `[[function]]`",
                     names.join(", ")
                 );
@@ -166,13 +169,13 @@ impl Project {
             let result = declared.result.as_ref().is_none_or(|said| said == have.result.word());
             ensure!(
                 params && result,
-                "rule.toml gives `{name}` other `params` or another `result` than the component: it \
-                 is {have}"
+                "rule.toml has other `params` or another `result` for `{name}` than the component: \
+                 the function is {have}"
             );
             if let Some(value) = &declared.on_failure {
                 ensure!(
                     stands_for(have.result, value),
-                    "rule.toml: `on_failure` of `{name}` must be of its result's type, {}",
+                    "rule.toml: `on_failure` of `{name}` must have the type of its result, {}",
                     have.result.word()
                 );
             }
@@ -186,7 +189,7 @@ impl Manifest {
         let Some(language) = Language::of(&self.language) else {
             let words = Language::ALL.map(|language| format!("`{}`", language.word()));
             bail!(
-                "`language` is `{}`: this version builds {}",
+                "`language` is `{}`: this version supports {}",
                 self.language.escape_debug(),
                 words.join(", ")
             );
@@ -194,7 +197,7 @@ impl Manifest {
         check_name(&self.name, language, &[])?;
         ensure!(
             !self.version.is_empty() && !self.about.is_empty(),
-            "`version` and `about` say something"
+            "`version` and `about` must not be empty"
         );
         ensure!(self.abi == ABI, "`abi` is `{}`: this version builds for `{ABI}`", self.abi);
         Ok(language)
@@ -210,7 +213,7 @@ fn stands_for(result: Kind, value: &Value) -> bool {
 }
 
 impl Limits {
-    /// The `extern` that declares a function of `module` in a policy.
+    /// Returns the `extern` that declares a function of `module` in a policy.
     #[must_use]
     pub fn declaration(&self, function: &Function, module: &str) -> String {
         let on_failure = match (&self.on_failure, function.result) {

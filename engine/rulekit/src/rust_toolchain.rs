@@ -1,42 +1,42 @@
-//! The Rust compiler for the rules' target: found, or explained, and run.
+//! Finds and runs the Rust compiler for the target of rules.
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What rules are compiled for: WebAssembly with nothing around it.
+/// The target of rules: WebAssembly without an environment.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Bytes of stack in the rule's own memory. The linker's 1 MiB would be most of what a rule gets.
+/// Bytes of stack in the rule's memory. The linker's default of 1 MiB would be most of its memory.
 const STACK_BYTES: u32 = 64 << 10;
 
-/// Lines of a failed command's complaint that are shown.
+/// Lines of a failed command's output that are shown.
 const TAIL_LINES: usize = 40;
 
-/// What becomes of what a compiler says.
+/// The use of a compiler's output.
 #[expect(missing_debug_implementations, reason = "a callback has none")]
 pub enum BuildOutputMode<'a> {
     /// Its end is part of the error, if there is one.
     Quiet,
-    /// Each line is handed on at once, and not repeated in an error.
+    /// Each line is passed on immediately and is not repeated in an error.
     Aloud(&'a mut dyn FnMut(&str)),
 }
 
-/// How Rust is compiled for the rules' target on this machine.
+/// The method to compile Rust for the target of rules on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiler {
-    /// The compiler that is called `rustc` has the target.
+    /// The `rustc` in the path has the target.
     Installed,
-    /// Debian's own compiler, which builds the standard library along.
+    /// Debian's compiler, which also builds the standard library.
     Debian,
 }
 
 impl Compiler {
-    /// The compiler that a build in this folder would use.
+    /// Returns the compiler for a build in this folder.
     ///
     /// # Errors
-    /// There is none; the message says how to get one.
+    /// There is none; the message contains how to install one.
     pub fn find(folder: &Path) -> Result<Self> {
         let mut asked = Command::new("rustc");
         asked.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
@@ -57,7 +57,7 @@ impl Compiler {
         )
     }
 
-    /// Compiles the package `name` in `folder`, and gives back the core module.
+    /// Compiles the package `name` in `folder`, and returns the core module.
     ///
     /// # Errors
     /// It does not compile.
@@ -70,12 +70,12 @@ impl Compiler {
     ) -> Result<Vec<u8>> {
         let file = format!("{}.wasm", name.replace('-', "_"));
         let module = target_dir.join(TARGET).join("release").join(file);
-        // An older one would pass for this one, should this build leave none. Mostly there is none.
+        // An old module would be used if this build produced none. Mostly there is none.
         let _ = std::fs::remove_file(&module);
         run(&mut self.command(folder, name, target_dir), talk, NO_COMPILE)?;
         std::fs::read(&module)
-            .with_context(|| format!("the compiler left no {}", module.display()))
-            .context("Cargo.toml must say `[lib] crate-type = [\"cdylib\", \"lib\"]`")
+            .with_context(|| format!("the compiler produced no {}", module.display()))
+            .context("Cargo.toml must contain `[lib] crate-type = [\"cdylib\", \"lib\"]`")
     }
 
     fn command(self, folder: &Path, name: &str, target_dir: &Path) -> Command {
@@ -94,8 +94,8 @@ impl Compiler {
         if self == Self::Debian {
             command.arg("-Zbuild-std=std,panic_abort");
         }
-        // Flags that somebody set for this machine's processor are not for the rules, and neither
-        // are paths of this machine.
+        // Flags for the processor of this machine, and paths of this machine, must not affect
+        // rules.
         let root = folder.parent().unwrap_or(folder).display();
         let flags = [
             format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
@@ -111,11 +111,12 @@ impl Compiler {
     }
 }
 
-/// What is said when the compiler has said why.
-pub(crate) const NO_COMPILE: &str = "it does not compile: mend what the compiler says above";
+/// The error after the output of the compiler was shown.
+pub(crate) const NO_COMPILE: &str = "the rule does not compile: see the errors of the compiler \
+    above";
 
-/// Runs a command; where it fails, the complaint holds the command and what it said, unless that
-/// was handed on already: then it is `aloud`.
+/// Runs a command. On failure, the error contains the command and its output. If the output was
+/// already passed on, the error is `aloud`.
 pub(crate) fn run(command: &mut Command, mut talk: BuildOutputMode<'_>, aloud: &str) -> Result<()> {
     let shown = format!("{command:?}");
     let mut child = command

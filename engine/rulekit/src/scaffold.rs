@@ -1,14 +1,14 @@
-//! A new rule's folder. The SDK travels inside the binary and is written beside the rule, so a rule
-//! that was begun today builds with the same SDK in ten years.
+//! Creates the folder of a new rule. The SDK is embedded in the binary and is written to the
+//! folder, so that a rule always builds with the SDK with which it was created.
 
 use crate::Language;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
-/// The name that the template bears.
+/// The name in the template.
 const TEMPLATE_NAME: &str = "template-rule";
 
-/// The longest name of a rule, in bytes: it is a file's and a function's name too. 40.
+/// Longest name of a rule, in bytes. It is also the name of a file and of a function. 40.
 const NAME_BYTES_MAX: usize = 40;
 
 macro_rules! travels {
@@ -45,7 +45,7 @@ const PYTHON_SDK: Files = travels!("rule-sdk/python/seawall_rule":
     "__init__.py" "_glue.py" "_guard.py" "py.typed");
 
 impl Language {
-    /// The folder of a new rule, and the SDK.
+    /// Returns the template of a new rule, and the SDK.
     const fn template(self) -> (Files, Files) {
         match self {
             Self::Rust => (RUST, RUST_SDK),
@@ -54,7 +54,7 @@ impl Language {
         }
     }
 
-    /// Where the SDK lies in it.
+    /// Returns the path of the SDK in the folder.
     #[must_use]
     pub const fn sdk(self) -> &'static str {
         match self {
@@ -64,11 +64,11 @@ impl Language {
     }
 }
 
-/// Makes the folder `name` in `parent` with a rule that builds and passes its cases. `reserved` are
-/// words that a policy does not take for a name.
+/// Creates the folder `name` in `parent` with a rule that builds and passes its component tests.
+/// `reserved` are words that are not valid names in a policy.
 ///
 /// # Errors
-/// The name will not do, the folder is there, or it cannot be written; then nothing of it stays.
+/// The name is invalid, the folder exists, or it cannot be written. Then nothing remains.
 pub fn scaffold(
     parent: &Path,
     name: &str,
@@ -79,11 +79,11 @@ pub fn scaffold(
     let folder = parent.join(name);
     ensure!(
         !folder.exists() && !folder.is_symlink(),
-        "{} is there already: choose another name, or take it away first",
+        "{} already exists: choose another name, or remove it first",
         folder.display()
     );
     write(&folder, name, language).inspect_err(|_| {
-        // What was begun is no rule, and would be in the way of the next try.
+        // An incomplete folder is not a rule, and would prevent the next attempt.
         let _ = std::fs::remove_dir_all(&folder);
     })
 }
@@ -104,7 +104,7 @@ fn write(folder: &Path, name: &str, language: Language) -> Result<Vec<PathBuf>> 
     Ok(written)
 }
 
-/// The text with the rule's name in the template's place.
+/// Returns the text with the rule's name in place of the template's.
 fn named(text: &str, name: &str) -> String {
     let (crate_name, function) = (TEMPLATE_NAME, TEMPLATE_NAME.replace('-', "_"));
     text.replace(crate_name, name)
@@ -112,7 +112,7 @@ fn named(text: &str, name: &str) -> String {
         .replace(&camel(crate_name), &camel(name))
 }
 
-/// A name as JavaScript writes it.
+/// Returns a name in the notation of JavaScript.
 pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split('-');
     let mut camel = words.next().unwrap_or_default().to_owned();
@@ -131,17 +131,20 @@ pub(crate) fn check_name(name: &str, language: Language, reserved: &[&str]) -> R
     };
     ensure!(
         name.len() <= NAME_BYTES_MAX && name.split('-').all(is_word),
-        "`{}` cannot be a rule's name: take lower-case words joined by `-`, each beginning with a \
-         letter, at most {NAME_BYTES_MAX} characters in all, such as `header-oddness`",
+        "`{}` is not a valid rule name: use lower-case words joined by `-`, each beginning with a \
+         letter, at most {NAME_BYTES_MAX} characters in total, such as `header-oddness`",
         name.escape_debug()
     );
     let function = name.replace('-', "_");
     if language.taken().contains(&name) {
         let language = language.name();
-        bail!("`{name}` is a word of {language} and cannot be a rule's name: `{name}-rule` can");
+        bail!("`{name}` is a keyword of {language} and not a valid rule name: use `{name}-rule`");
     }
     if reserved.contains(&function.as_str()) {
-        bail!("`{function}` is a word of the policy language: `{name}-rule` can be a rule's name");
+        bail!(
+            "`{function}` is a keyword of the policy language and not a valid rule name: use \
+            `{name}-rule`"
+        );
     }
     Ok(())
 }
@@ -166,7 +169,7 @@ mod tests {
         ] {
             for path in files(&root.join(base).join(within)).unwrap() {
                 let path = path.strip_prefix(root.join(base)).unwrap().display().to_string();
-                // The SDKs' own tests stay at home, and so do their pages.
+                // The tests and pages of the SDKs are not copied.
                 if base.starts_with("rule-sdk") && (path.contains("test") || path.ends_with(".md"))
                 {
                     continue;
@@ -258,7 +261,7 @@ mod tests {
         for builder in ["\"componentize-qjs\": \"0.4.3\"", "\"esbuild\": \"0.28.2\""] {
             assert!(package.contains(builder) && lock.contains(builder), "{builder}");
         }
-        // Every package of the list has a hash; the rule itself has none.
+        // Every package in the list has a hash, except the rule itself.
         let entries = lock.matches("\"node_modules/").count();
         assert_eq!(lock.matches("\"integrity\"").count(), entries);
     }

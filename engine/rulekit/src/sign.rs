@@ -1,51 +1,49 @@
-//! Keys and signatures, in minisign's formats: what `minisign` makes, Seawall takes, and the other
-//! way round.
+//! Keys and signatures in the formats of minisign: each program accepts the files of the other.
 
 use anyhow::{Context, Result, anyhow, bail};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use std::io::Cursor;
 
-/// A new pair of keys, as texts for files.
+/// A new key pair, as texts of files.
 #[derive(Debug)]
 pub struct NewKeys {
-    /// What signs. Whoever has it can sign, unless a password protects it.
+    /// The secret key. Without a password, any process that reads it can sign.
     pub secret: String,
-    /// The line that a configuration names.
+    /// The line for a configuration.
     pub public: String,
 }
 
-/// Makes a pair of keys. Without a password the secret one protects itself by nothing but its file's
-/// permissions.
+/// Creates a key pair. Without a password, only the permissions of the file protect the secret key.
 ///
 /// # Errors
-/// The system gives no randomness.
+/// The system provides no random numbers.
 pub fn new_keys(password: Option<String>) -> Result<NewKeys> {
     let KeyPair { pk, sk } = match password {
         None => KeyPair::generate_unencrypted_keypair()?,
         Some(password) => KeyPair::generate_encrypted_keypair(Some(password))?,
     };
-    let comment = "secret key for Seawall's rules; give it to nobody";
+    let comment = "secret key for Seawall rules; keep it secret";
     Ok(NewKeys { secret: sk.to_box(Some(comment))?.into_string(), public: pk.to_base64() })
 }
 
-/// What a secret key's file needs to be used.
+/// A secret key that was read, and whether it needs a password.
 #[derive(Debug)]
 pub enum Unlocked {
-    /// Nothing more.
+    /// Usable without a password.
     Key(Box<SecretKey>),
-    /// Its password.
+    /// A password is needed.
     NeedsPassword(SecretKeyBox),
 }
 
-/// The secret key of a file's text.
+/// Reads a secret key from the text of a file.
 ///
 /// # Errors
-/// It is no secret key.
+/// The text is not a secret key.
 pub fn secret_key(text: &str) -> Result<Unlocked> {
     let lines = text.lines().count();
     if lines < 2 || !text.starts_with("untrusted comment:") {
         bail!(
-            "this is no secret key: it is the file that `seawall rule keygen` or `minisign -G` made"
+            "the file is not a secret key: use a file of `seawall rule keygen` or `minisign -G`"
         );
     }
     match SecretKeyBox::from_string(text)?.into_unencrypted_secret_key() {
@@ -57,19 +55,19 @@ pub fn secret_key(text: &str) -> Result<Unlocked> {
 /// Unlocks a key with its password.
 ///
 /// # Errors
-/// It is another's, or the file is damaged.
+/// The password is wrong, or the file is damaged.
 pub fn unlock(locked: SecretKeyBox, password: String) -> Result<SecretKey> {
     let unlocked = locked.into_secret_key(Some(password));
-    unlocked.map_err(|_| anyhow!("the password is not this key's, or its file is damaged"))
+    unlocked.map_err(|_| anyhow!("the password is wrong, or the file of the key is damaged"))
 }
 
-/// The text of the signature's file for `bytes`. `name` is what the signed comment calls them.
+/// Returns the text of a signature file for `bytes`. `name` is written to the signed comment.
 ///
 /// # Errors
 /// The key is locked.
 pub fn sign(key: &SecretKey, bytes: &[u8], name: &str) -> Result<String> {
     let trusted = format!("file:{name}");
-    let comment = "signature of a rule for Seawall";
+    let comment = "signature of a Seawall rule";
     let signed = minisign::sign(None, key, Cursor::new(bytes), Some(&trusted), Some(comment));
     Ok(signed.context("cannot sign")?.into_string())
 }

@@ -1,10 +1,10 @@
-//! What a builder of another house leaves in a component, taken out again.
+//! Removes exports of a foreign builder from a component.
 //!
-//! The builders of JavaScript and Python run the language's runtime up to where the rule's functions
-//! wait, and export the entry for that beside them. It is no function of the rule, and a component with
-//! it would be refused. Taking an export out shifts the numbers of what comes after it, so the outer
-//! component is written anew; what lies inside is copied byte for byte. Custom sections are left out:
-//! names for debuggers, megabytes of them.
+//! The builders of JavaScript and Python start the language runtime to the point where the rule's
+//! functions can be called, and export its entry. The entry is not a function of the rule, and a
+//! component with it would be rejected. Removing an export shifts the numbers of later items, so
+//! the outer component is written again. Its content is copied byte for byte. Custom sections are
+//! omitted: names for debuggers, which take megabytes.
 
 use anyhow::{Result, anyhow, ensure};
 use std::convert::Infallible;
@@ -15,27 +15,30 @@ use wasmparser::{
     Parser, Payload, Validator,
 };
 
-/// The component with no exports but those of these names.
+/// Returns the component with only the exports with these names.
 ///
 /// # Errors
-/// It is not valid, or what it hides is needed by what it shows.
+/// It is invalid, or a kept export needs a removed one.
 pub(crate) fn expose(component: &[u8], names: &[&str]) -> Result<Vec<u8>> {
     let mut writer = Writer { names, funcs: Vec::new(), instances: Vec::new() };
     writer.find_hidden(component)?;
     let mut out = Component::new();
     writer
         .parse_component(&mut out, Parser::new(0), component)
-        .map_err(|error| anyhow!("the component cannot be written anew: {error}"))?;
+        .map_err(|error| anyhow!("the component cannot be rewritten: {error}"))?;
     let out = out.finish();
-    Validator::new()
-        .validate_all(&out)
-        .map_err(|error| anyhow!("what the rule does not export cannot be taken out: {error}"))?;
+    Validator::new().validate_all(&out).map_err(|error| {
+        anyhow!(
+            "the additional exports of the component cannot be removed: \
+            {error}"
+        )
+    })?;
     Ok(out)
 }
 
 struct Writer<'n> {
     names: &'n [&'n str],
-    /// Numbers of the functions that exports made and that are gone, in order.
+    /// Numbers of the functions of removed exports, in order.
     funcs: Vec<u32>,
     instances: Vec<u32>,
 }
@@ -46,7 +49,7 @@ impl Writer<'_> {
         !is_type && !self.names.contains(&export.name.name)
     }
 
-    /// An export makes a new number for what it exports: the next of its kind.
+    /// Finds the removed exports. An export creates a new number: the next of its kind.
     fn find_hidden(&mut self, component: &[u8]) -> Result<()> {
         let (mut validator, mut depth) = (Validator::new(), 0_u32);
         for payload in Parser::new(0).parse_all(component) {
@@ -55,7 +58,12 @@ impl Writer<'_> {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentExportSection(exports) if depth == 0 => {
-                    let types = validator.types(0).ok_or_else(|| anyhow!("it is no component"))?;
+                    let types = validator.types(0).ok_or_else(|| {
+                        anyhow!(
+                            "the file is not a \
+                        component"
+                        )
+                    })?;
                     let counts =
                         (types.component_function_count(), types.component_instance_count());
                     self.note(exports.clone(), counts)?;
@@ -80,7 +88,11 @@ impl Writer<'_> {
                 ComponentExternalKind::Type => continue,
                 _ => {
                     let name = export.name.name;
-                    ensure!(!self.hides(&export), "it exports `{name}`, which is no function");
+                    ensure!(
+                        !self.hides(&export),
+                        "the component exports `{name}`, which is not a \
+                        function"
+                    );
                     continue;
                 }
             };
@@ -94,7 +106,7 @@ impl Writer<'_> {
     }
 }
 
-/// The number without the hidden ones before it.
+/// Returns a number without the removed ones before it.
 fn shifted(number: u32, hidden: &[u32]) -> u32 {
     let before = hidden.partition_point(|gone| *gone < number);
     number.saturating_sub(u32::try_from(before).unwrap_or(u32::MAX))
@@ -164,7 +176,7 @@ mod tests {
     use super::*;
     use crate::describe;
 
-    /// What a builder leaves: an entry, an interface, and the rule's functions after them.
+    /// The output of a builder: an entry, an interface, and the rule's functions after them.
     const LEFT: &str = r#"(component
       (component $inner
         (core module $m

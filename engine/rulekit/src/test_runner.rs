@@ -1,11 +1,11 @@
-//! Cases asked of a built component in the real sandbox, in every order that could show a memory.
+//! Runs the test vectors of a built component in the real sandbox, in orders that reveal state.
 //!
-//! Decision: the answer on a fresh instance is the true one. Every other way of asking (in order,
-//! again at once, shuffled, on instances that have answered before) must give the same, or the rule
-//! keeps something between calls, which the contract forbids. About as many calls are made as one
-//! instance lives for, so what shows itself only late shows itself here.
+//! Decision: the result on a fresh instance is the correct one. All other orders (in sequence,
+//! repeated immediately, shuffled, on used instances) must give the same result. Otherwise the rule
+//! keeps state between calls, which the contract forbids. The number of calls is about that in the
+//! life of one instance, so that late effects occur here.
 //!
-//! Where this does not protect: a rule that remembers only what no case says is not found.
+//! Limitation: state that no test vector reveals is not found.
 
 use crate::case::{self, Call};
 use crate::describe::{Description, describe};
@@ -21,37 +21,37 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Calls of the shuffled rounds together, about: as many as an instance lives for.
+/// Approximate calls of all shuffled rounds together: the calls in the life of one instance.
 const SHUFFLED_CALLS: usize = 1_000;
 
-/// Shuffled rounds, however many cases there are. 4.
+/// Fewest shuffled rounds. 4.
 const SHUFFLED_ROUNDS_MIN: usize = 4;
 
-/// How often a case is asked again at once. 3.
+/// Immediate repetitions of a test vector. 3.
 const AGAIN: usize = 3;
 
-/// A case that the rule does not pass.
+/// A test vector that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestFinding {
-    /// The case.
+    /// The position of the test vector.
     pub place: String,
-    /// What is wrong.
+    /// The problem.
     pub says: String,
 }
 
-/// A component in a sandbox with its cases.
+/// A component in a sandbox, with its test vectors.
 #[derive(Debug)]
 pub struct TestRunner {
     sandbox: Sandbox,
     component: Component,
-    /// What the component says of itself.
+    /// The description of the component.
     pub description: Description,
     limits: Vec<Limits>,
     pub(crate) calls: Vec<Call>,
 }
 
-/// A sandbox for one component at a time. It remembers no answers and mends none: what a rule says
-/// when it is asked again is what is looked at here.
+/// Returns a sandbox for one component at a time. It has no result cache and repeats no call on a
+/// fresh instance, because the test compares the results of repeated calls.
 #[must_use]
 pub fn sandbox() -> Sandbox {
     Sandbox::new(SandboxLimits {
@@ -62,17 +62,17 @@ pub fn sandbox() -> Sandbox {
     })
 }
 
-/// A component that a server would take.
+/// A component that a server can load.
 #[derive(Debug)]
 pub struct LoadableComponent {
     sandbox: Sandbox,
     component: Component,
 }
 
-/// Whether a server would take the component.
+/// Checks whether a server can load the component.
 ///
 /// # Errors
-/// Why not.
+/// [`LoadError`] names the cause.
 pub fn fitness(wasm: &[u8]) -> Result<LoadableComponent, LoadError> {
     let sandbox = sandbox();
     let component = sandbox.compile(wasm)?;
@@ -80,10 +80,10 @@ pub fn fitness(wasm: &[u8]) -> Result<LoadableComponent, LoadError> {
 }
 
 impl TestRunner {
-    /// Gets a component ready to be asked.
+    /// Prepares a component for its tests.
     ///
     /// # Errors
-    /// No server would take it, or a case does not fit it.
+    /// A server cannot load it, or a test vector does not match it.
     pub fn new(
         wasm: &[u8],
         cases: &[Case],
@@ -92,11 +92,11 @@ impl TestRunner {
         Self::of(fitness(wasm)?, wasm, cases, limits)
     }
 
-    /// The same for one that was looked at already: compiling takes seconds where a component carries
-    /// a language's runtime.
+    /// Prepares a component that was already checked: compiling takes seconds for a component with a
+    /// language runtime.
     ///
     /// # Errors
-    /// A case does not fit it.
+    /// A test vector does not match it.
     pub fn of(
         fit: LoadableComponent,
         wasm: &[u8],
@@ -109,21 +109,21 @@ impl TestRunner {
             .iter()
             .map(|case| Call::new(case, &description.functions))
             .collect::<Result<Vec<Call>>>()?;
-        ensure!(!calls.is_empty(), "there are no cases: write some into `cases/*.toml`");
+        ensure!(!calls.is_empty(), "there are no component tests: add some in `cases/*.toml`");
         let limits = description.functions.iter().map(limits).collect();
         Ok(Self { sandbox, component, description, limits, calls })
     }
 
-    /// How many cases there are.
+    /// Returns the number of test vectors.
     #[must_use]
     pub const fn cases(&self) -> usize {
         self.calls.len()
     }
 
-    /// Asks all of it and says what is wrong. Nothing is, where that is empty.
+    /// Runs all test vectors and returns the failures.
     ///
     /// # Errors
-    /// The component cannot be asked at all.
+    /// The component cannot be called at all.
     pub fn run(&self) -> Result<Vec<TestFinding>> {
         let _ticker = EpochTicker::start(&self.sandbox)?;
         let alone = self.ask(&self.in_order(), Isolation::PerCall)?;
@@ -144,11 +144,11 @@ impl TestRunner {
         Ok(findings.into_iter().flatten().collect())
     }
 
-    /// The most fuel that the cases of each function take, given all there is; absent where none
-    /// is answered.
+    /// Returns the maximum fuel of each function over its test vectors, without a limit; `None` if
+    /// no call succeeds.
     ///
     /// # Errors
-    /// The component cannot be asked at all.
+    /// The component cannot be called at all.
     pub fn fuel(&self) -> Result<Vec<Option<u64>>> {
         let _ticker = EpochTicker::start(&self.sandbox)?;
         let generous = |limits: &CallLimits| CallLimits {
@@ -166,7 +166,7 @@ impl TestRunner {
         (0..self.calls.len()).collect()
     }
 
-    /// The ways of asking that could show a memory, with their names.
+    /// Returns the orders that can reveal state, with their names.
     fn orders(&self, cases: &[usize]) -> Vec<(&'static str, Vec<usize>)> {
         let again = cases.iter().flat_map(|at| [*at; AGAIN]).collect();
         let rounds = (SHUFFLED_CALLS / cases.len().max(1)).max(SHUFFLED_ROUNDS_MIN);
@@ -178,7 +178,7 @@ impl TestRunner {
         });
         vec![
             ("in order", cases.to_vec()),
-            ("again at once", again),
+            ("immediately again", again),
             ("shuffled", shuffled.collect()),
         ]
     }
@@ -202,14 +202,14 @@ impl TestRunner {
         for at in order {
             let Some(call) = self.calls.get(*at) else { continue };
             let Some(function) = bound.get(call.function) else { continue };
-            // So far apart that failures never add up to a quarantine.
+            // So far apart that failures never lead to a quarantine.
             now = now.plus_ms(self.sandbox.limits().failure_window_ms.saturating_mul(2));
             answers.push((*at, function.call(&call.asked.args(), now)));
         }
         answers
     }
 
-    /// Every function of the component, with instances of its own.
+    /// Binds every function of the component, with its own instances.
     pub(crate) fn bind(
         &self,
         isolation: Isolation,
@@ -217,11 +217,11 @@ impl TestRunner {
     ) -> Result<Vec<Function>> {
         let most = self.sandbox.limits().time_ms_max;
         let bind = |(function, limits): (&crate::Function, &Limits)| {
-            // All the time there is, so that a busy machine changes no answer: fuel decides.
+            // Maximum time, so that a busy machine changes no result: fuel is the limit.
             let Limits { fuel, memory_bytes, .. } = *limits;
             let limits = adjust(&CallLimits { fuel, time_ms: most, memory_bytes, isolation });
             let wanted = signature(function)
-                .with_context(|| format!("{function} has a type that no policy knows"))?;
+                .with_context(|| format!("{function} has a type that policies do not support"))?;
             self.component
                 .bind(&function.export, &wanted, limits)
                 .with_context(|| format!("function `{}`", function.name()))
@@ -249,9 +249,9 @@ fn wrong(call: &Call, answer: &Result<CallValue, Failure>) -> Option<TestFinding
     }
     let says = match answer {
         Ok(answer) => {
-            format!("answers {answer}, and {} was expected", call.asked.expect)
+            format!("the result is {answer}, but {} was expected", call.asked.expect)
         }
-        Err(failure) => format!("gives no answer ({failure}): {}", remedy(*failure)),
+        Err(failure) => format!("the call fails ({failure}): {}", remedy(*failure)),
     };
     Some(TestFinding { place: call.place.clone(), says })
 }
@@ -263,9 +263,8 @@ fn nondeterministic(
     how: &str,
 ) -> TestFinding {
     let says = format!(
-        "answers {} on a fresh instance, and {} when asked {how} after other calls. A rule keeps \
-         nothing between calls: take out what remembers (a `static` that changes, `thread_local!`, a \
-         cache)",
+        "the result is {} on a fresh instance, and {} when called {how} after other calls. A rule \
+         cannot keep state between calls: remove it (a mutable `static`, `thread_local!`, a cache)",
         describe_answer(alone),
         describe_answer(other)
     );
@@ -274,14 +273,20 @@ fn nondeterministic(
 
 pub(crate) fn remedy(failure: Failure) -> &'static str {
     match failure {
-        Failure::Fuel => "it used up its fuel; bound what it reads, or raise `fuel` in rule.toml",
-        Failure::Time => "it took longer than any call may; bound what it does",
-        Failure::Memory => "it wanted more memory; raise `memory_bytes` in rule.toml",
-        Failure::Trap => "it trapped: a panic, an overflow, too deep a recursion",
-        Failure::Answer => "its answer is not valid, or a text of more than 4 KiB",
-        Failure::Argument => "an argument of the case is longer than 64 KiB",
-        Failure::Busy | Failure::Quarantined | Failure::Budget => "the sandbox had no room",
-        Failure::Impure => "it answers otherwise when it is asked again",
+        Failure::Fuel => {
+            "the fuel is exhausted; limit the input that the rule reads, or raise \
+            `fuel` in rule.toml"
+        }
+        Failure::Time => "the call exceeded the time limit; reduce its work",
+        Failure::Memory => "the memory is exhausted; raise `memory_bytes` in rule.toml",
+        Failure::Trap => "the call trapped: a panic, an overflow, or too deep a recursion",
+        Failure::Answer => "the result is invalid, or a text of more than 4 KiB",
+        Failure::Argument => "an argument of the component test is longer than 64 KiB",
+        Failure::Busy | Failure::Quarantined | Failure::Budget => {
+            "the sandbox had no free \
+            instance"
+        }
+        Failure::Impure => "the result differs when the call is repeated",
     }
 }
 
@@ -289,8 +294,8 @@ fn describe_answer(answer: &Result<CallValue, Failure>) -> String {
     answer.as_ref().map_or_else(|failure| format!("nothing ({failure})"), CallValue::to_string)
 }
 
-/// Numbers that look like chance and are the same each time (SplitMix64), so that what failed once
-/// fails again.
+/// Pseudo-random numbers that are the same each time (SplitMix64), so that a failure is
+/// reproducible.
 struct ShuffleRng(u64);
 
 impl ShuffleRng {
@@ -311,7 +316,7 @@ impl ShuffleRng {
     }
 }
 
-/// Moves the sandbox's clock on while it lives.
+/// Advances the sandbox's clock while it exists.
 #[derive(Debug)]
 pub(crate) struct EpochTicker {
     stop: Arc<AtomicBool>,
@@ -328,7 +333,10 @@ impl EpochTicker {
                 sandbox.raise_epoch();
             }
         };
-        let thread = std::thread::Builder::new().spawn(tick).context("no thread for the clock")?;
+        let thread = std::thread::Builder::new().spawn(tick).context(
+            "the thread of the clock \
+            cannot be started",
+        )?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

@@ -1,20 +1,20 @@
-//! The functions that `rule.toml` declares, read for the world that is made of them.
+//! Builds a world from the functions that `rule.toml` declares.
 //!
-//! Decision: for languages whose functions do not carry the contract's types, `rule.toml` is where the
-//! types come from, in one way for all of them. It names them anyway for whoever writes the `extern`.
+//! Decision: some languages cannot express the types of the contract, so `rule.toml` declares the
+//! types in one way for all of them. The author of the `extern` needs them there anyway.
 
 use crate::Language;
 use crate::component::world;
 use crate::describe::{Function, Kind};
 use anyhow::{Context, Result, bail, ensure};
 
-/// Parameters of a function at most. 6, as in the contract.
+/// Most parameters of a function. 6, as in the contract.
 const PARAMS_MAX: usize = 6;
 
-/// Functions of a rule at most. 32, as in the sandbox.
+/// Most functions of a rule. 32, as in the sandbox.
 const FUNCTIONS_MAX: usize = 32;
 
-/// A function as `rule.toml` writes it.
+/// A function as written in `rule.toml`.
 pub(crate) struct Written<'m> {
     pub(crate) name: &'m str,
     /// Each as `name: type`.
@@ -22,7 +22,7 @@ pub(crate) struct Written<'m> {
     pub(crate) result: Option<&'m str>,
 }
 
-/// The functions with their types.
+/// Returns the functions with their types.
 pub(crate) fn functions<'m>(
     written: impl Iterator<Item = Written<'m>>,
     language: Language,
@@ -31,13 +31,17 @@ pub(crate) fn functions<'m>(
     for function in written {
         let name = function.name;
         let read = read(&function, language).with_context(|| format!("function `{name}`"))?;
-        ensure!(!found.iter().any(|have| have.export == read.export), "there are two `{name}`");
+        ensure!(
+            !found.iter().any(|have| have.export == read.export),
+            "there are two functions \
+            `{name}`"
+        );
         found.push(read);
     }
     ensure!(
         (1..=FUNCTIONS_MAX).contains(&found.len()),
-        "it declares {} functions, and a rule in {} has 1 to {FUNCTIONS_MAX} of them below \
-         `[[function]]`, with `params` and `result`",
+        "rule.toml declares {} functions; a rule in {} needs 1 to {FUNCTIONS_MAX}, each below \
+         `[[function]]` with `params` and `result`",
         found.len(),
         language.name()
     );
@@ -48,7 +52,7 @@ fn read(written: &Written<'_>, language: Language) -> Result<Function> {
     let export = name(written.name)?;
     ensure!(
         !language.taken().contains(&written.name),
-        "it is a word of {}: call it `{}_rule`",
+        "the name is a keyword of {}: use `{}_rule`",
         language.name(),
         written.name
     );
@@ -57,25 +61,32 @@ fn read(written: &Written<'_>, language: Language) -> Result<Function> {
             "`params` and `result` are missing, such as `params = [\"ua: string\"]` and `result = \"int\"`"
         );
     };
-    ensure!(params.len() <= PARAMS_MAX, "it has more than {PARAMS_MAX} parameters");
+    ensure!(params.len() <= PARAMS_MAX, "the function has more than {PARAMS_MAX} parameters");
     let mut kinds: Vec<(String, Kind)> = Vec::new();
     for param in params {
         let read = self::param(param)?;
-        ensure!(!kinds.iter().any(|(have, _)| *have == read.0), "it has two `{}`", read.0);
+        ensure!(
+            !kinds.iter().any(|(have, _)| *have == read.0),
+            "there are two parameters `{}`",
+            read.0
+        );
         kinds.push(read);
     }
     let result = match result {
         "bool" => Kind::Bool,
         "int" => Kind::Int,
         "string" => Kind::Text,
-        other => bail!("`result` is `{}`: write bool, int or string", other.escape_debug()),
+        other => bail!("`result` is `{}`: use bool, int or string", other.escape_debug()),
     };
     Ok(Function { export, params: kinds, result })
 }
 
 fn param(text: &str) -> Result<(String, Kind)> {
     let Some((param, kind)) = text.split_once(':') else {
-        bail!("`{}` is no parameter: write one such as \"ua: string\"", text.escape_debug());
+        bail!(
+            "`{}` is not a valid parameter: write one such as \"ua: string\"",
+            text.escape_debug()
+        );
     };
     let kind = match kind.trim() {
         "bool" => Kind::Bool,
@@ -84,7 +95,7 @@ fn param(text: &str) -> Result<(String, Kind)> {
         "ip" => Kind::Address,
         "headers" => Kind::Headers,
         other => bail!(
-            "`{param}` is of type `{}`: write bool, int, string, ip or headers",
+            "`{param}` has the type `{}`: use bool, int, string, ip or headers",
             other.escape_debug()
         ),
     };
@@ -92,7 +103,7 @@ fn param(text: &str) -> Result<(String, Kind)> {
     Ok((param.trim().to_owned(), kind))
 }
 
-/// The name in the component: `-` for `_`.
+/// Returns the name in the component: `-` for `_`.
 fn name(name: &str) -> Result<String> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -100,13 +111,14 @@ fn name(name: &str) -> Result<String> {
     };
     ensure!(
         name.split('_').all(is_word),
-        "`{}` cannot be a name here: take lower-case words joined by `_`, each beginning with a letter",
+        "`{}` is not a valid name: use lower-case words joined by `_`, each beginning with a \
+         letter",
         name.escape_debug()
     );
     Ok(name.replace('_', "-"))
 }
 
-/// The world of a rule whose functions are these.
+/// Returns the world of a rule with these functions.
 pub(crate) fn world_of(name: &str, functions: &[Function]) -> String {
     world(name, &functions.iter().map(export_line).collect::<String>())
 }

@@ -1,7 +1,7 @@
-//! What is in force now: a ruleset with the state it judges on.
+//! The active generation: a rule set with its state.
 //!
-//! One pointer, swapped in one step. A request loads it once and keeps what it loaded, so no
-//! request sees parts of two generations, and the old one is freed when its last request ends.
+//! It is one pointer that is replaced atomically. A request loads it once and keeps it, so no
+//! request sees parts of two generations. The old generation is freed when its last request ends.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use crate::ruleset::RuleSet;
 pub struct ActiveGeneration {
     /// Its number.
     pub generation: Generation,
-    /// What judges.
+    /// The rule set that evaluates requests.
     pub rules: Arc<RuleSet>,
-    /// What it judges on. Counters that two generations share are the same tables in both.
+    /// Its state. Counters that two generations share are the same tables in both.
     pub state: Arc<State>,
-    /// What it has decided.
+    /// The counts of its decisions.
     pub tally: Arc<DecisionCounters>,
 }
 
-/// The place where the data plane finds the current generation and the control plane puts the next.
+/// The active generation: the data plane loads it, and the control plane replaces it.
 #[derive(Debug)]
 pub struct RuleSetHandle(ArcSwap<ActiveGeneration>);
 
 impl RuleSetHandle {
-    /// With a first generation.
+    /// Creates a handle with a first generation.
     #[must_use]
     pub fn new(live: ActiveGeneration) -> Self {
         Self(ArcSwap::from_pointee(live))
     }
 
-    /// The current generation, to be kept for a whole request.
+    /// Returns the active generation. A request keeps it until its end.
     #[must_use]
     pub fn load(&self) -> Arc<ActiveGeneration> {
         self.0.load_full()
     }
 
-    /// Puts the next generation in force.
+    /// Publishes the next generation.
     pub fn publish(&self, live: ActiveGeneration) {
         self.0.store(Arc::new(live));
     }

@@ -1,8 +1,8 @@
-//! The heart: one immutable value that judges.
+//! The core: an immutable rule set that decides about requests.
 //!
-//! [`RuleSetBuilder::assemble`] makes a [`RuleSet`] of sources, [`RuleSet::decide`] judges a request with
-//! it, [`RuleSet::rehearse`] runs the tests that stand in the policy. No I/O and no clock: the
-//! control plane reads files through [`SourceStore`], and time is an argument.
+//! [`RuleSetBuilder`] builds a [`RuleSet`] from sources, [`RuleSet::decide`] makes a decision about
+//! a request, and [`RuleSet::run_tests`] runs the policy tests. The crate does no I/O and reads no
+//! clock: the control plane reads files through [`SourceStore`], and time is an argument.
 
 mod active;
 mod build;

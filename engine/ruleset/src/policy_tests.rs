@@ -1,7 +1,7 @@
-//! Runs the tests of a policy: requests in, verdicts out, with the very code that serves.
+//! Runs the tests of a policy with the code that evaluates real requests.
 //!
-//! Each test starts with empty state at a fixed moment (LANGUAGE §3) and a fixed secret, so that it
-//! gives the same result on every machine and every day.
+//! Each test starts with empty state, at a fixed time and with a fixed secret, so that it gives the
+//! same result on every machine and every day.
 
 pub(crate) mod budget;
 pub(crate) mod result;
@@ -30,10 +30,10 @@ use crate::policy_tests::budget::{Budget, MEMBER_TEST_LOOKS_MAX, Stop, Whose};
 use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::RuleSet;
 
-/// The secret of all tests. Nothing depends on it: keys do not collide.
+/// The secret of all tests. Results do not depend on it, because keys do not collide.
 const TEST_SEED: Seed = Seed(*b"the same tests!!");
 
-/// The header fields of a request of a test.
+/// The header fields of a test request.
 struct TestHeaders<'r> {
     host: &'r str,
     listed: &'r [(Box<str>, Box<[u8]>)],
@@ -67,13 +67,13 @@ impl RuleSet {
         self.run_tests_observed(&())
     }
 
-    /// The same, and tells an observer what happens on the way.
+    /// Runs all tests and reports events to an observer.
     #[must_use]
     pub fn run_tests_observed<O: Observer>(&self, observer: &O) -> Vec<PolicyTestResult> {
         self.rehearse_cases(Whose::EVERYBODY, &|| true, observer).outcomes
     }
 
-    /// Runs the tests of those who are meant, as long as `go_on` says so. It is asked before each
+    /// Runs the tests of the selected owners while `go_on` returns true. It is called before each
     /// request.
     #[must_use]
     pub fn rehearse_within(&self, whose: Whose<'_>, go_on: &dyn Fn() -> bool) -> Rehearsed {
@@ -103,7 +103,7 @@ impl RuleSet {
         Rehearsed { outcomes: ended.into_iter().map(|(_, outcome)| outcome).collect(), unfinished }
     }
 
-    /// Runs the tests of one owner; whether all of them came to their end.
+    /// Runs the tests of one owner. Returns whether all of them were completed.
     fn rehearse_group<O: Observer>(
         &self,
         member: Option<&str>,
@@ -124,9 +124,10 @@ impl RuleSet {
         true
     }
 
-    /// The lists that a member's tests find empty unless they say what is in them: those of
-    /// addresses, networks and countries that are not hers. What stands in a list of texts, any
-    /// request to her own hosts finds out as well; from another's address she can send none.
+    /// Returns the lists that are empty in a member's tests unless the test replaces them: those of
+    /// addresses, networks and countries of other owners. Lists of texts are not hidden, because a
+    /// request to the member's hosts can read them anyway. A member cannot send requests from a
+    /// foreign address.
     fn withheld(&self, member: &str) -> Vec<bool> {
         let own = |name: &str| name.strip_prefix(member).is_some_and(|rest| rest.starts_with('.'));
         self.program
@@ -136,7 +137,7 @@ impl RuleSet {
             .collect()
     }
 
-    /// How a test ended; `None` where nobody wants to know any more.
+    /// Returns the result of a test; `None` if it was stopped.
     fn rehearse_one<O: Observer>(
         &self,
         case: &PolicyTest,
@@ -168,12 +169,13 @@ impl RuleSet {
     }
 }
 
-/// More slots than keys, so that a table of a test never has to give one up.
+/// Additional slots, so that the table of a test never needs an eviction.
 const TEST_SLOTS_SPARE: u64 = 64;
 
 impl RuleSet {
-    /// The counters with no more slots than a test has requests: the same answers, without clearing
-    /// a hundred megabytes for each test at each reload. What a member's test cannot reach has one.
+    /// Returns the counters with no more slots than a test has requests. The results are the same,
+    /// without clearing a hundred megabytes for each test. A counter that a member's test cannot
+    /// reach has one.
     fn small_specs(&self, case: &PolicyTest) -> Vec<CounterSpec> {
         let slots = case.requests().saturating_mul(2).saturating_add(TEST_SLOTS_SPARE);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
@@ -200,8 +202,8 @@ impl RuleSet {
             .collect()
     }
 
-    /// Milliseconds after which nothing that levels look at changes by itself: counts have left
-    /// their windows, and every level had the time to be entered and left.
+    /// Returns the milliseconds after which no level changes by itself: all counts have left their
+    /// windows, and every level had time to be entered and left.
     fn calm_after_ms(&self) -> u64 {
         let window = self.program.counters.iter().map(|counter| counter.window_ms).max();
         let levels = self.program.levels.iter();
@@ -212,23 +214,24 @@ impl RuleSet {
     }
 }
 
-/// The extensions of scripts that tests reckon with, which know no site's configuration.
+/// Returns the script extensions in tests, because tests have no site configuration.
 fn case_scripts() -> &'static [Box<str>] {
     static PHP: OnceLock<[Box<str>; 1]> = OnceLock::new();
     PHP.get_or_init(|| ["php".into()])
 }
 
-/// The requests of a test whose answers are not over, and when they will be.
+/// The requests of a test in flight, with the ends of their responses.
 #[derive(Debug, Default)]
 struct UnderWay {
     clients: Vec<(ClientKey, Tick)>,
-    /// What they take of limits that say `concurrent`, by when their answers are over.
+    /// Their counts in `concurrent` limits, by the end of the response.
     units: BTreeMap<Tick, Units>,
 }
 
 impl UnderWay {
     fn note(&mut self, client: ClientKey, now: Tick, until: Tick) {
-        // Before it would grow: a test of many requests does not look at all of them for each.
+        // Before it would grow, so that a test with many requests does not scan all of them for
+        // each.
         if self.clients.len() == self.clients.capacity() {
             self.clients.retain(|(_, until)| *until > now);
             self.clients.reserve(self.clients.len().saturating_add(1));
@@ -242,7 +245,7 @@ impl UnderWay {
         }
     }
 
-    /// Gives back what was held for answers that are over at `now`.
+    /// Releases the counts of responses that have ended at `now`.
     fn end(&mut self, now: Tick) {
         while let Some(first) = self.units.first_entry().filter(|first| *first.key() <= now) {
             first.remove();
@@ -250,7 +253,7 @@ impl UnderWay {
     }
 }
 
-/// Whom a request of a test asks for, and for what.
+/// The site and target of a test request.
 struct Target<'c> {
     host: String,
     path: Vec<u8>,
@@ -258,7 +261,7 @@ struct Target<'c> {
     query: Option<&'c [u8]>,
 }
 
-/// What a test says of a client's connections and requests.
+/// The number of connections and requests of a client in a test.
 #[derive(Debug)]
 struct CaseGauges<'c> {
     request: &'c TestRequest,
@@ -282,28 +285,28 @@ impl Gauges for CaseGauges<'_> {
     }
 }
 
-/// A test that runs, or a request that is explained.
+/// A running test, or a request to explain.
 pub(crate) struct TestRun<'r, O> {
     rules: &'r RuleSet,
     case: &'r PolicyTest,
     /// The lists that it replaces.
     lists: Vec<GivenList<'r>>,
     observer: &'r O,
-    /// Where tests are written down, for `explain`.
+    /// The record of tests for `explain`.
     pub(crate) trace: Option<&'r TestTrace>,
     state: State,
     pub(crate) now: Tick,
-    /// The sites that were asked for so far: each has its levels.
+    /// The sites requested so far; each has its own levels.
     sites: Vec<String>,
     under_way: UnderWay,
     last: Option<Decision>,
     budget: &'r Budget<'r>,
-    /// Lists that are empty for this test unless it says what is in them.
+    /// Lists that are empty in this test unless it replaces them.
     withheld: &'r [bool],
 }
 
 impl<'r, O: Observer> TestRun<'r, O> {
-    /// Empty state at the moment where every test starts.
+    /// Creates empty state at the start time of every test.
     pub(crate) fn new(
         rules: &'r RuleSet,
         case: &'r PolicyTest,
@@ -326,7 +329,7 @@ impl<'r, O: Observer> TestRun<'r, O> {
         }
     }
 
-    /// Does one line; what it says where an expectation failed.
+    /// Runs one step. Returns the position and the message of a failed expectation.
     fn step(&mut self, step: &TestStep) -> Option<(Span, String)> {
         if self.budget.stopped().is_some() {
             return None;
@@ -357,7 +360,7 @@ impl<'r, O: Observer> TestRun<'r, O> {
         format!("{} by {}", verdict_words(&decision.verdict), self.rules.name(decision.reason))
     }
 
-    /// Sends the requests of one line, evenly spread, the first at once and the last at the end.
+    /// Sends the requests of one line, evenly spread: the first immediately, the last at the end.
     fn request(&mut self, request: &TestRequest) {
         let start = self.now;
         let gaps = request.times.saturating_sub(1);
@@ -381,8 +384,8 @@ impl<'r, O: Observer> TestRun<'r, O> {
         }
     }
 
-    /// Moves the clock, looking at the levels at every full second on the way, as long as they can
-    /// change by themselves.
+    /// Advances the clock. Evaluates the levels at every full second, as long as they can change by
+    /// themselves.
     fn go_to(&mut self, then: Tick) {
         let rules = self.rules;
         if self.case.level.is_none() && !rules.program.levels.is_empty() {
@@ -432,8 +435,7 @@ impl<'r, O: Observer> TestRun<'r, O> {
         decision
     }
 
-    /// What becomes of a request that can be judged, and when its answer is over, where it takes
-    /// time.
+    /// Returns the decision about a valid request, and the end of its response if it takes time.
     fn decided(&self, request: &TestRequest, target: &Target<'_>) -> (Judged, Option<Tick>) {
         let Target { host, path, raw_path, query } = target;
         let headers = TestHeaders { host: &request.authority, listed: &request.headers };
@@ -503,7 +505,7 @@ impl<'r, O: Observer> TestRun<'r, O> {
     }
 }
 
-/// A verdict as a policy writes it, status and all.
+/// Returns a verdict as written in a policy, with its status.
 pub(crate) fn verdict_words(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Block { status, .. } => format!("block {status}"),
@@ -511,7 +513,7 @@ pub(crate) fn verdict_words(verdict: &Verdict) -> String {
     }
 }
 
-/// How a request of a test is answered; what is dropped is not.
+/// Returns the response to a test request; `None` after a `drop`.
 fn answered(decision: &Decision, request: &TestRequest) -> Option<ResponseInfo> {
     let refused = |status| Some(ResponseInfo { status, bytes_out: 0, latency_ms: 0 });
     match decision.verdict {
@@ -536,12 +538,12 @@ fn geo<'g>(own: &'g TestClient, given: Option<&'g TestClient>) -> Geo<'g> {
     }
 }
 
-/// Whether a decision is what was expected; arguments left out match anything.
+/// Returns whether a decision is the expected one; omitted arguments match any value.
 fn meets(decision: &Decision, expected: &Expected) -> bool {
     let Expected::Verdict { kind, status, proof, for_ms } = expected else {
         return decision.verdict == Verdict::Allow;
     };
-    // Whom a ban refuses is dropped, and banned all the same.
+    // A banned client's connection is dropped, but its verdict counts as a ban.
     if decision.reason == Reason::Banned {
         return matches!(kind, VerdictKind::Ban | VerdictKind::Drop);
     }

@@ -1,8 +1,8 @@
-//! One immutable value that judges.
+//! The rule set: an immutable value that decides about requests.
 //!
-//! Everything a decision needs besides the request, the counters and the time is in here and never
-//! changes after it is made: a reload makes another one. What is dear to make (compiled components,
-//! large lists) is shared with the one before where its bytes are the same.
+//! It contains everything for a decision except the request, the counters and the time. A reload
+//! builds a new one. Expensive parts (compiled components, large lists) are shared with the
+//! previous rule set if their bytes are equal.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use seawall_policy::text::bytes as bytes_text;
 use seawall_state::CounterSpec;
 use seawall_wasm::{Component, Failure, Function, LiveCounts, Sandbox};
 
-/// The value that judges.
+/// A rule set.
 pub struct RuleSet {
     pub(crate) program: Program,
     pub(crate) files: Files,
@@ -38,41 +38,42 @@ pub struct RuleSet {
     pub(crate) components: HashMap<[u8; 32], Component>,
     pub(crate) functions: HashMap<FunctionKey, Function>,
     pub(crate) sandbox: Sandbox,
-    /// The policy files it was made of, for a member whose next ones are wrong.
+    /// The policy files of which it was built, for a member whose next files are invalid.
     pub(crate) sources: Sources,
-    /// What they say.
+    /// Their outline.
     pub(crate) outline: Outline,
     pub(crate) sites: HostMap<usize>,
     pub(crate) plan: IndexPlan,
-    /// For each counter, the number of its kind of key; none where a walk can change the key.
+    /// For each counter, the number of its kind of key; `None` if the evaluation can change the
+    /// key.
     pub(crate) key_shapes: Vec<Option<u16>>,
-    /// The units that tests count clients by.
+    /// The prefix sizes that define clients in tests.
     pub(crate) units: ClientPrefixes,
-    /// What one request may cost.
+    /// Limits on the cost of one request.
     pub(crate) fuel: FuelLimits,
     pub(crate) parts: fuel::Parts,
     specs: Vec<CounterSpec>,
     names: Vec<Box<str>>,
-    /// What the root policy says of itself.
+    /// The free text after the version in the root policy.
     revision: Option<Box<str>>,
-    /// The kinds of key that the host's counters have.
+    /// The kinds of key of the operator's counters.
     shapes: Shapes,
-    /// How long the host's own tables are, ahead of all members'.
+    /// The lengths of the operator's tables, which precede those of members.
     host: Lengths,
-    /// Members' parts that are in force.
+    /// The active parts of members.
     members: BTreeMap<Box<str>, Arc<Member>>,
-    /// Members whose turn has yet to come.
+    /// The postponed members.
     waiting: Waiting,
-    /// Members whose files are wrong.
+    /// The members with invalid files.
     wrong: BTreeMap<Box<str>, Arc<Wrong>>,
 }
 
-/// Why a member's part has no room behind the others.
+/// Why a member's part does not fit after the others.
 #[derive(Debug)]
 pub(crate) enum NoRoom {
-    /// Of her rules' index.
+    /// The index of the member's rules is too large.
     Index(TooLarge),
-    /// Of a list of the host whose elements she looks for in texts.
+    /// A list of the operator that the member's rules search is too large for a search.
     Search(ListId, String),
 }
 
@@ -83,7 +84,7 @@ impl NoRoom {
             Self::Search(list, why) => {
                 let list = program.lists.get(list.0 as usize)?;
                 let message = format!(
-                    "a member looks for the elements of `@{}` in texts, and that {why}",
+                    "a member searches texts for the elements of `@{}`, and the list {why}",
                     list.name
                 );
                 Some(Diagnostic::error(Code::SearchTooLarge, list.file, list.span, message))
@@ -92,10 +93,10 @@ impl NoRoom {
     }
 }
 
-/// Kinds of key, by whether each site has its own and by what they are made of.
+/// Kinds of key, by whether each site has its own and by their operands.
 type Shapes = HashMap<(bool, Box<[OperandId]>), u16>;
 
-/// What a ruleset was before something was put behind it.
+/// The state of a rule set before a part was added.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     pub(crate) lengths: Lengths,
@@ -108,39 +109,39 @@ impl std::fmt::Debug for RuleSet {
     }
 }
 
-/// A list, in numbers.
+/// The counts of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListSummary {
     /// Its name, without `@`.
     pub name: Box<str>,
-    /// Elements, merged ones counted once.
+    /// Number of elements; merged ones count once.
     pub entries: usize,
-    /// Lines that were no element.
+    /// Lines without a valid element.
     pub bad_lines: usize,
-    /// How many elements it had before, where it lost more than half of them.
+    /// The previous number of elements, if more than half of them were lost.
     pub shrank_from: Option<usize>,
-    /// The file that it comes from, where it is not written out.
+    /// The file of the list; `None` for a list in the policy.
     pub file: Option<ListFile>,
 }
 
-/// An extern, in numbers.
+/// The counts of an extern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternSummary {
     /// Its name.
     pub name: Box<str>,
-    /// Calls, failed ones and those answered from memory included.
+    /// Calls, including failed ones and cache hits.
     pub calls: u64,
-    /// Calls answered from memory.
+    /// Calls answered from the result cache.
     pub memo_hits: u64,
-    /// Calls that got their time once more.
+    /// Calls that got their time a second time.
     pub extended: u64,
-    /// Failures by kind, those that occurred.
+    /// Failures by kind; only kinds that occurred.
     pub failures: Vec<(&'static str, u64)>,
     /// The most fuel that one call used.
     pub fuel_peak: u64,
-    /// How often it was put into quarantine.
+    /// Number of quarantines.
     pub quarantines: u64,
-    /// The end of the last quarantine, past or not.
+    /// The end of the last quarantine, past or future.
     pub quarantined_until: Option<Tick>,
 }
 
@@ -161,7 +162,7 @@ impl ExternSummary {
     }
 }
 
-/// A policy, in numbers.
+/// The counts of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Rules, limits and the decision table.
@@ -174,13 +175,13 @@ pub struct Summary {
     pub externs: Vec<ExternSummary>,
     /// Tests.
     pub tests: usize,
-    /// What finds the rules that may apply.
+    /// The size of the indexes.
     pub index: IndexSummary,
-    /// What the root policy says of itself behind its version.
+    /// The free text after the version in the root policy.
     pub revision: Option<Box<str>>,
 }
 
-/// The parts that are made outside.
+/// The parts built by other modules.
 pub(crate) struct Parts {
     pub(crate) program: Program,
     pub(crate) plan: IndexPlan,
@@ -240,7 +241,7 @@ impl RuleSet {
         rules
     }
 
-    /// Files the hosts of the members' layers from the `first` on.
+    /// Adds the hosts of the members' layers from number `first` on.
     fn find_sites(&mut self, first: usize) {
         for (at, site) in self.program.sites.iter().enumerate().skip(first) {
             for pattern in &site.hosts {
@@ -249,13 +250,13 @@ impl RuleSet {
         }
     }
 
-    /// What it is now, to go back to.
+    /// Returns the current state, for [`RuleSet::take_off`].
     pub(crate) fn mark(&self) -> Mark {
         Mark { lengths: Lengths::of(&self.program), files: self.files.count() }
     }
 
-    /// Makes the host's lists ready for the texts in which a member looks for their elements. They
-    /// may be new since her part was made.
+    /// Prepares the operator's lists for the text searches of a member. The lists can be newer than
+    /// the member's part.
     fn make_ready(&self, member: &Member) -> Result<(), NoRoom> {
         let mut asked = None;
         for atom in &member.part.own().atoms {
@@ -273,17 +274,17 @@ impl RuleSet {
             None => Ok(()),
             Some(list) => {
                 let most = bytes_text(LIST_SEARCH_BYTES_HOST_MAX);
-                let why = format!("takes, with the host's other lists, more than {most}");
+                let why = format!("needs, with the operator's other lists, more than {most}");
                 Err(NoRoom::Search(list, why))
             }
         }
     }
 
-    /// Puts a member's part behind what is there.
+    /// Adds a member's part at the end.
     ///
     /// # Errors
-    /// Her rules make an index that would be too large, or look for too much in texts; then she has
-    /// to be taken off again.
+    /// The index of the member's rules, or a text search, is too large. The caller must then remove
+    /// the part.
     pub(crate) fn push(&mut self, member: &Member) -> Result<(), NoRoom> {
         let before = Lengths::of(&self.program);
         let own = member.part.own();
@@ -292,8 +293,8 @@ impl RuleSet {
         self.externs.extend(member.loaded.externs.iter().map(|(_, function)| function.clone()));
         self.specs.extend(own.counters.iter().map(spec));
         self.names.extend(own.rules.iter().map(|rule| rule.name.clone()));
-        // A request has the host's keys and those of one member, so that all members' kinds may
-        // have the same numbers.
+        // A request has keys of the operator and of one member, so the kinds of all members can use
+        // the same numbers.
         let shapes = key_shapes(&self.program, before.counters, &mut self.shapes.clone());
         self.key_shapes.extend(shapes);
         self.find_sites(before.sites);
@@ -302,7 +303,7 @@ impl RuleSet {
         self.plan.extend(&self.program).map_err(NoRoom::Index)
     }
 
-    /// Takes off what was put behind `mark`.
+    /// Removes what was added after `mark`.
     pub(crate) fn take_off(&mut self, mark: &Mark) {
         let Mark { lengths, files } = *mark;
         for site in self.program.sites.iter().skip(lengths.sites) {
@@ -321,10 +322,10 @@ impl RuleSet {
         self.plan.truncate(lengths.sites);
     }
 
-    /// Puts a member's part in force.
+    /// Activates a member's part.
     ///
     /// # Errors
-    /// There is no room for it; then nothing has changed.
+    /// The part does not fit. Then nothing has changed.
     pub(crate) fn join(
         &mut self,
         member: &Arc<Member>,
@@ -343,47 +344,47 @@ impl RuleSet {
         Ok(())
     }
 
-    /// Ends the joining: members that did not join are left out, and those that wait have their turn
-    /// first next time. Their counters go on meanwhile.
+    /// Ends the joining of members. Members that did not join have no part; postponed members come
+    /// first the next time, and keep their counters.
     pub(crate) fn joined(&mut self, waiting: Waiting, wrong: BTreeMap<Box<str>, Arc<Wrong>>) {
         let members = &self.members;
         self.sources.fill_members(|name| members.get(name).map(|member| &member.policies));
-        // Behind those of the program: no rule of this generation asks for them.
+        // After those of the program: no rule of this generation reads them.
         let idle = waiting.former.values().flat_map(|member| &member.part.own().counters);
         self.specs.extend(idle.map(spec));
         self.waiting = waiting;
         self.wrong = wrong;
     }
 
-    /// What is wrong with a member's files, where it is.
+    /// Returns the stored diagnostics of a member with invalid files.
     pub(crate) fn wrong(&self, member: &str) -> Option<&Arc<Wrong>> {
         self.wrong.get(member)
     }
 
-    /// Members whose files have yet to be looked at, or whose last good part has.
+    /// Returns the members whose files, or whose last valid part, were postponed.
     #[must_use]
     pub fn postponed(&self) -> &[Box<str>] {
         &self.waiting.names
     }
 
-    /// A member's part that is in force, or that was when the host's files changed last and has yet
-    /// to be compiled against them.
+    /// Returns a member's active part, or the part that still has to be compiled against the
+    /// operator's new files.
     pub(crate) fn former(&self, name: &str) -> Option<&Arc<Member>> {
         self.members.get(name).or_else(|| self.waiting.former.get(name))
     }
 
-    /// A member's part, where one is in force.
+    /// Returns the active part of a member.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
         self.members.get(name)
     }
 
-    /// Members' parts that are in force, by name.
+    /// Returns the active parts of all members, by name.
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.members.values()
     }
 
-    /// The host's lists.
+    /// Returns the operator's lists.
     pub(crate) fn host_lists(&self) -> ListsBefore<'_> {
         let most = self.host.lists;
         ListsBefore {
@@ -392,19 +393,19 @@ impl RuleSet {
         }
     }
 
-    /// The full names of rules and limits, by [`RuleId`].
+    /// Returns the full names of rules and limits, by [`RuleId`].
     #[must_use]
     pub fn rule_names(&self) -> &[Box<str>] {
         &self.names
     }
 
-    /// Whether a rule or limit stands in a member's files.
+    /// Returns whether a rule or limit belongs to a member.
     #[must_use]
     pub fn is_members(&self, rule: RuleId) -> bool {
         self.program.rules.get(rule.0 as usize).is_some_and(|rule| rule.member.is_some())
     }
 
-    /// What people call the reason of a decision.
+    /// Returns the displayed name of the reason of a decision.
     #[must_use]
     pub fn name(&self, reason: Reason) -> &str {
         match reason {
@@ -416,39 +417,39 @@ impl RuleSet {
         }
     }
 
-    /// What counters the state must have for it.
+    /// Returns the counters that the state must have.
     #[must_use]
     pub fn counter_specs(&self) -> &[CounterSpec] {
         &self.specs
     }
 
-    /// What its policy says.
+    /// Returns the outline of the policy.
     #[must_use]
     pub fn outline(&self) -> &Outline {
         &self.outline
     }
 
-    /// The policy files it was made of: for a member whose files are wrong, her last good ones.
+    /// Returns the policy files of which it was built: for a member with invalid files, the last
+    /// valid ones.
     #[must_use]
     pub fn policies(&self) -> &Sources {
         &self.sources
     }
 
-    /// The externs, with what happened to them so far.
+    /// Returns the counts of the externs.
     #[must_use]
     pub fn extern_summaries(&self) -> Vec<ExternSummary> {
         let externs = self.program.externs.iter().zip(&self.externs);
         externs.map(|(declared, function)| ExternSummary::of(&declared.name, function)).collect()
     }
 
-    /// What is alive in the sandbox that its externs run in, other generations' included.
+    /// Returns the live instances and components in the sandbox, with those of other generations.
     #[must_use]
     pub fn sandbox_alive(&self) -> LiveCounts {
         self.sandbox.alive()
     }
 
-    /// Ends the quarantine of the extern or the member's part `name`, if it is in one. Says whether
-    /// there is such a one.
+    /// Ends the quarantine of an extern or of a member's part. Returns whether `name` exists.
     #[must_use]
     pub fn enable_extern(&self, name: &str) -> bool {
         let externs = self.program.externs.iter().zip(&self.externs);
@@ -457,7 +458,7 @@ impl RuleSet {
         self.enable_part(name) || enabled
     }
 
-    /// In numbers.
+    /// Returns the counts of the policy.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let lists = self.program.lists.iter().zip(&self.lists);
@@ -481,7 +482,8 @@ impl RuleSet {
     }
 }
 
-/// Counters with the same `per` in the same scope have the same key. Those from the `first` on.
+/// Returns the kinds of key of the counters from number `first` on. Counters with the same `per` in
+/// the same scope have the same key.
 fn key_shapes(program: &Program, first: usize, shapes: &mut Shapes) -> Vec<Option<u16>> {
     let mut all = Vec::with_capacity(program.counters.len().saturating_sub(first));
     for counter in program.counters.iter().skip(first) {

@@ -1,19 +1,20 @@
-//! What a table files things under: a keyed hash of the parts of a key.
+//! Keys of tables: a keyed hash of the parts of a key.
 //!
-//! Attackers choose their addresses, cookies and paths, so every key goes through SipHash under a
-//! secret that they do not know: they cannot aim at a set of a table, nor look for two keys that
+//! Clients choose their addresses, cookies and paths. Every key is therefore hashed with SipHash
+//! and a secret, so that a client cannot target a set of a table or search for two keys that
 //! collide. No address is stored.
 //!
-//! A table keeps 96 of the 128 bits (its [`Tag`]). Two visitors that share a tag would share a
-//! count. A visitor meets one of a million that are in a table with odds of 1 in 10^22, and among a
-//! billion that were ever there are two that met with odds of 1 in 10^11; all 128 bits would make
-//! that 1 in 10^21 and take 4 bytes more a slot, 64 would save 4 and make it 3 in 100.
+//! A table stores 96 of the 128 bits (its [`Tag`]). Two clients with the same tag would share a
+//! count. A client has the tag of one of a million stored clients with a probability of 1 in 10^22.
+//! Among a billion clients, two share a tag with a probability of 1 in 10^11. With all 128 bits,
+//! this would be 1 in 10^21 and take 4 bytes more for each slot. With 64 bits, it would be 3 in 100
+//! and save 4 bytes.
 
 use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Secret of all key hashing, given by the edge (tests give a fixed one).
+/// The secret of all key hashing. The data plane provides it; tests use a fixed one.
 #[derive(Clone, Copy)]
 pub struct Seed(pub [u8; 16]);
 
@@ -28,28 +29,28 @@ impl std::fmt::Debug for Seed {
 pub struct Key(u128);
 
 impl Key {
-    /// The upper half, which is never 0: a table marks its empty slots by that.
+    /// Returns the upper half. It is never 0, because 0 marks an empty slot of a table.
     pub(crate) const fn upper(self) -> u64 {
         (self.0 >> 64) as u64
     }
 
-    /// The lower half.
+    /// Returns the lower half.
     pub(crate) const fn lower(self) -> u64 {
         self.0 as u64
     }
 
-    /// What a table knows it by.
+    /// Returns the part that a table stores.
     pub(crate) const fn tag(self) -> Tag {
         Tag { upper: self.upper(), lower: self.0 as u32 }
     }
 
-    /// A number from 0 to 99 that is the same for the same key, evenly spread over keys.
+    /// Returns a number from 0 to 99. It is the same for the same key, and uniform over keys.
     #[must_use]
     pub const fn percentile(self) -> u8 {
         (self.0 % 100) as u8
     }
 
-    /// The key of these halves.
+    /// Returns the key with these halves.
     pub(crate) const fn of_halves(upper: u64, lower: u64) -> Self {
         Self(((upper as u128) << 64) | lower as u128)
     }
@@ -63,7 +64,7 @@ pub(crate) struct Tag {
     pub(crate) lower: u32,
 }
 
-/// Makes a [`Key`] of parts. Parts cannot run together: ("a", "bc") and ("ab", "c") differ.
+/// Builds a [`Key`] from parts. The borders of parts matter: ("a", "bc") and ("ab", "c") differ.
 #[derive(Clone)]
 pub struct KeyBuilder {
     hasher: SipHasher13,
@@ -75,11 +76,12 @@ impl std::fmt::Debug for KeyBuilder {
     }
 }
 
-/// Stands where a part's length would; no part is that long.
+/// Replaces the length of an absent part. No part has this length.
 const ABSENT: u64 = u64::MAX;
 
 impl KeyBuilder {
-    /// A key without parts yet; finished like that it is the one key of a counter without `per`.
+    /// Creates a builder without parts. Without parts it gives the single key of a counter without
+    /// `per`.
     #[must_use]
     pub fn new(seed: &Seed) -> Self {
         Self { hasher: SipHasher13::new_with_key(&seed.0) }
@@ -91,12 +93,12 @@ impl KeyBuilder {
         self.hasher.write(bytes);
     }
 
-    /// Adds a part that is not there, which no bytes can imitate.
+    /// Adds an absent part. No bytes give the same key.
     pub fn absent(&mut self) {
         self.hasher.write_u64(ABSENT);
     }
 
-    /// The key of the parts so far.
+    /// Returns the key of the parts so far.
     #[must_use]
     pub fn finish(self) -> Key {
         let (lower, upper) = self.hasher.finish128().as_u64();
@@ -104,7 +106,7 @@ impl KeyBuilder {
     }
 }
 
-/// Hashes a [`Key`] for a `HashMap`: it is a keyed hash already.
+/// Hashes a [`Key`] for a `HashMap`. It is already a keyed hash.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct BuildIdentityHasher;
 
@@ -140,7 +142,7 @@ impl Hasher for IdentityHasher {
 pub(crate) mod tests {
     use super::*;
 
-    /// The key that tests file number `n` under.
+    /// Returns key number `n`, for tests.
     pub(crate) fn key(n: u64) -> Key {
         let mut builder = KeyBuilder::new(&Seed([7; 16]));
         builder.part(&n.to_le_bytes());

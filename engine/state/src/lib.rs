@@ -1,15 +1,14 @@
-//! All that counts or remembers: bounded, keyed, with time as an argument.
+//! Counters, bans and other state: bounded, keyed, with time as an argument.
 //!
-//! Every table has a fixed number of slots that is chosen when it is made, so a stranger can fill
-//! it but not grow it; what finds no room reads 0, so that nobody is condemned for being counted
-//! badly. Counters belong to names and not to generations: [`State::carry`] hands the same tables
-//! to the next generation of a policy, so an edit during an attack forgets nothing.
+//! Every table has a fixed number of slots, so clients can fill it but not make it grow. A key
+//! without a slot reads 0, so that no client is rejected because of an inexact count. Counters
+//! belong to names and not to generations: [`State::carry`] passes the same tables to the next
+//! generation of a policy. An edit during an attack therefore resets nothing.
 //!
-//! Nothing here reads a clock. A `now` that lies before an earlier one is taken for the earlier
-//! one.
+//! Nothing here reads a clock. A `now` before an earlier one counts as the earlier one.
 
-// A wrapped sum in a counter is a way past it, so sums here saturate. Tests add as they like: in
-// them a sum that wraps panics.
+// A wrapped sum in a counter would be a bypass, so sums here saturate. In tests, a sum that wraps
+// panics.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod bans;

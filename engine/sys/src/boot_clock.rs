@@ -1,33 +1,33 @@
-//! Since when this machine runs, on the clock that goes on while it sleeps.
+//! The time since the machine booted, by the clock that includes suspended time.
 //!
-//! Read from `/proc`, where that clock (`CLOCK_BOOTTIME`) stands in hundredths of a second beside
-//! the name of the boot, without which it means nothing.
+//! Reads `CLOCK_BOOTTIME` from `/proc`, in hundredths of a second, together with the boot id. The
+//! time has a meaning only within one boot.
 
 use std::io;
 
-/// A moment of one run of the machine.
+/// A time within one boot of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootTime {
-    /// The name that the kernel gave this run.
+    /// The boot id of the kernel.
     pub boot: [u8; 16],
-    /// Milliseconds since it began, to ten.
+    /// Milliseconds since the boot, at a resolution of 10.
     pub since_ms: u64,
 }
 
-/// Now, as the kernel counts it.
+/// Returns the current boot time.
 ///
 /// # Errors
-/// `/proc` is not there or says something else.
+/// `/proc` is not mounted or has an unexpected format.
 pub fn boot_time() -> io::Result<BootTime> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let uptime = std::fs::read_to_string("/proc/uptime")?;
-    let strange = || io::Error::new(io::ErrorKind::InvalidData, "/proc tells no boot time");
+    let strange = || io::Error::new(io::ErrorKind::InvalidData, "/proc reports no boot time");
     let boot = boot_id(&id).ok_or_else(strange)?;
     let since_ms = uptime_ms(&uptime).ok_or_else(strange)?;
     Ok(BootTime { boot, since_ms })
 }
 
-/// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+/// Parses `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 fn boot_id(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.trim_end().chars().filter(|c| *c != '-').collect();
     if digits.len() != 32 {
@@ -36,7 +36,7 @@ fn boot_id(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
 }
 
-/// `seconds.hundredths`, and how long the processors were idle.
+/// Parses `seconds.hundredths` and ignores the idle time behind it.
 fn uptime_ms(text: &str) -> Option<u64> {
     let (seconds, hundredths) = text.split_whitespace().next()?.split_once('.')?;
     if hundredths.len() != 2 {

@@ -1,8 +1,8 @@
-//! Processor time of the process.
+//! CPU time of the process.
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Processor time that the process has used so far, in microseconds.
+/// Returns the CPU time that the process has used, in microseconds.
 #[must_use]
 pub fn cpu_time_us() -> u64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);

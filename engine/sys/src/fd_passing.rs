@@ -1,7 +1,7 @@
-//! Open files from one process to another, over a channel that only the two have.
+//! Passing of open files from one process to another over a private channel.
 //!
-//! The channel is a pair of sockets without a name, one end of which is a new process's standard
-//! input: nobody else can connect to it, so there is nobody to be told apart.
+//! The channel is a pair of unnamed sockets. One end is the standard input of the child process. No
+//! other process can connect, so the channel needs no authentication.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -11,15 +11,15 @@ use std::os::unix::net::UnixStream;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 
-/// Files in one message; the kernel takes 253.
+/// Files in one message. The kernel allows 253.
 pub const FILES_PER_MESSAGE: usize = 64;
-/// What goes with them: a message without a byte carries none.
+/// The payload of each message. The kernel passes no files with an empty message.
 const MARK: [u8; 1] = [b'f'];
 
-/// Sends open files, in order. The other side gets files of its own that are the same.
+/// Sends open files, in order. The receiver gets its own descriptors of the same files.
 ///
 /// # Errors
-/// The other side is gone or does not take them.
+/// The other process has closed the channel or does not read from it.
 pub fn send_files(channel: &UnixStream, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     for some in files.chunks(FILES_PER_MESSAGE) {
         let raw: Vec<_> = some.iter().map(AsRawFd::as_raw_fd).collect();
@@ -30,16 +30,16 @@ pub fn send_files(channel: &UnixStream, files: &[BorrowedFd<'_>]) -> io::Result<
     Ok(())
 }
 
-/// Receives `count` open files, in order; no program that is started later gets them.
+/// Receives `count` open files, in order. Programs that start later do not inherit them.
 ///
 /// # Errors
-/// The other side is gone, is too slow, or sends something else.
+/// The other process has closed the channel, is too slow, or sends other data.
 pub fn receive_files(channel: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut files = Vec::new();
     while files.len() < count {
         let some = receive_some(channel)?;
         if some.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "files were to come"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "channel closed too early"));
         }
         files.extend(some);
     }
@@ -57,8 +57,8 @@ fn receive_some(channel: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     for control in heard.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = control {
             for number in raw {
-                // SAFETY: the kernel opened this file for us with the message, under this number,
-                // and nobody else has been told the number.
+                // SAFETY: the kernel created this descriptor for us with the message, and no other
+                // code knows its number.
                 files.push(unsafe { OwnedFd::from_raw_fd(number) });
             }
         }
@@ -66,13 +66,14 @@ fn receive_some(channel: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     Ok(files)
 }
 
-/// The channel that this process was given as its standard input, which is empty from then on.
+/// Returns the channel at the standard input of this process. Afterwards the standard input is
+/// empty.
 ///
 /// # Errors
-/// Standard input is no such channel.
+/// The standard input is not such a channel.
 pub fn channel_from_stdin() -> io::Result<UnixStream> {
     let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Whatever is no socket says so here.
+    // Fails here if the standard input is not a socket.
     channel.peer_addr()?;
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
     Ok(channel)

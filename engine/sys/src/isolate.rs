@@ -1,15 +1,14 @@
-//! What a process gives up before it touches what a stranger made: files, network, processes.
+//! Removes access to files, network and processes before the process reads untrusted data.
 //!
-//! Three layers, since each holds without the others. Landlock takes away every path, TCP, and
-//! signals and abstract sockets of others. A seccomp filter allows the few system calls that a
-//! computation needs, on memory of its own and on the three open streams; every other one ends in
-//! `EPERM`. And the process keeps no capability.
+//! There are three layers, because each works without the others. Landlock removes all paths, TCP,
+//! and signals and abstract sockets to other processes. A seccomp filter allows only the system
+//! calls that a computation needs, on its own memory and the three open streams. The process keeps
+//! no capability.
 //!
-//! Decision: `EPERM` and not a kill. A library that asks for something harmless, such as the number
-//! of memory nodes, then goes on without it, on a system that was never tried too; what is refused
-//! is refused in both cases.
+//! Other system calls end in `EPERM`, not in a kill. A library that asks for something harmless,
+//! such as the number of memory nodes, then still works, also on systems where we have not tested.
 //!
-//! Where this does not protect: what the process writes to its output is up to whoever reads it.
+//! Limitation: the reader of the output must treat the output as untrusted.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -23,27 +22,27 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-/// The newest rights of Landlock that are asked for; a kernel that knows fewer of them takes away
-/// those that it knows.
+/// The newest Landlock version that is requested. An older kernel removes the rights that it knows.
 const LANDLOCK: ABI = ABI::V6;
 
-/// Isolates this process for good: from here on it opens no file, has no network, starts no process
-/// or thread and reaches none. It may compute, read its standard input and write to its standard
-/// output and error. To be called while it has one thread.
+/// Isolates this process permanently. It can no longer open files, use the network, start processes
+/// or threads, or reach other processes. It can compute, read its standard input and write to its
+/// standard output and error. Call this while the process has one thread.
 ///
-/// Gives what this system cannot do of it, each with the reason; nothing where all is in force. A
-/// part that fails keeps no other from being tried.
+/// Returns the parts that this system does not support, each with the reason. The list is empty if
+/// all parts are in force. A failed part does not prevent the others.
 #[must_use]
 pub fn isolate() -> Vec<String> {
-    let told = |what: &str, why: &dyn Display| format!("{what} ({why})");
+    let reason = |what: &str, why: &dyn Display| format!("{what} ({why})");
     let mut lacks = Vec::new();
     let capabilities = give_up_capabilities();
-    // The filter refuses the calls that Landlock is set by, so it comes last.
-    lacks.extend(give_up_files().err().map(|why| told("landlock", &why)));
+    // The filter blocks the system calls that set up Landlock, so the filter comes last.
+    lacks.extend(give_up_files().err().map(|why| reason("landlock", &why)));
     if let Err(why) = give_up_calls() {
-        lacks.push(told("seccomp", &why));
-        // With the filter they are for nothing, and a service manager may have refused the call.
-        lacks.extend(capabilities.err().map(|why| told("giving up capabilities", &why)));
+        lacks.push(reason("seccomp", &why));
+        // With the filter, capabilities have no use, and a service manager may have blocked the
+        // call.
+        lacks.extend(capabilities.err().map(|why| reason("giving up capabilities", &why)));
     }
     lacks
 }
@@ -54,7 +53,7 @@ fn give_up_capabilities() -> rustix::io::Result<()> {
     set_capabilities(None, CapabilitySets { effective, permitted, inheritable })
 }
 
-/// Takes away every right that Landlock knows: no rule grants one back.
+/// Removes every right that Landlock knows. No rule grants one.
 fn give_up_files() -> Result<(), String> {
     let restrict = || -> Result<RulesetStatus, RulesetError> {
         let ruleset = Ruleset::default()
@@ -64,7 +63,7 @@ fn give_up_files() -> Result<(), String> {
         Ok(ruleset.create()?.restrict_self()?.ruleset)
     };
     match restrict() {
-        Ok(RulesetStatus::NotEnforced) => Err("the kernel does not have it".to_owned()),
+        Ok(RulesetStatus::NotEnforced) => Err("not supported by the kernel".to_owned()),
         Ok(_) => Ok(()),
         Err(why) => Err(why.to_string()),
     }
@@ -74,21 +73,22 @@ fn give_up_calls() -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter_all_threads(&filter(TargetArch::try_from(std::env::consts::ARCH)?)?)
 }
 
-/// The filter for a processor. Calls that came by another processor's numbers end the process.
+/// Returns the filter for one processor architecture. A call with the numbers of another
+/// architecture ends the process.
 fn filter(arch: TargetArch) -> Result<BpfProgram, BackendError> {
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(allowed()?, refused, SeccompAction::Allow, arch)?.try_into()
 }
 
-/// The calls that a computation needs, and with which arguments.
+/// Returns the allowed system calls, each with its allowed arguments.
 fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let whatever = [
-        // Memory, without a file behind it: that is asked below.
+        // Memory without a file behind it. The rule below checks this for `mmap`.
         libc::SYS_brk,
         libc::SYS_madvise,
         libc::SYS_mremap,
         libc::SYS_munmap,
-        // Locks, waiting, time and randomness.
+        // Locks, waiting, time and random numbers.
         libc::SYS_clock_gettime,
         libc::SYS_futex,
         libc::SYS_getrandom,
@@ -96,7 +96,7 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
         libc::SYS_clock_nanosleep,
         libc::SYS_restart_syscall,
         libc::SYS_sched_yield,
-        // Who it is, and how it ends.
+        // Identity and exit.
         libc::SYS_close,
         libc::SYS_exit,
         libc::SYS_exit_group,
@@ -119,7 +119,7 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let no_file = bits(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS)?;
     calls.insert(libc::SYS_mmap, vec![rule(&[no_code.clone(), no_file])?]);
     calls.insert(libc::SYS_mprotect, vec![rule(&[no_code])?]);
-    // How it ends itself where it gives up, and nobody else.
+    // The process may abort itself, and may send no other signal.
     let own = std::process::id();
     let abort = rule(&[is(0, own.into())?, same(2, libc::SIGABRT)?])?;
     calls.insert(libc::SYS_tgkill, vec![abort]);
@@ -130,7 +130,8 @@ fn rule(conditions: &[SeccompCondition]) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.to_vec())
 }
 
-/// Argument `at` is `value`. The upper half of a register is no part of an `int`.
+/// Returns the condition that argument `at` is `value`. It ignores the upper half of the register,
+/// which is no part of an `int`.
 fn is(at: u8, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(at, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
@@ -139,7 +140,7 @@ fn same(at: u8, value: i32) -> Result<SeccompCondition, BackendError> {
     is(at, value.unsigned_abs().into())
 }
 
-/// The bits `of` argument `at` are `these`.
+/// Returns the condition that the bits `of` argument `at` are `these`.
 fn bits(at: u8, of: i32, these: i32) -> Result<SeccompCondition, BackendError> {
     let (mask, value) = (of.unsigned_abs().into(), these.unsigned_abs().into());
     SeccompCondition::new(at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)

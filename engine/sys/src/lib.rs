@@ -1,7 +1,7 @@
-//! What needs `unsafe` or a system call that the standard library lacks, behind a sound interface.
+//! Functions that need `unsafe` or a system call that the standard library lacks.
 //!
-//! This is the one room that may hold `unsafe`. Each part is small enough to be read whole, and
-//! nothing here decides anything.
+//! This is the only crate that may contain `unsafe`. Each part is small and has a sound interface.
+//! Nothing here makes a decision.
 
 mod boot_clock;
 mod cpu;

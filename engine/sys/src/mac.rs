@@ -1,27 +1,27 @@
-//! A text that this program wrote itself, known again by a keyed digest (BLAKE3).
+//! Keyed digests (BLAKE3) that authenticate a text that this program wrote.
 //!
-//! For what is kept beside sealed code under the same key. The key of these digests is derived from
-//! it, so that no such digest is ever a seal of code, and no seal one of these.
+//! They protect texts stored beside sealed code, under a key derived from the key of the seals. A
+//! digest is therefore never valid as a seal of code, and a seal never as a digest.
 
 use crate::Seal;
 
-/// Bytes of a text's digest.
+/// Bytes of a digest.
 pub const MAC_BYTES: usize = 32;
 
-/// What the derived key is for.
+/// The context for the derivation of the key.
 const CONTEXT: &str = "seawall 2026-11-30 what is known of a component";
 
 impl Seal {
-    /// The digest of a text under this key.
+    /// Returns the digest of a text under this key.
     #[must_use]
     pub fn mac(&self, text: &[u8]) -> [u8; MAC_BYTES] {
         *self.text_hash(text).as_bytes()
     }
 
-    /// Whether this is the digest of that text under this key.
+    /// Returns whether `mac` is the digest of the text under this key.
     #[must_use]
     pub fn is_mac(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
-        // This comparison takes the same time wherever the two differ.
+        // The comparison takes constant time.
         self.text_hash(text) == *mac
     }
 

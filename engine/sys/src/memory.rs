@@ -1,6 +1,6 @@
-//! What the allocator keeps of memory that was freed.
+//! Return of freed memory from the allocator to the system.
 
-// The allocator itself: linked, and called by its own name.
+// The allocator itself: linked, and called under its own name.
 use libmimalloc_sys as _;
 
 #[expect(
@@ -12,8 +12,8 @@ unsafe extern "C" {
     safe fn mi_collect(force: bool);
 }
 
-/// Gives back to the system what this thread's allocator keeps and does not use. Takes milliseconds
-/// where that is much. Where the program's allocator is another one, nothing happens.
+/// Returns unused memory of the allocator of this thread to the system. Takes milliseconds for a
+/// large amount. Has no effect if the program uses another allocator.
 pub fn give_back_memory() {
     mi_collect(true);
 }

@@ -1,10 +1,10 @@
-//! How many files the process may have open.
+//! The limit on open files of the process.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit on open files to the hard one, as far as the system lets it, and says what
-/// it is then; `u64::MAX` for none. A soft limit of 1,024 is a habit from `select` (2), which we do
-/// not call.
+/// Raises the soft limit on open files to the hard limit as far as the system allows. Returns the
+/// new limit; `u64::MAX` means no limit. The usual soft limit of 1,024 exists for `select` (2),
+/// which Seawall does not call.
 #[must_use]
 pub fn raise_nofile_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);

@@ -1,27 +1,27 @@
-//! Limits that a process puts on itself before it touches what a stranger made.
+//! Resource limits that a process sets on itself before it reads untrusted data.
 
 use rustix::process::{self, Resource, Rlimit, Signal};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What the process may use from now on.
+/// The resources that the process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessLimits {
-    /// Seconds of processor time, from the start of the process. After them it is sent SIGXCPU, which
-    /// ends it and says why; a second later it is killed.
+    /// Seconds of CPU time since the start of the process. Then it gets SIGXCPU, which ends it; a
+    /// second later it is killed.
     pub cpu_s: u64,
     /// Bytes of address space.
     pub address_space_bytes: u64,
-    /// How much it stands behind others for the processor: 0 to 19.
+    /// The nice value for the scheduler: 0 to 19.
     pub niceness: i32,
 }
 
-/// Confines this process for good: processor time, address space and priority; it writes no file and
-/// leaves no core; and it ends with the thread that started it.
+/// Confines this process permanently: CPU time, address space and priority. It can write no file
+/// and leaves no core dump. It ends when its parent thread ends.
 ///
 /// # Errors
-/// The system refuses; then the process should end.
+/// A system call failed. The process should then exit.
 pub fn confine(to: ProcessLimits) -> io::Result<()> {
     process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
@@ -34,21 +34,21 @@ pub fn confine(to: ProcessLimits) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps what is in this process's memory from others, for good: it leaves no core, no process of
-/// the same user may look into it, and what it starts gains no rights that it lacks. To be called
-/// before there is a second thread.
+/// Protects the memory of this process permanently. It leaves no core dump, no process of the same
+/// user may read its memory, and its child processes gain no additional rights. Call this before
+/// there is a second thread.
 ///
 /// # Errors
-/// The system refuses.
+/// A system call failed.
 pub fn harden_process() -> io::Result<()> {
     nix::sys::prctl::set_dumpable(false)?;
     Ok(nix::sys::prctl::set_no_new_privs()?)
 }
 
-/// Whether a folder is ours and nobody else may look into it or write there.
+/// Returns whether a folder belongs to this user and no other user can read or write it.
 ///
 /// # Errors
-/// It cannot be looked at.
+/// The folder cannot be examined.
 pub fn is_private_dir(folder: &Path) -> io::Result<bool> {
     let seen = std::fs::symlink_metadata(folder)?;
     let closed = seen.mode() & 0o077 == 0;

@@ -1,15 +1,14 @@
-//! Machine code that this program made itself: sealed when it is made, loaded only with its seal.
+//! Machine code that this program compiled: sealed when stored, loaded only with a valid seal.
 //!
-//! The engine runs stored code without looking at it again, so loading a stranger's would be
-//! running it. Hence [`load`] takes only code with a keyed digest (BLAKE3) over it and over the
-//! component that it was made of: what was damaged, made by others or made of another component is
-//! refused before a byte of it is believed. The process that compiles a stranger's component has no
-//! key: it gives bare code, and who started it seals that, for the component that it was handed.
+//! The engine runs stored code without validation, so loading foreign code means running it.
+//! [`load`] therefore accepts only code with a keyed digest (BLAKE3) over the code and its
+//! component. Damaged code, foreign code and code of another component are rejected before any use.
+//! The compiler process has no key. It returns plain code, and its parent process seals the code
+//! for that component.
 //!
-//! Where this does not protect: whoever can read the key can seal code. It belongs into memory, or
-//! into a folder that nobody else can read. And a fault of the compiler that lets a component decide
-//! what code comes of it makes code that is sealed: the seal says where code comes from, not what it
-//! does.
+//! Limitations: a process that can read the key can seal code. Keep the key in memory or in a
+//! private folder. If a fault of the compiler lets a component control its code, that code is
+//! sealed, too.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -17,35 +16,35 @@ use wasmtime::component::Component;
 /// Bytes of a seal's key.
 pub const SEAL_KEY_BYTES: usize = 32;
 
-/// Bytes that a seal takes in front of the code.
+/// Bytes of a seal, in front of the code.
 const SEAL_BYTES: usize = 32;
 
-/// The key that says which code is ours. As good as its randomness.
+/// The key of the seals. It must be random and secret.
 #[derive(Clone)]
 pub struct Seal([u8; SEAL_KEY_BYTES]);
 
 impl std::fmt::Debug for Seal {
-    /// Never the key.
+    /// Never prints the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seal")
     }
 }
 
 impl Seal {
-    /// The seal of a key, which must be random and secret.
+    /// Creates a sealer with this key. The key must be random and secret.
     #[must_use]
     pub const fn new(key: [u8; SEAL_KEY_BYTES]) -> Self {
         Self(key)
     }
 
-    /// The key, for whoever keeps it.
+    /// Returns the key, to store it.
     #[must_use]
     pub const fn key(&self) -> &[u8; SEAL_KEY_BYTES] {
         &self.0
     }
 
-    /// Seals `code`, which [`compile`] made of `component`, in this process or in one that this
-    /// program started for it. Nothing else may be sealed: [`load`] believes it.
+    /// Seals `code`, which [`compile`] made of `component`, in this process or in a child process.
+    /// Seal nothing else: [`load`] trusts the seal.
     #[must_use]
     pub fn seal(&self, component: &[u8], code: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(SEAL_BYTES.saturating_add(code.len()));
@@ -56,7 +55,7 @@ impl Seal {
 
     fn over(&self, component: &[u8], code: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        // Of fixed length, so that the two parts cannot be mistaken for each other.
+        // Both parts have a fixed length, so that no other pair gives the same input.
         hasher.update(blake3::hash(component).as_bytes());
         hasher.update(code);
         hasher.finalize()
@@ -67,24 +66,24 @@ impl Seal {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CodeError {
-    /// It bears no seal of ours for this component.
+    /// The code has no valid seal for this component.
     Seal,
-    /// It was made by another version of the engine, or for another processor.
+    /// Another version of the engine made the code, or it is for another processor.
     Version(wasmtime::Error),
 }
 
-/// Compiles a component to bare code, which [`Seal::seal`] makes what [`load`] takes.
+/// Compiles a component to plain code. [`Seal::seal`] turns it into the form that [`load`] accepts.
 ///
 /// # Errors
-/// It is not valid.
+/// The component is invalid.
 pub fn compile(engine: &Engine, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
     engine.precompile_component(component)
 }
 
-/// Loads what was made of this component and sealed so.
+/// Loads sealed code of this component.
 ///
 /// # Errors
-/// It made something else, or for another engine.
+/// [`CodeError`] names the cause: no valid seal, or another engine.
 pub fn load(
     engine: &Engine,
     component: &[u8],
@@ -92,20 +91,20 @@ pub fn load(
     seal: &Seal,
 ) -> Result<Component, CodeError> {
     let (mark, code) = sealed.split_first_chunk::<SEAL_BYTES>().ok_or(CodeError::Seal)?;
-    // This comparison takes the same time wherever the two differ.
+    // The comparison takes constant time.
     if seal.over(component, code) != *mark {
         return Err(CodeError::Seal);
     }
-    // SAFETY: the bytes are those that were given to `Seal::seal`, which takes only what
-    // `precompile_component` gave: nobody without the key can make another text with this digest,
-    // and the digest was compared just now, over the same bytes in our own memory. Code of another
-    // version or configuration the engine refuses.
+    // SAFETY: the bytes are the output of `precompile_component`, because only such bytes are given
+    // to `Seal::seal`. Without the key, no other text with a valid digest can be made. The digest
+    // was compared just now, over the same bytes in our own memory. The engine rejects code of
+    // another version or configuration.
     #[expect(unsafe_code, reason = "the engine cannot know where stored code comes from; we do")]
     let loaded = unsafe { Component::deserialize(engine, code) };
     loaded.map_err(CodeError::Version)
 }
 
-/// What differs where an engine would refuse code that another made.
+/// Returns a text that differs if an engine would reject the code of another one.
 #[must_use]
 pub fn code_version(engine: &Engine) -> String {
     struct Digest(blake3::Hasher);

@@ -1,9 +1,9 @@
-//! Ending a connection that another thread waits on.
+//! Shutdown of a connection that another thread waits on.
 //!
-//! A descriptor is a number that is given to the next file once it is free, so a number alone must
-//! never be acted on later. A socket has a cookie beside it, which Linux gives to no other socket
-//! while it runs. Whoever wants to end the socket takes a descriptor of their own to whatever has
-//! the number now, and looks whether it has the cookie too: from then on it cannot become another.
+//! The kernel reuses the number of a closed descriptor, so a number alone does not identify a
+//! socket. Linux gives each socket a cookie that no other socket gets. To shut down a socket, the
+//! code first duplicates the descriptor with that number and then compares the cookie of the
+//! duplicate. The duplicate cannot become another socket.
 
 #![expect(unsafe_code, reason = "by number alone the standard library offers nothing")]
 
@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
 
-/// A connection of this process, by what no other has.
+/// A connection of this process, with its unique identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketId {
     fd: RawFd,
@@ -19,23 +19,23 @@ pub struct SocketId {
 }
 
 impl SocketId {
-    /// The name of the socket with the descriptor `fd`; nothing where that is no socket.
+    /// Returns the identity of the socket with the descriptor `fd`; `None` if `fd` is not a socket.
     #[must_use]
     pub fn of(fd: RawFd) -> Option<Self> {
         cookie(fd).map(|cookie| Self { fd, cookie })
     }
 
-    /// Its descriptor, which is another file's once it is closed.
+    /// Returns the descriptor. After the socket is closed, the number can belong to another file.
     #[must_use]
     pub const fn fd(&self) -> RawFd {
         self.fd
     }
 
-    /// Ends the connection in both directions, whoever reads from it; says whether it was still
-    /// there.
+    /// Shuts the connection down in both directions. Returns whether the socket was still open.
     #[must_use]
     pub fn shutdown(&self) -> bool {
-        // Looked at twice: taking and closing a descriptor of a file would release its locks.
+        // Checked before the duplication too: duplicating and closing a file would release its
+        // locks.
         if cookie(self.fd) != Some(self.cookie) {
             return false;
         }
@@ -51,8 +51,8 @@ impl SocketId {
 fn cookie(fd: RawFd) -> Option<u64> {
     let mut cookie: u64 = 0;
     let mut bytes = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
-    // SAFETY: the pointers are to two live values of ours, and the second says how long the first
-    // is. A number that is no open socket is an error.
+    // SAFETY: the pointers are to two live values of ours, and the second is the length of the
+    // first. A number that is no open socket is an error.
     let result = unsafe {
         libc::getsockopt(
             fd,
@@ -72,7 +72,7 @@ fn duplicate(fd: RawFd) -> Option<OwnedFd> {
     if new < 0 {
         return None;
     }
-    // SAFETY: the descriptor is new, and nobody else knows of it.
+    // SAFETY: the descriptor is new, and no other code knows its number.
     Some(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
@@ -94,7 +94,7 @@ mod tests {
         let (mut near, _far) = pair();
         let name = SocketId::of(near.as_raw_fd()).unwrap();
         let reader = std::thread::spawn(move || near.read(&mut [0; 8]).map_err(|e| e.kind()));
-        // Whether the thread reads already or not, it reads the end.
+        // The reader gets the end of the stream whether or not it reads already.
         assert!(name.shutdown());
         assert_eq!(reader.join().unwrap(), Ok(0));
     }

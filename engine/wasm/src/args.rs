@@ -1,4 +1,4 @@
-//! What a rule is asked with, borrowed from the request and held without an allocation.
+//! The arguments of a call, borrowed from the request without an allocation.
 
 use crate::Signature;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ pub enum Arg<'a> {
 }
 
 impl std::fmt::Debug for Arg<'_> {
-    /// Says the kind only: the bytes are a visitor's.
+    /// Prints the kind only, because the bytes belong to a client.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Bool(_) => "Bool",
@@ -25,9 +25,9 @@ impl std::fmt::Debug for Arg<'_> {
     }
 }
 
-/// The arguments of one call, gathered one by one. Addresses live in here, and nothing is allocated.
+/// The arguments of one call. Addresses are stored inline, and nothing is allocated.
 ///
-/// One argument too many makes them longer than any signature, so that the call is refused.
+/// One argument too many makes the list longer than any signature, so that the call is rejected.
 #[derive(Debug, Clone, Default)]
 pub struct Args<'a> {
     held: [ArgStorage<'a>; ARGS_MAX],
@@ -51,7 +51,7 @@ impl Default for ArgStorage<'_> {
 }
 
 impl std::fmt::Debug for ArgStorage<'_> {
-    /// The kind only, as for [`Arg`].
+    /// Prints the kind only, as for [`Arg`].
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Arg(arg) => arg.fmt(f),
@@ -66,7 +66,7 @@ impl<'a> Args<'a> {
         self.hold(ArgStorage::Arg(arg));
     }
 
-    /// Adds an address: 4 bytes, for IPv4 in IPv6 clothes too, or 16.
+    /// Adds an address: 4 bytes for IPv4, also if it is IPv4-mapped, or 16.
     pub fn push_address(&mut self, ip: IpAddr) {
         self.hold(match ip.to_canonical() {
             IpAddr::V4(v4) => ArgStorage::V4(v4.octets()),
@@ -81,7 +81,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// Hands them to `then` as a slice.
+    /// Passes the arguments to `then` as a slice.
     pub(crate) fn with<T>(&self, then: impl FnOnce(&[Arg<'_>]) -> T) -> T {
         let args = self.held.each_ref().map(|held| match held {
             ArgStorage::Arg(arg) => *arg,

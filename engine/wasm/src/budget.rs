@@ -1,4 +1,4 @@
-//! What the calls of one request may use together.
+//! The budget for all calls of one request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,34 +6,35 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::Failure;
 use crate::limits::{EPOCH_TICK_MS, IDLE_FUEL_PER_MS};
 
-/// What is left for the calls that one part of a policy makes for one request. Fuel decides; the time
-/// is a backstop for what fuel does not see, and is taken for calls whose thread ran.
+/// The remaining budget for the calls of one part of a policy for one request. Fuel is the limit.
+/// The time is a second limit for work that uses no fuel; it is taken only for calls whose thread
+/// ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Fuel that is left.
+    /// Remaining fuel.
     pub fuel: u64,
-    /// Fuel that there was.
+    /// Fuel at the start.
     pub whole: u64,
-    /// Milliseconds that are left.
+    /// Remaining milliseconds.
     pub time_ms: u64,
 }
 
 impl Budget {
-    /// A whole one.
+    /// Creates a full budget.
     #[inline]
     #[must_use]
     pub const fn new(fuel: u64, time_ms: u64) -> Self {
         Self { fuel, whole: fuel, time_ms }
     }
 
-    /// One that never ends, for a call by itself.
+    /// An unlimited budget, for a single call.
     pub const UNBOUNDED: Self = Self::new(u64::MAX, u64::MAX);
 
     pub(crate) const fn is_spent(&self) -> bool {
         self.fuel == 0 || self.time_ms == 0
     }
 
-    /// Takes what a call used. What it took of the clock counts where it burned fuel meanwhile.
+    /// Takes the fuel and the time of a call. The time counts only if the call used fuel meanwhile.
     pub(crate) const fn take(&mut self, fuel: u64, elapsed_ms: u64) {
         self.fuel = self.fuel.saturating_sub(fuel);
         if fuel > elapsed_ms.saturating_mul(IDLE_FUEL_PER_MS) {
@@ -41,8 +42,9 @@ impl Budget {
         }
     }
 
-    /// What a failure is called that came of a call with `fuel` of its own: where what others left
-    /// was less than it may use, and less than half of all, the failure is not its.
+    /// Returns the reported failure of a call whose own limit is `fuel`. If the budget left by
+    /// other calls was less than this limit and less than half of the whole, the budget is the
+    /// cause.
     pub(crate) const fn blame(&self, failure: Failure, fuel: u64) -> Failure {
         let is_short = self.fuel < fuel && self.fuel < self.whole / 2;
         match failure {
@@ -52,7 +54,7 @@ impl Budget {
     }
 }
 
-/// The milliseconds that the sandbox was told of so far.
+/// The milliseconds reported to the sandbox so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Epochs(Arc<AtomicU64>);
 

@@ -1,6 +1,6 @@
-//! What a call gives.
+//! The result of a call.
 
-/// What a rule answered.
+/// The result of a WASM rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallValue {
     /// A `bool`.
@@ -11,7 +11,7 @@ pub enum CallValue {
     Text(Vec<u8>),
 }
 
-/// As a person reads it: a text stands between quotes, what cannot be printed is escaped.
+/// The displayed form: a text is in quotes, and unprintable characters are escaped.
 impl std::fmt::Display for CallValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,8 +1,9 @@
-//! Cases: what a component says it must answer. Its author writes them, its builder puts them into a
-//! custom section, and whoever loads it can ask them.
+//! Component tests: test vectors inside a component. The author writes them, the builder stores
+//! them in a custom section, and the loader can run them.
 //!
-//! Where this does not protect: cases are the author's. They show a rule that was built wrong, was
-//! handed the wrong arguments or is too dear for its `extern`; not one that means ill.
+//! Limitation: the author of the component writes the vectors. They detect a rule that was built
+//! incorrectly, gets wrong arguments or is too expensive for its `extern`. They do not detect
+//! malice.
 
 use crate::headers::pack_headers;
 use crate::{Arg, CallValue, ParamKind, ResultKind};
@@ -12,24 +13,24 @@ use std::net::IpAddr;
 use toml::{Spanned, Table, Value};
 use wasmparser::{Chunk, Parser, Payload};
 
-/// The custom section that holds a component's cases.
+/// The custom section with the test vectors of a component.
 pub const CASES_SECTION: &str = "seawall:cases";
-/// Bytes of that section.
+/// Most bytes of that section.
 pub const CASES_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one argument. The sandbox refuses longer ones by itself.
+/// Most bytes of one argument. The sandbox rejects longer ones itself.
 const ARG_BYTES_MAX: usize = 64 << 10;
 
-/// What is wrong with cases, in words for their author.
+/// Why test vectors are invalid, as a message for their author.
 pub type CaseError = String;
 
-/// What one call must answer.
+/// A test vector: one call and its expected result.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// `FILE:LINE: case `NAME``.
     pub place: String,
-    /// What it shows.
+    /// Its name.
     pub name: String,
-    /// The policy's name of the function that is asked.
+    /// The function, by its name in the policy.
     pub function: String,
     expect: Value,
     args: Table,
@@ -52,19 +53,19 @@ struct Written {
     args: Table,
 }
 
-/// The text of the cases inside a component; empty where it has none.
+/// Returns the text of the test vectors inside a component; empty if there are none.
 ///
 /// # Errors
-/// They are no text, or too long; or the bytes are no component.
+/// The text is not UTF-8 or too long, or the bytes are not a component.
 pub fn cases_inside(component: &[u8]) -> Result<String, CaseError> {
     let (mut parser, mut rest, mut found) = (Parser::new(0), component, Vec::new());
     loop {
         let chunk = parser.parse(rest, true).map_err(|error| error.message().to_owned())?;
-        // With all bytes at hand there is nothing to wait for.
+        // All bytes are present, so the parser never needs more.
         let Chunk::Parsed { consumed, payload } = chunk else { break };
         let mut passed = consumed;
         match payload {
-            // What stands inside is not the component's own, and megabytes of it need not be read.
+            // Nested parts do not belong to the component itself, and can be megabytes.
             Payload::ModuleSection { unchecked_range: inside, .. }
             | Payload::ComponentSection { unchecked_range: inside, .. } => passed += inside.len(),
             Payload::CustomSection(section) if section.name() == CASES_SECTION => {
@@ -76,15 +77,15 @@ pub fn cases_inside(component: &[u8]) -> Result<String, CaseError> {
         rest = rest.get(passed..).unwrap_or_default();
     }
     if found.len() > CASES_BYTES_MAX {
-        return Err(format!("its cases have more than {CASES_BYTES_MAX} bytes"));
+        return Err(format!("the component tests have more than {CASES_BYTES_MAX} bytes"));
     }
-    String::from_utf8(found).map_err(|_| "its cases are no text".to_owned())
+    String::from_utf8(found).map_err(|_| "the component tests are not valid UTF-8".to_owned())
 }
 
-/// The cases of a text that stands in `file`.
+/// Parses the test vectors in a text from `file`.
 ///
 /// # Errors
-/// It is no list of cases; the message names file and line.
+/// The text is not a list of test vectors; the message contains file and line.
 pub fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, CaseError> {
     let cases: Cases = toml::from_str(text)
         .map_err(|error| format!("{file}: {}", error.to_string().trim_end()))?;
@@ -98,11 +99,11 @@ pub fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, CaseError> {
     Ok(made.collect())
 }
 
-/// A case as a call.
+/// A test vector as a call.
 #[derive(Debug, Clone)]
 pub struct CaseCall {
     args: Vec<Given>,
-    /// What it must answer.
+    /// The expected result.
     pub expect: CallValue,
 }
 
@@ -114,7 +115,7 @@ enum Given {
 }
 
 impl CaseCall {
-    /// Its arguments.
+    /// Returns its arguments.
     #[must_use]
     pub fn args(&self) -> Vec<Arg<'_>> {
         let arg = |given| match given {
@@ -127,10 +128,10 @@ impl CaseCall {
 }
 
 impl Case {
-    /// Makes it ready for a function with these parameters and this result.
+    /// Converts it to a call of a function with these parameters and this result.
     ///
     /// # Errors
-    /// It does not fit; the message names the case and the argument.
+    /// It does not match; the message contains the test vector and the argument.
     pub fn call(
         &self,
         params: &[(String, ParamKind)],
@@ -162,7 +163,7 @@ impl Case {
         let args = params.iter().map(arg).collect::<Result<_, CaseError>>()?;
         let expect = expected(result, &self.expect).ok_or_else(|| {
             let is = result.word();
-            format!("`expect` is of another type than the function's answer, {is}")
+            format!("`expect` has another type than the result of the function, {is}")
         })?;
         Ok(CaseCall { args, expect })
     }
@@ -176,20 +177,20 @@ fn given(kind: ParamKind, value: &Value) -> Result<Given, CaseError> {
         (Text | Bytes, Value::String(text)) => return Ok(Given::Bytes(text.clone().into_bytes())),
         (Address, Value::String(text)) => return address(text).map(Given::Bytes),
         (Headers | Bytes, Value::Array(fields)) => return headers(fields).map(Given::Bytes),
-        (Bool, _) => "it is a bool: write `true` or `false`",
-        (Int, _) => "it is an int: write a whole number",
-        (Text | Bytes, _) => "it is a text: write it between quotes",
-        (Address, _) => "it is an address: write it between quotes",
-        (Headers, _) => "they are headers: write [[\"name\", \"value\"], …]",
+        (Bool, _) => "the type is bool: write `true` or `false`",
+        (Int, _) => "the type is int: write a whole number",
+        (Text | Bytes, _) => "the type is text: write it in quotes",
+        (Address, _) => "the type is address: write it in quotes",
+        (Headers, _) => "the type is headers: write [[\"name\", \"value\"], …]",
     };
     Err(why.to_owned())
 }
 
 fn address(text: &str) -> Result<Vec<u8>, CaseError> {
     let address: IpAddr = text.parse().map_err(|_| {
-        format!("`{}` is no address: write one such as \"192.0.2.1\"", text.escape_debug())
+        format!("`{}` is not an IP address: write one such as \"192.0.2.1\"", text.escape_debug())
     })?;
-    // As the host hands it over: an IPv4 address in IPv6 clothes is an IPv4 address.
+    // As the server passes it: an IPv4-mapped address is an IPv4 address.
     Ok(match address.to_canonical() {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -215,7 +216,7 @@ impl HeaderView for Fields<'_> {
 fn headers(fields: &[Value]) -> Result<Vec<u8>, CaseError> {
     let field = |value| match Value::as_array(value).map(Vec::as_slice) {
         Some([Value::String(name), Value::String(value)]) => Ok((name.as_str(), value.as_str())),
-        _ => Err("a field is a pair of texts: [\"name\", \"value\"]".to_owned()),
+        _ => Err("a header must be a pair of texts: [\"name\", \"value\"]".to_owned()),
     };
     let fields = Fields(fields.iter().map(field).collect::<Result<_, CaseError>>()?);
     let mut packed = Vec::new();

@@ -1,4 +1,4 @@
-//! A compiled component: what it exports, and binding one of its functions.
+//! A compiled component: its exports, and the binding of its functions.
 
 use crate::error::told;
 use crate::function::Function;
@@ -19,12 +19,12 @@ use wasmtime::component::{InstancePre, Linker};
 /// The first eight bytes of a core module; a component has another version and layer there.
 const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// The one instance whose import is none: the interface of type names, which has nothing to call. A
-/// world that uses them imports the instance and each name.
+/// The only allowed import: the interface with type names, which contains nothing to call. A world
+/// that uses them imports the instance and each name.
 const TYPES: &str = "seawall:rule/types@0.1.";
 
-/// A component that was compiled, imports nothing and exports only what a policy can call.
-/// Cheap to clone.
+/// A compiled component without imports. It exports only functions that a policy can call. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Component {
     sandbox: Sandbox,
@@ -74,37 +74,38 @@ impl Component {
         Ok(Self { sandbox: sandbox.clone(), class, code, ready, exports, names, _alive: alive })
     }
 
-    /// What it exports, in its order. Parameters that are bytes are [`ParamKind::Bytes`].
+    /// Returns its exports, in order. Parameters that are bytes are [`ParamKind::Bytes`].
     #[must_use]
     pub fn exports(&self) -> &[Signature] {
         &self.exports
     }
 
-    /// The names of an export's parameters, as the component has them, with `-`.
+    /// Returns the parameter names of an export as in the component, with `-`.
     #[must_use]
     pub fn param_names(&self, export: &str) -> Option<&[Box<str>]> {
         let at = self.exports.iter().position(|have| &*have.name == export)?;
         self.names.get(at).map(Vec::as_slice)
     }
 
-    /// What its instances may have at most, whatever an `extern` asks: a large component has more.
+    /// Returns the maximum limits of its instances for any `extern`. A large component has higher
+    /// limits.
     #[must_use]
     pub const fn limits(&self) -> &SandboxLimits {
         self.class.limits()
     }
 
-    /// Bytes of machine code.
+    /// Returns the bytes of machine code.
     #[must_use]
     pub fn code_bytes(&self) -> usize {
         self.code.text().len()
     }
 
-    /// The function `export`, held against what is declared, ready to be called within `limits`.
-    /// It starts one instance, so that a component whose start fails is found now, unless there is
-    /// no place for one.
+    /// Binds the function `export`: compares it with the declaration and prepares calls within
+    /// `limits`. It starts one instance, so that a component that cannot start is detected now. It
+    /// starts none if no slot is free.
     ///
     /// # Errors
-    /// What does not fit.
+    /// [`BindError`] names the cause.
     pub fn bind(
         &self,
         export: &str,
@@ -114,10 +115,10 @@ impl Component {
         self.bind_for(None, export, want, limits)
     }
 
-    /// The same for a member, whose instances are counted together.
+    /// Binds a function for a member, whose instances are counted together.
     ///
     /// # Errors
-    /// What does not fit.
+    /// [`BindError`] names the cause.
     pub fn bind_for(
         &self,
         member: Option<&str>,
@@ -136,7 +137,7 @@ impl Component {
         check("fuel", limits.fuel, max.fuel_max)?;
         check("time", limits.time_ms, max.time_ms_max)?;
         check("memory", limits.memory_bytes as u64, max.memory_bytes_max as u64)?;
-        // The export was read from this component's own type, so it is there.
+        // The export comes from this component's own type, so it exists.
         let Some(index) = self.code.get_export_index(None, export) else {
             return Err(BindError::NoFunction { name: export.into(), has: Vec::new() });
         };
@@ -151,7 +152,7 @@ impl Component {
             account: self.sandbox.pools().account(member, self.class.is_large()),
         });
         match function.start_first() {
-            // There is no place just now, which says nothing of the component: its calls find out.
+            // No slot is free, which does not depend on the component: its calls report the rest.
             Ok(()) | Err(Failure::Busy) => Ok(function),
             Err(why) => Err(BindError::Start(why)),
         }
@@ -159,26 +160,27 @@ impl Component {
 }
 
 impl Sandbox {
-    /// Compiles a component and reads its signature. This takes tens of milliseconds for a small
-    /// one: keep it off the threads that serve.
+    /// Compiles a component and reads its signatures. This takes tens of milliseconds for a small
+    /// component; do not call it on a worker thread.
     ///
     /// # Errors
-    /// Why it cannot be used. Nothing of it has run by then.
+    /// [`LoadError`] names the cause. No code of the component has run.
     pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         Component::compile(self, bytes)
     }
 
-    /// The component whose machine code a [`Translator`](crate::Translator) made of `bytes`, under
-    /// this seal. This takes a millisecond for a small one.
+    /// Loads the sealed machine code that a [`Translator`](crate::Translator) made of `bytes`. This
+    /// takes a millisecond for a small component.
     ///
     /// # Errors
-    /// [`LoadError::Stale`]: it made something else. All others as for [`Sandbox::compile`].
+    /// [`LoadError::Stale`]: the code is of another component or version. All others as for
+    /// [`Sandbox::compile`].
     pub fn load(&self, bytes: &[u8], code: &[u8], seal: &Seal) -> Result<Component, LoadError> {
         Component::load(self, bytes, code, seal)
     }
 }
 
-/// What can be said of a component before the compiler sees it.
+/// Checks a component before compilation.
 pub(crate) fn admit(limits: &SandboxLimits, bytes: &[u8]) -> Result<SizeClass, LoadError> {
     let class = SizeClass::of(bytes.len(), limits)?;
     if bytes.starts_with(&CORE_MODULE) {
@@ -196,7 +198,7 @@ fn check(what: &'static str, asked: u64, max: u64) -> Result<(), BindError> {
     if (1..=max).contains(&asked) { Ok(()) } else { Err(BindError::Limit { what, asked, max }) }
 }
 
-/// Type names are no import: they carry nothing that could be called or asked.
+/// Rejects imports. Type names are allowed, because they contain nothing to call.
 fn refuse_imports(
     sandbox: &Sandbox,
     code: &wasmtime::component::Component,
@@ -237,7 +239,7 @@ fn signatures(
                 found.push((signature(name, &func).map_err(refused)?, names));
             }
             ComponentItem::Type(_) => {}
-            _ => return Err(refused("is no function".to_owned())),
+            _ => return Err(refused("is not a function".to_owned())),
         }
     }
     let max = sandbox.limits().exports_max;
@@ -250,23 +252,23 @@ fn signatures(
 
 fn signature(name: &str, func: &ComponentFunc) -> Result<Signature, String> {
     if func.async_() {
-        return Err("is asynchronous; a rule answers at once".to_owned());
+        return Err("is asynchronous, which is not supported".to_owned());
     }
     let mut params = Vec::new();
     for (param, ty) in func.params() {
         params.push(param_kind(&ty).ok_or_else(|| {
-            format!("takes `{param}` of a kind that is none of bool, s64 and list<u8>")
+            format!("has the parameter `{param}` of another type than bool, s64 and list<u8>")
         })?);
     }
     if params.len() > Signature::PARAMS_MAX {
-        return Err(format!("takes more than {} parameters", Signature::PARAMS_MAX));
+        return Err(format!("has more than {} parameters", Signature::PARAMS_MAX));
     }
     let results: Vec<Type> = func.results().collect();
     let result = match results.as_slice() {
         [ty] => result_kind(ty),
         _ => None,
     };
-    let result = result.ok_or("gives none of bool, s64 and list<u8>")?;
+    let result = result.ok_or("has another result than bool, s64 or list<u8>")?;
     Ok(Signature { name: name.into(), params, result })
 }
 

@@ -1,116 +1,116 @@
-//! What can go wrong, by the moment at which it does: loading a component, binding one of its
-//! functions, calling it.
+//! The errors of loading a component, of binding one of its functions, and of calling it.
 //!
-//! The first two are read by people and carry texts. A [`Failure`] happens while a request waits,
-//! so it is one word without an allocation, and says nothing of the visitor.
+//! The errors of loading and binding are for people and contain texts. A [`Failure`] occurs while a
+//! request waits, so it needs no allocation and contains nothing of the client.
 
 use crate::Signature;
 
-/// Why bytes are no component that can be used.
+/// Why bytes cannot be loaded as a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The machine does not give what the limits ask for, mostly address space.
-    #[error("the sandbox cannot be set up: {0}")]
+    /// The machine lacks resources for the limits, mostly address space.
+    #[error("the sandbox cannot be created: {0}")]
     Engine(String),
     /// More bytes than `component_bytes_max`.
-    #[error("the component has {bytes} bytes, which is more than {max}")]
+    #[error("the component has {bytes} bytes; the maximum is {max}")]
     TooLong {
-        /// How many it has.
+        /// The number of bytes.
         bytes: usize,
-        /// How many it may have.
+        /// The limit in bytes.
         max: usize,
     },
     /// A core module, which has no typed exports.
-    #[error("this is a core module, not a component; build it with the rule builder")]
+    #[error("the file is a core module, not a component; build it with `seawall rule build`")]
     CoreModule,
-    /// Truncated, damaged, not WebAssembly, or asking for what the sandbox does not allow.
-    #[error("the component is not valid: {0}")]
+    /// The bytes are truncated, damaged, not WebAssembly, or need a feature that the sandbox does
+    /// not allow.
+    #[error("the component is invalid: {0}")]
     Invalid(String),
-    /// It is nested so deep that compiling it would take the machine.
-    #[error("the component has more than {max} {what} inside each other")]
+    /// It is nested so deeply that compiling it would exhaust the machine.
+    #[error("the component has more than {max} nested {what}")]
     Nested {
-        /// Of what.
+        /// What is nested.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         max: usize,
     },
     /// A function of it is longer than `function_bytes_max`.
     #[error("a function of the component has more than {max} bytes")]
     LongFunction {
-        /// How many it may have.
+        /// The limit in bytes.
         max: usize,
     },
     /// More core modules are put together in it than `core_instances_per_component_max`.
-    #[error("the component puts together more than {max} core modules")]
+    #[error("the component instantiates more than {max} core modules")]
     CoreInstances {
-        /// How many it may.
+        /// The limit.
         max: u32,
     },
-    /// It asks for something from outside. A rule has nothing but its arguments.
-    #[error("the component imports `{0}`, and a rule imports nothing")]
+    /// It imports something. A rule has only its arguments.
+    #[error("the component imports `{0}`; a rule cannot have imports")]
     Imports(String),
-    /// It exports what no policy could call.
+    /// It exports something that no policy can call.
     #[error("the component exports `{name}`, which {why}")]
     Export {
         /// The export's name.
         name: String,
-        /// What is wrong with it.
+        /// Why it cannot be called.
         why: String,
     },
-    /// Stored code is not what was made of this component, by this version and on this machine.
-    #[error("the stored machine code is not this component's")]
+    /// The stored code is of another component, version or machine.
+    #[error("the stored machine code is of another component or version")]
     Stale,
-    /// Compiling it took more than a process may use for it.
-    #[error("compiling the component takes more than {0}")]
+    /// Compiling it exceeded the limits of the compiler process.
+    #[error("compiling the component needs more than {0}")]
     TooDear(String),
-    /// It is being compiled in a process of its own.
-    #[error("the component is still being compiled; it takes effect when that is done")]
+    /// The compiler process is still compiling it.
+    #[error("the component is still being compiled; the policy is reloaded afterwards")]
     Compiling,
-    /// What another process that was to compile it said.
+    /// The error of the compiler process.
     #[error("{0}")]
     Told(String),
     /// It exports no function, or more than `exports_max`.
     #[error("the component exports {count} functions; 1 to {max} are allowed")]
     Exports {
-        /// How many it exports.
+        /// The number of exported functions.
         count: usize,
-        /// How many it may export.
+        /// The limit.
         max: usize,
     },
 }
 
-/// Why a component's function does not serve an `extern`.
+/// Why a function of a component does not match an `extern`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// No such function.
     #[error("the component has no function `{name}`; it has {}", names(.has))]
     NoFunction {
-        /// What was looked for.
+        /// The name in the `extern`.
         name: Box<str>,
-        /// What there is.
+        /// The functions of the component.
         has: Vec<Box<str>>,
     },
     /// Other parameters or another result than declared.
     #[error("the policy declares `{want}`, but the component has `{have}`")]
     Signature {
-        /// What the policy declares.
+        /// The declaration in the policy.
         want: Signature,
-        /// What the component exports.
+        /// The export of the component.
         have: Signature,
     },
-    /// A limit that is zero or beyond what the sandbox allows.
+    /// A limit is zero or above the maximum of the sandbox.
     #[error("`{what}` is {asked}; 1 to {max} are allowed")]
     Limit {
-        /// Which one.
+        /// The name of the limit.
         what: &'static str,
-        /// What the `extern` asks for.
+        /// The value in the `extern`.
         asked: u64,
-        /// The most it may ask for.
+        /// The maximum.
         max: u64,
     },
-    /// The first instance did not come up within the limits.
+    /// The first instance did not start within the limits.
     #[error("the component does not start within its limits: {0}")]
     Start(Failure),
 }
@@ -120,36 +120,36 @@ fn names(has: &[Box<str>]) -> String {
     quoted.join(", ")
 }
 
-/// Why a call gave no answer. The caller uses the `extern`'s `on_failure` value instead.
+/// Why a call has no result. The caller then uses the `on_failure` value of the `extern`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Failure {
-    /// The rule used up its fuel.
+    /// The fuel of the rule is exhausted.
     Fuel,
-    /// The rule outran the clock without using up its fuel. Only then may a replay differ.
+    /// The time is over before the fuel is exhausted. Only then can a replay differ.
     Time,
-    /// The rule was refused memory or table space and gave up.
+    /// The rule could not get more memory or table space, and stopped.
     Memory,
-    /// The rule trapped: a panic, a bad access, too deep a recursion.
+    /// The rule trapped: a panic, an invalid access, or too deep a recursion.
     Trap,
-    /// The rule's answer is not valid or is longer than `text_result_bytes_max`.
+    /// The result is invalid or longer than `text_result_bytes_max`.
     Answer,
-    /// An argument is longer than `arg_bytes_max`, or not what the function takes. Not the rule's
-    /// fault, so it does not count towards quarantine.
+    /// An argument is longer than `arg_bytes_max`, or has another type. The rule is not the cause,
+    /// so it does not count towards quarantine.
     Argument,
-    /// No instance is free. Not the rule's fault.
+    /// No instance is free. The rule is not the cause.
     Busy,
-    /// The rule failed too often a short while ago and is not called.
+    /// The rule is in quarantine after too many failures, and is not called.
     Quarantined,
-    /// The rule answered otherwise on a fresh instance, so it keeps something between calls. Counted
-    /// and never returned: the answer of the fresh instance stands.
+    /// A fresh instance gave another result, so the rule keeps state between calls. Counted and
+    /// never returned: the result of the fresh instance is used.
     Impure,
-    /// The calls of one request have used what they may together. Not the rule's fault.
+    /// The budget for the calls of one request is exhausted. The rule is not the cause.
     Budget,
 }
 
 impl Failure {
-    /// All, in the order of [`crate::CallStats::failures`].
+    /// All failures, in the order of [`crate::CallStats::failures`].
     pub const ALL: [Self; 10] = [
         Self::Fuel,
         Self::Time,
@@ -163,7 +163,7 @@ impl Failure {
         Self::Budget,
     ];
 
-    /// One short word for metrics and logs.
+    /// Returns a short word for metrics and logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -180,7 +180,7 @@ impl Failure {
         }
     }
 
-    /// Whether the rule is to blame, so that repeating it leads to quarantine.
+    /// Returns whether the rule is the cause, so that repetition leads to quarantine.
     #[must_use]
     pub const fn is_the_rules(self) -> bool {
         match self {
@@ -200,7 +200,7 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The last and most telling sentence of an engine's error, on one line.
+/// Returns the last and most specific sentence of an error of the engine, on one line.
 pub(crate) fn told(error: &wasmtime::Error) -> String {
     let text = error.root_cause().to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,12 +1,12 @@
-//! A bound function: what the data plane calls.
+//! A bound function, which the data plane calls.
 //!
-//! Decision: a short lock around a stack of idle instances rather than one instance a thread. The
-//! lock is held for a push or a pop, the instance on top is the one whose memory is still in the
-//! processor's cache, and a function that nobody calls holds one instance and not one a thread.
+//! Decision: a short lock around a stack of idle instances, rather than one instance for each
+//! thread. The lock is held for a push or a pop, and the top instance is the one whose memory is
+//! still in the cache. A function without calls holds a single instance.
 //!
-//! Decision: purity is checked on a reused instance in its old age, by a count and not by chance, so
-//! that the same calls are checked at every run. A rule that is caught is never reused or believed
-//! from memory again, whatever the quarantine says.
+//! Decision: purity is checked on a reused instance near its end, by a count and not at random, so
+//! that every run checks the same calls. A rule that fails this check is never reused or cached
+//! again, whatever its quarantine.
 
 use crate::args::{Arg, Args};
 use crate::budget::Budget;
@@ -25,8 +25,8 @@ use seawall_model::Tick;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// A function of a component under its limits. Cheap to clone; clones share instances, counts and
-/// quarantine. Whoever wants members apart binds once for each.
+/// A function of a component with its limits. Cheap to clone; clones share instances, counts and
+/// quarantine. Bind once for each member to separate members.
 #[derive(Clone)]
 pub struct Function(Arc<Inner>);
 
@@ -36,7 +36,7 @@ struct Inner {
     places: InstanceSlots,
     breaker: Quarantine,
     memo: ResultCache,
-    /// The rule was caught keeping something between calls.
+    /// Whether the rule was found to keep state between calls.
     caught: AtomicBool,
     _alive: GaugeGuard,
 }
@@ -44,7 +44,7 @@ struct Inner {
 #[derive(Default)]
 struct IdlePool {
     instances: Vec<Instance>,
-    /// Calls on reused instances since one was last repeated on a fresh one.
+    /// Calls on reused instances since the last repetition on a fresh one.
     unchecked: u64,
 }
 
@@ -52,7 +52,7 @@ struct IdlePool {
 struct LeasedInstance<'f> {
     instance: Instance,
     place: InstanceSlot<'f>,
-    /// Whether this call is to be repeated on a fresh instance.
+    /// Whether this call is repeated on a fresh instance.
     check: bool,
 }
 
@@ -76,38 +76,38 @@ impl Function {
         }))
     }
 
-    /// Starts the first instance and keeps it, if instances are kept.
+    /// Starts the first instance and keeps it, if instances are reused.
     pub(crate) fn start_first(&self) -> Result<(), Failure> {
         let LeasedInstance { instance, place, .. } = self.0.fresh()?;
         self.0.return_instance(instance, place);
         Ok(())
     }
 
-    /// What it takes and gives, as its component says.
+    /// Returns its signature, as in the component.
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.0.mould.signature
     }
 
-    /// What a call may use.
+    /// Returns the limits of a call.
     #[must_use]
     pub fn limits(&self) -> &CallLimits {
         &self.0.mould.limits
     }
 
-    /// Calls it, and takes no longer than its limits allow.
+    /// Calls the function, within its limits.
     ///
     /// # Errors
-    /// Why there is no answer. Nothing of the call lives on.
+    /// [`Failure`] names the cause. No state of the call remains.
     pub fn call(&self, args: &[Arg<'_>], now: Tick) -> Result<CallValue, Failure> {
         self.call_within(args, now, &mut Budget::UNBOUNDED.clone())
     }
 
-    /// The same, with what is left for the calls of one request. What it uses is taken from there,
-    /// where the answer comes from memory too.
+    /// Calls the function within the remaining budget of the request. The call is taken from the
+    /// budget, also after a cache hit.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// [`Failure`] names the cause.
     pub fn call_within(
         &self,
         args: &[Arg<'_>],
@@ -124,10 +124,10 @@ impl Function {
         answer
     }
 
-    /// The same for arguments that were gathered one by one.
+    /// Calls the function with arguments in [`Args`].
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// [`Failure`] names the cause.
     pub fn call_with(
         &self,
         args: &Args<'_>,
@@ -137,17 +137,17 @@ impl Function {
         args.with(|args| self.call_within(args, now, left))
     }
 
-    /// Ends a quarantine, if it is in one.
+    /// Ends the quarantine, if there is one.
     pub fn enable(&self) {
         self.0.breaker.open();
     }
 
-    /// What happened so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
         let (counted, memo_hits) = (self.0.mould.counters.read(), self.0.memo.hits());
         CallStats {
-            // A hit is counted where it is found: all threads share this counter's line.
+            // A cache hit is counted in the cache: all threads share this counter's line.
             calls: counted.calls.saturating_add(memo_hits),
             memo_hits,
             quarantines: self.0.breaker.quarantines(),
@@ -172,7 +172,7 @@ impl Inner {
         };
         let spot = if refused.is_none() && !self.is_caught() { self.memo.spot(args) } else { None };
         if let Some((answer, fuel)) = spot.and_then(|spot| self.memo.get(spot, args)) {
-            // Without its memory it would not have come to this answer.
+            // Without the cache the call would not have had enough fuel.
             let affordable = fuel <= left.fuel;
             let failure = left.blame(Failure::Fuel, self.mould.limits.fuel);
             left.take(fuel, 0);
@@ -190,7 +190,7 @@ impl Inner {
         Ok(answer)
     }
 
-    /// The guest's own answer.
+    /// Returns the result of the guest.
     fn call_instance(
         &self,
         args: &[Arg<'_>],
@@ -201,9 +201,9 @@ impl Inner {
         let whole = *left;
         let LeasedInstance { mut instance, place, check } = self.lease_instance()?;
         let (answer, used) = self.invoke(&mut instance, args, &whole);
-        // Where each call has an instance of its own, starting it is part of the call.
+        // If each call has its own instance, the start is a part of the call.
         let started = if self.reuses() { 0 } else { instance.start_fuel() };
-        // After the guest's own failure it must not be entered again.
+        // After a failure of the guest the instance must not be entered again.
         let answer = answer.inspect(|_| self.return_instance(instance, place));
         let answer = match answer {
             Ok(answer) if check => self.checked(answer, args, now),
@@ -214,7 +214,7 @@ impl Inner {
         answer.map_err(|failure| whole.blame(failure, self.mould.limits.fuel))
     }
 
-    /// The answer of an instance, within what the function may use and what is left for the request.
+    /// Calls an instance within the limits of the function and the remaining budget.
     fn invoke(
         &self,
         instance: &mut Instance,
@@ -236,7 +236,7 @@ impl Inner {
         (answer, used)
     }
 
-    /// Repeats the call on a fresh instance, whose answer stands.
+    /// Repeats the call on a fresh instance, whose result is used.
     fn checked(
         &self,
         answer: CallValue,
@@ -247,7 +247,7 @@ impl Inner {
         let fresh =
             self.fresh().and_then(|mut fresh| self.invoke(&mut fresh.instance, args, &own).0);
         match &fresh {
-            // The machine's doing, which says nothing of the rule.
+            // The cause is the machine, so the rule is not to blame.
             Err(Failure::Busy | Failure::Time) => return Ok(answer),
             Ok(fresh) if *fresh == answer => return Ok(answer),
             _ => {}
@@ -261,8 +261,8 @@ impl Inner {
         fresh
     }
 
-    /// How long a failure held its thread, at least: a call that the clock ends mostly had its time
-    /// twice.
+    /// Returns the minimum time for which a failure blocked its thread. A call that the time limit
+    /// ends mostly had its time twice.
     const fn lost_ms(&self, failure: Failure) -> u64 {
         match failure {
             Failure::Time => self.mould.limits.time_ms.saturating_mul(2),
@@ -274,7 +274,7 @@ impl Inner {
         self.caught.load(Relaxed)
     }
 
-    /// Whether instances serve more than one call.
+    /// Returns whether instances serve more than one call.
     fn reuses(&self) -> bool {
         self.mould.limits.isolation == Isolation::Reused && !self.is_caught()
     }
@@ -299,14 +299,15 @@ impl Inner {
         Ok(LeasedInstance { instance: Instance::start(&self.mould)?, place, check: false })
     }
 
-    /// Keeps the instance for the next call, unless each call gets its own or it has done its share.
+    /// Keeps the instance for the next call, unless each call has its own or it reached its number
+    /// of calls.
     fn return_instance(&self, instance: Instance, place: InstanceSlot<'_>) {
         let spent = instance.calls() >= self.mould.max.calls_per_instance_max;
         let mut idle = self.idle.lock();
-        // Asked under the lock: whoever catches the rule empties the stack under it.
+        // Tested under the lock, because detecting an impure rule empties the stack under it.
         if !spent && self.reuses() {
             idle.instances.push(instance);
-            // The instance goes on living, and so does its place.
+            // The instance continues to exist, and keeps its slot.
             std::mem::forget(place);
         }
     }
@@ -318,7 +319,7 @@ impl Function {
         &self.0.mould
     }
 
-    /// Instances that wait for a call, and instances alive.
+    /// Returns the number of idle instances, and of all instances.
     pub(crate) fn instances(&self) -> (usize, u32) {
         (self.0.idle.lock().instances.len(), self.0.places.live())
     }

@@ -1,22 +1,22 @@
-//! All header fields of a request as one list of bytes.
+//! All header fields of a request, packed into one list of bytes.
 //!
-//! Decision: packed rather than `list<tuple<…>>`, because each list costs a call into the guest's
+//! Decision: packed rather than `list<tuple<…>>`, because each list costs a call of the guest's
 //! allocator: twelve fields take 2 µs as tuples and 0.2 µs packed. The layout is part of the
-//! contract (`docs/rule-abi.md`): for each field, in the order of the wire, the length of the name
+//! contract (`docs/rule-abi.md`). For each field, in the order of arrival: the length of the name
 //! (u16, little endian), the length of the value (u32, little endian), the name, the value.
 
 use seawall_model::HeaderView;
 
-/// The packed headers would be longer than asked for, or a name is longer than 65,535 bytes.
+/// The packed headers exceed the limit, or a name is longer than 65,535 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header fields are too long to be handed to a rule")]
+#[error("the header fields are too long for a WASM rule")]
 pub struct TooLong;
 
 /// Replaces the content of `out` with all fields of `headers`, packed.
 ///
 /// # Errors
-/// They do not fit into `max_bytes`. `out` is empty then: a part of the headers could make a rule
-/// believe that a field is missing.
+/// The fields do not fit into `max_bytes`. Then `out` is empty: with a part of the headers, a rule
+/// could treat a field as missing.
 pub fn pack_headers(
     headers: &dyn HeaderView,
     out: &mut Vec<u8>,
@@ -42,7 +42,7 @@ fn pack(name: &[u8], value: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Resul
     }
     out.extend_from_slice(&name_len.to_le_bytes());
     out.extend_from_slice(&value_len.to_le_bytes());
-    // HTTP/1 brings names in any case and HTTP/2 in lower case; a rule must not see the difference.
+    // HTTP/1 has names in any case and HTTP/2 in lower case; a rule must not see the difference.
     out.extend(name.iter().map(u8::to_ascii_lowercase));
     out.extend_from_slice(value);
     Ok(())
@@ -84,7 +84,7 @@ mod tests {
         fields
     }
 
-    /// The example of docs/rule-abi.md, which the SDK's own test reads back.
+    /// The example of docs/rule-abi.md, which a test of the SDK reads.
     #[test]
     fn the_documented_bytes_are_made() {
         let mut out = Vec::new();

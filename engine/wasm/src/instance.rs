@@ -1,12 +1,12 @@
-//! One running instance with the guard that holds it to its memory.
+//! One running instance, with the limiter of its memory.
 //!
-//! Decision: a store for each instance, so that dropping it after a failure drops everything that
-//! the guest ever made. A guest that was refused memory usually traps by itself a moment later;
-//! the guard remembers the refusal, so that the failure is called by its cause.
+//! Decision: one store for each instance, so that dropping it after a failure drops everything that
+//! the guest created. A guest without enough memory usually traps a moment later; the limiter
+//! records the rejection, so that the failure is reported by its cause.
 //!
-//! On an overloaded machine a thread may not run for longer than a call's time. So a call that used
-//! hardly any fuel when its time is over gets it once more. The engine writes down fuel where guest
-//! functions begin and end, so a loop without calls looks idle and gets it too: it ends all the same.
+//! On an overloaded machine, a thread can be without CPU time for longer than the time of a call. A
+//! call that used hardly any fuel in its time therefore gets it a second time. The engine writes
+//! fuel only at the start and end of guest functions, so a loop without calls gets it too.
 
 use crate::args::Arg;
 use crate::call_value::CallValue;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{Result, Store, StoreContextMut, Trap, UpdateDeadline};
 
-/// The time is over.
+/// Handles the end of the time of a call.
 fn overdue(mut store: StoreContextMut<'_, StoreLimiter>) -> Result<UpdateDeadline> {
     let left = store.get_fuel()?;
     let guard = store.data_mut();
@@ -36,7 +36,7 @@ fn overdue(mut store: StoreContextMut<'_, StoreLimiter>) -> Result<UpdateDeadlin
     Ok(UpdateDeadline::Continue(guard.time_ms.div_ceil(EPOCH_TICK_MS)))
 }
 
-/// What instances of a function are made from.
+/// The template for the instances of a function.
 pub(crate) struct InstanceTemplate {
     pub(crate) ready: InstancePre<StoreLimiter>,
     pub(crate) export: ComponentExportIndex,
@@ -45,16 +45,16 @@ pub(crate) struct InstanceTemplate {
     pub(crate) max: SandboxLimits,
     pub(crate) counters: Arc<CallCounters>,
     pub(crate) census: LiveGauges,
-    /// Where its instances are counted beside those of its owner's other functions.
+    /// The account that counts its instances with those of its owner's other functions.
     pub(crate) account: Arc<Account>,
 }
 
-/// An instance and how to call its one function.
+/// An instance and its function.
 pub(crate) struct Instance {
     store: Store<StoreLimiter>,
     call: TypedCall,
     calls: u32,
-    /// What it took to start.
+    /// The fuel of its start.
     start_fuel: u64,
     _alive: GaugeGuard,
 }
@@ -82,7 +82,7 @@ impl Instance {
             .and_then(|instance| {
                 let func = instance
                     .get_func(&mut store, export)
-                    .ok_or_else(|| wasmtime::format_err!("the export is gone"))?;
+                    .ok_or_else(|| wasmtime::format_err!("the export is missing"))?;
                 typed_call::call_of(func, &store, signature)
             });
         match started {
@@ -95,8 +95,8 @@ impl Instance {
         }
     }
 
-    /// Answers, or says why not, and how much fuel that took. After a failure the instance must be
-    /// dropped: a trapped one cannot be entered again.
+    /// Calls the function. Returns the result or the failure, and the fuel used. After a failure
+    /// the instance must be dropped: a trapped one cannot be entered again.
     pub(crate) fn call(
         &mut self,
         args: &[Arg<'_>],
@@ -128,8 +128,8 @@ fn arm(store: &mut Store<StoreLimiter>, fuel: u64) -> Result<()> {
     store.set_fuel(fuel)
 }
 
-/// Whose word it was that ended the call. What is no trap happened while the answer was read or
-/// the arguments were written: the guest gave places that are not its own.
+/// Returns the cause of a failure. An error other than a trap occurs while the result is read or
+/// the arguments are written: the guest returned invalid addresses.
 fn blame(error: &wasmtime::Error, store: &Store<StoreLimiter>) -> Failure {
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Failure::Busy;
@@ -158,7 +158,7 @@ mod tests {
         Instance::start(bound(&component, export, limits).mould()).unwrap()
     }
 
-    /// Calls after `ticks` have passed in which the thread did not run.
+    /// Calls the function after `ticks` have passed in which the thread did not run.
     fn call_late(sandbox: &Sandbox, instance: &mut Instance, ticks: u64) -> Result<CallValue> {
         arm(&mut instance.store, sandbox.limits().fuel_max).unwrap();
         (0..ticks).for_each(|_| sandbox.raise_epoch());

@@ -1,20 +1,20 @@
-//! Places for instances: a function has so many, and its owner has a share of them all.
+//! Slots for instances: a function has a maximum, and its owner has a share of all.
 
 use crate::SandboxLimits;
 use crate::pools::Account;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// The places of one function.
+/// The slots of one function.
 pub(crate) struct InstanceSlots {
-    /// Instances alive, idle ones included.
+    /// Number of instances, including idle ones.
     live: AtomicU32,
     live_max: u32,
-    /// Where they are counted beside those of its owner's other functions.
+    /// The account that counts them with those of its owner's other functions.
     account: Arc<Account>,
 }
 
-/// One place, given back when it is dropped, however the call ends.
+/// One slot, released on drop, however the call ends.
 pub(crate) struct InstanceSlot<'f>(&'f InstanceSlots);
 
 impl Drop for InstanceSlot<'_> {
@@ -28,7 +28,7 @@ impl InstanceSlots {
         Self { live: AtomicU32::new(0), live_max: max.instances_per_function_max, account }
     }
 
-    /// A place for a new instance, if there is one.
+    /// Takes a slot for a new instance, if one is free.
     pub(crate) fn take(&self) -> Option<InstanceSlot<'_>> {
         let before = self.live.fetch_add(1, Relaxed);
         if before < self.live_max && self.account.take() {
@@ -38,12 +38,12 @@ impl InstanceSlots {
         None
     }
 
-    /// The place of an instance that was kept: its own was forgotten and not given back.
+    /// Returns the slot of a kept instance, which was not released.
     pub(crate) const fn held(&self) -> InstanceSlot<'_> {
         InstanceSlot(self)
     }
 
-    /// An instance is gone.
+    /// Releases the slot of an instance.
     pub(crate) fn give_back(&self) {
         self.live.fetch_sub(1, Relaxed);
         self.account.give_back(1);
@@ -55,7 +55,7 @@ impl InstanceSlots {
     }
 }
 
-/// Idle instances die with their function and leave no place taken.
+/// Idle instances end with their function and release their slots.
 impl Drop for InstanceSlots {
     fn drop(&mut self) {
         self.account.give_back(*self.live.get_mut());

@@ -1,20 +1,14 @@
-//! The sandbox: component bytes in, bounded calls out.
+//! The sandbox: compiles components and calls their functions within limits.
 //!
-//! A rule is a component that imports nothing and exports pure functions of bytes, integers and
-//! booleans (`rule-sdk/wit`). This room compiles it, holds its signature against what a policy
-//! declares, and calls it so that whatever it does costs no more than its limits say. The one
-//! decision made here: **fuel decides, the clock only backs it up**, because fuel gives the same
-//! answer live, in a test and in a replay, and costs no more than counting epochs.
+//! A rule is a component without imports that exports pure functions of bytes, integers and
+//! Booleans (`rule-sdk/wit`). **Fuel is the limit; the clock is only a second one.** Fuel gives the
+//! same result live, in a test and in a replay, and costs no more than counting epochs. The crate
+//! does no I/O: the owner of a thread must call [`Sandbox::raise_epoch`] every [`EPOCH_TICK_MS`].
 //!
-//! Files, processes and clocks stay outside: bytes and ticks are handed in, and whoever owns a
-//! thread calls [`Sandbox::raise_epoch`] every [`EPOCH_TICK_MS`].
-//!
-//! Where this does not protect: a guest sees its own earlier calls when its instances are reused
-//! ([`Isolation::Reused`]); side channels through caches and time are not closed
-//! (an answer from memory comes sooner); the arguments of the last calls stay in memory, addresses
-//! included, until others take their place; a visitor whose
-//! bytes make a careless rule run out of fuel can drive it into quarantine, so a rule's
-//! `on_failure` value must be one that its owner can live with.
+//! Limitations: a guest sees its own earlier calls if its instances are reused
+//! ([`Isolation::Reused`]). Side channels through caches and time are open. The result cache keeps
+//! arguments, including addresses. Clients can drive a careless rule into quarantine, so choose its
+//! `on_failure` value accordingly.
 
 mod args;
 mod budget;

@@ -1,19 +1,19 @@
-//! What is alive in a sandbox, counted where it begins and ends: after a thousand reloads it must be
-//! what one generation needs.
+//! The number of live objects in a sandbox, counted at creation and drop. After many reloads it
+//! must be that of one generation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::budget::Epochs;
 
-/// How many of each are alive.
+/// The number of live objects of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LiveCounts {
     /// Compiled components.
     pub components: u64,
     /// Bound functions.
     pub functions: u64,
-    /// Instances, idle ones included.
+    /// Instances, including idle ones.
     pub instances: u64,
 }
 
@@ -39,14 +39,14 @@ impl LiveGauges {
 pub(crate) struct Gauge(Arc<AtomicU64>);
 
 impl Gauge {
-    /// One more, until it is dropped.
+    /// Counts one more until the guard is dropped.
     pub(crate) fn one(&self) -> GaugeGuard {
         self.0.fetch_add(1, Relaxed);
         GaugeGuard(self.clone())
     }
 }
 
-/// One that is alive.
+/// Counts one live object.
 #[derive(Debug)]
 pub(crate) struct GaugeGuard(Gauge);
 

@@ -1,7 +1,7 @@
-//! How deep a component is nested, seen before the compiler sees it.
+//! Checks the nesting of a component before it is compiled.
 //!
-//! What the compiler takes grows by the square of the depth: 120 KB of empty components inside each
-//! other take 2 GB. One pass over the bytes finds that, and holds no more than the depth allowed.
+//! The memory for compiling grows with the square of the depth: 120 KB of nested empty components
+//! need 2 GB. One pass over the bytes checks it, with memory for the allowed depth only.
 
 use crate::{LoadError, SandboxLimits};
 use wasmparser::{
@@ -11,8 +11,10 @@ use wasmparser::{
 /// Bytes of a page of linear memory, unless a module says otherwise.
 const PAGE_LOG2: u32 = 16;
 
+/// Checks the nesting.
+///
 /// # Errors
-/// It is nested too deep, or is not WebAssembly.
+/// It is nested too deeply, or is not WebAssembly.
 pub(crate) fn check(bytes: &[u8], limits: &SandboxLimits) -> Result<(), LoadError> {
     let mut depth = Depth::new("components", limits.component_depth_max);
     let mut cores = Cores { open: 0, max: limits.core_instances_per_component_max };
@@ -35,7 +37,7 @@ fn blocks(body: &FunctionBody<'_>, limits: &SandboxLimits) -> Result<(), LoadErr
     }
     let mut depth = Depth::new("blocks", limits.block_depth_max);
     let mut loops = Depth::new("loops", limits.loop_depth_max);
-    // Whether each open block is a loop.
+    // For each open block, whether it is a loop.
     let mut open = Vec::new();
     let mut operators = body.get_operators_reader().map_err(|error| invalid(&error))?;
     while !operators.eof() {
@@ -63,8 +65,8 @@ fn blocks(body: &FunctionBody<'_>, limits: &SandboxLimits) -> Result<(), LoadErr
     Ok(())
 }
 
-/// Memories that begin with more than any `extern` can grant. The engine's own bound is the one of
-/// large components.
+/// Checks the initial size of memories against the maximum of any `extern`. The engine's own limit
+/// is that of large components.
 fn beginnings(memories: MemorySectionReader<'_>, limits: &SandboxLimits) -> Result<(), LoadError> {
     let max = limits.memory_bytes_max as u64;
     for memory in memories {
@@ -73,15 +75,15 @@ fn beginnings(memories: MemorySectionReader<'_>, limits: &SandboxLimits) -> Resu
             1_u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_LOG2)).unwrap_or(u64::MAX);
         let bytes = memory.initial.saturating_mul(page);
         if bytes > max {
-            let why = format!("a memory begins with {bytes} bytes, and {max} are allowed");
+            let why = format!("a memory begins with {bytes} bytes; the maximum is {max}");
             return Err(LoadError::Invalid(why));
         }
     }
     Ok(())
 }
 
-/// Core modules that are instantiated. A component that is instantiated twice counts once here; the
-/// engine counts again.
+/// The number of instantiated core modules. A component that is instantiated twice counts once
+/// here; the engine counts again.
 struct Cores {
     open: u32,
     max: u32,

@@ -1,10 +1,10 @@
-//! Who has how many of the instances: the host, each member, and all members together.
+//! The division of instances: the operator, each member, and all members together.
 //!
-//! The pool is one for everybody, and its places go to whoever asks. So a member's part of it is
-//! bounded, all members together leave some to the host, and half of what there is goes only to
-//! members who have few: then nobody takes a place that somebody else needs for a first instance.
+//! The pool is shared. Therefore the part of a member is limited, all members together leave a part
+//! to the operator, and half of the pool is reserved for members with few instances. So each member
+//! can always get a first instance.
 //!
-//! Small and large components have a pool each, since the large ones are few for another reason.
+//! Small and large components have separate pools, because the large ones are limited by memory.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -14,25 +14,25 @@ use parking_lot::Mutex;
 
 use crate::SandboxLimits;
 
-/// The part of a pool that members leave to the host: an eighth.
+/// The part of a pool that members leave to the operator: an eighth.
 const HOSTS_PART: u32 = 8;
-/// The part of it that goes to whoever asks first: a half.
+/// The part of it without a reservation: a half.
 const FREE_PART: u32 = 2;
-/// Accounts that are looked through for those that nobody uses any more, at least.
+/// Fewest accounts for a search for unused ones.
 const SWEPT_MIN: usize = 64;
 
-/// How many instances of one kind there may be, and of whom.
+/// The limits for instances of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds {
-    /// All together.
+    /// All instances.
     all: u32,
-    /// Those of all members.
+    /// The instances of all members.
     members: u32,
-    /// As many of members are there for whoever asks first.
+    /// The instances of members without a reservation.
     free: u32,
-    /// Those of one member.
+    /// The instances of one member.
     member: u32,
-    /// As many a member has whatever the others have.
+    /// The instances reserved for each member.
     share: u32,
 }
 
@@ -67,16 +67,16 @@ impl Pool {
     }
 }
 
-/// What one owner has of one pool.
+/// One owner's use of one pool.
 #[derive(Debug)]
 pub(crate) struct Account {
     pool: Arc<Pool>,
-    /// A member's instances; the host's are counted with all.
+    /// A member's instances; those of the operator are only in the total.
     member: Option<AtomicU32>,
 }
 
 impl Account {
-    /// Counts one more instance, if there may be one.
+    /// Counts one more instance if it is allowed.
     pub(crate) fn take(&self) -> bool {
         let bounds = &self.pool.bounds;
         let all = self.pool.all.fetch_add(1, Relaxed);
@@ -93,7 +93,7 @@ impl Account {
         fits
     }
 
-    /// So many are gone.
+    /// Releases `count` instances.
     pub(crate) fn give_back(&self, count: u32) {
         self.pool.all.fetch_sub(count, Relaxed);
         if let Some(hers) = &self.member {
@@ -103,7 +103,7 @@ impl Account {
     }
 }
 
-/// Whose account, and for which kind of components.
+/// The owner of an account, and the kind of components.
 type Name = (Box<str>, bool);
 
 /// All accounts of a sandbox.
@@ -112,7 +112,7 @@ pub(crate) struct Pools {
     small: Arc<Account>,
     large: Arc<Account>,
     members: Mutex<HashMap<Name, Weak<Account>>>,
-    /// How many accounts there may be before those without a function are looked for.
+    /// The number of accounts at which unused ones are removed.
     swept_at: AtomicUsize,
 }
 
@@ -126,7 +126,8 @@ impl Pools {
         Self { small, large, members: Mutex::default(), swept_at: AtomicUsize::new(SWEPT_MIN) }
     }
 
-    /// The account of a member, or of the host. It is the same one while any function has it.
+    /// Returns the account of a member or of the operator. It is the same while any function uses
+    /// it.
     pub(crate) fn account(&self, member: Option<&str>, is_large: bool) -> Arc<Account> {
         let hosts = if is_large { &self.large } else { &self.small };
         let Some(member) = member else { return hosts.clone() };
@@ -155,7 +156,7 @@ mod tests {
         Pools::new(&SandboxLimits::default())
     }
 
-    /// How many instances more an account is given.
+    /// Takes instances until none is allowed, and returns their number.
     fn taken(account: &Account) -> u32 {
         (0..2_000).take_while(|_| account.take()).count().try_into().unwrap()
     }
@@ -180,7 +181,7 @@ mod tests {
         let (pools, limits) = (pools(), SandboxLimits::default());
         let greedy: Vec<_> =
             (0..100).map(|n| pools.account(Some(&format!("g{n}")), false)).collect();
-        // In turns, as threads would ask.
+        // In turns, as concurrent threads would.
         while greedy.iter().filter(|account| account.take()).count() > 0 {}
         let all: u32 = pools.small.pool.members.load(Relaxed);
         assert!(all >= limits.instances_max / 2, "what is free is used: {all}");

@@ -1,12 +1,12 @@
-//! Takes a rule that keeps failing out of the path for a while.
+//! Quarantine: disables a rule for a time after repeated failures.
 //!
-//! Decision: failures are counted by their times in a ring as long as the limit, so "20 in 10 s"
-//! means any 10 s and not a calendar window. The ring is touched on failure only; a call that goes
-//! well reads one atomic number.
+//! Decision: the times of failures are stored in a ring of the size of the limit, so "20 in 10 s"
+//! means any 10 s and not a calendar window. Only failures use the ring; a successful call reads
+//! one atomic number.
 //!
-//! A failure by fuel costs a fraction of a millisecond, and one that the clock has to end holds a
-//! thread, and with it other people's requests, for many. So lost milliseconds have a limit of their
-//! own: twenty calls that fill memory until they are ended would hold up everybody for 0.3 s.
+//! A failure by fuel costs a fraction of a millisecond. A failure by time blocks a thread, and with
+//! it other requests, for many. Lost milliseconds therefore have a limit of their own: twenty calls
+//! that fill memory until their end would block all requests for 0.3 s.
 
 use parking_lot::Mutex;
 use seawall_model::Tick;
@@ -15,23 +15,23 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::SandboxLimits;
 
-/// Counts failures, and says when there were too many.
+/// Counts failures and starts the quarantine.
 #[derive(Debug)]
 pub struct Quarantine {
     failures_max: usize,
     lost_ms_max: u64,
     window_ms: u64,
     quarantine_ms: u64,
-    /// The last failures with the milliseconds that each held a thread, oldest first, never more
-    /// than `failures_max`.
+    /// The last failures with the milliseconds for which each blocked a thread, oldest first, at
+    /// most `failures_max`.
     recent: Mutex<VecDeque<(Tick, u64)>>,
-    /// The tick at which calls are allowed again.
+    /// The time at which calls are allowed again.
     closed_until: AtomicU64,
     quarantines: AtomicU64,
 }
 
 impl Quarantine {
-    /// One that has seen no failure.
+    /// Creates a quarantine without failures.
     #[must_use]
     pub fn new(limits: &SandboxLimits) -> Self {
         Self {
@@ -45,13 +45,13 @@ impl Quarantine {
         }
     }
 
-    /// Whether there is no quarantine now.
+    /// Returns whether calls are allowed now.
     #[must_use]
     pub fn allows(&self, now: Tick) -> bool {
         now.0 >= self.closed_until.load(Relaxed)
     }
 
-    /// Notes a failure that held a thread for about `lost_ms`.
+    /// Records a failure that blocked a thread for about `lost_ms`.
     pub fn note_failure(&self, now: Tick, lost_ms: u64) {
         let mut recent = self.recent.lock();
         recent.retain(|(at, _)| now.since_ms(*at) <= self.window_ms);
@@ -63,25 +63,25 @@ impl Quarantine {
         }
     }
 
-    /// Quarantine at once.
+    /// Starts a quarantine immediately.
     pub(crate) fn close(&self, now: Tick) {
         self.closed_until.store(now.plus_ms(self.quarantine_ms).0, Relaxed);
         self.quarantines.fetch_add(1, Relaxed);
     }
 
-    /// Ends a quarantine, and forgets what led to it.
+    /// Ends a quarantine, and clears the failures that caused it.
     pub fn open(&self) {
         self.recent.lock().clear();
         self.closed_until.store(0, Relaxed);
     }
 
-    /// The tick until which the rule is in quarantine, if it has ever been.
+    /// Returns the end of the last quarantine, if there was one.
     #[must_use]
     pub fn until(&self) -> Option<Tick> {
         Some(Tick(self.closed_until.load(Relaxed))).filter(|until| until.0 > 0)
     }
 
-    /// How often there was one.
+    /// Returns the number of quarantines.
     #[must_use]
     pub fn quarantines(&self) -> u64 {
         self.quarantines.load(Relaxed)

@@ -1,9 +1,9 @@
-//! The answers to arguments that were seen before.
+//! The result cache: results for arguments of earlier calls.
 //!
-//! Functions are pure, so an answer holds for as long as the component does. Decision: sets of four
-//! places with a lock each, found by a keyed hash of the arguments, whose bytes are then compared: a
-//! collision costs a call and never changes an answer. New answers push out those that nobody asked
-//! for again, so a flood of different arguments costs itself a call each and nothing grows.
+//! Functions are pure, so a result is valid as long as the component is. Decision: sets of four
+//! entries with one lock each, found by a keyed hash of the arguments, whose bytes are then
+//! compared. A collision costs a call and never changes a result. New results replace those without
+//! a cache hit. A flood of different arguments therefore costs one call each, and no memory.
 
 use crate::args::Arg;
 use crate::call_value::CallValue;
@@ -12,16 +12,16 @@ use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;
 
-/// Places of a set.
+/// Entries of a set.
 const WAYS: usize = 4;
 
-/// Where the answer to some arguments is, if anywhere.
+/// The position of some arguments in the cache.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CacheSlot(u64);
 
 #[derive(Debug)]
 pub(crate) struct ResultCache {
-    /// Made with the first answer: most functions of a test are never called.
+    /// Created with the first result, because most functions in tests are never called.
     sets: OnceLock<Box<[Mutex<Set>]>>,
     sets_max: usize,
     bytes_max: usize,
@@ -40,9 +40,9 @@ struct CacheEntry {
     hash: u64,
     key: Vec<u8>,
     answer: Option<CallValue>,
-    /// What it took to find.
+    /// The fuel of the call.
     fuel: u64,
-    /// Asked for again since it was kept, or since its set was last full of such.
+    /// Whether it was used since it was stored, or since its set was last full of used entries.
     used: bool,
 }
 
@@ -52,7 +52,8 @@ impl ResultCache {
         Self { sets: OnceLock::new(), sets_max: answers_max / WAYS, bytes_max, hasher }
     }
 
-    /// Where these arguments belong; nowhere if they are long or nothing is kept.
+    /// Returns the position of these arguments; `None` if they are too long or the cache is
+    /// disabled.
     pub(crate) fn spot(&self, args: &[Arg<'_>]) -> Option<CacheSlot> {
         if self.sets_max == 0 || args.iter().map(key_bytes).sum::<usize>() > self.bytes_max {
             return None;
@@ -62,7 +63,7 @@ impl ResultCache {
             match arg {
                 Arg::Bool(value) => hasher.write_u8((*value).into()),
                 Arg::Int(n) => hasher.write_i64(*n),
-                // Where one ends and the next begins is told by the comparison.
+                // The comparison distinguishes borders between arguments.
                 Arg::Bytes(bytes) => hasher.write(bytes),
             }
         }
@@ -95,7 +96,8 @@ impl ResultCache {
         if set.places.iter().all(|kept| kept.used) {
             set.places.iter_mut().for_each(|kept| kept.used = false);
         }
-        // Two threads may keep the same: the second copy is never asked for and is pushed out.
+        // Two threads can store the same result: the second copy is never used and is replaced
+        // later.
         let unused = set.places.iter().position(|kept| !kept.used);
         let Some(younger) = unused.and_then(|at| set.places.get_mut(at..)) else { return };
         younger.rotate_left(1);
@@ -107,19 +109,20 @@ impl ResultCache {
         }
     }
 
-    /// How many answers came from here.
+    /// Returns the number of cache hits.
     pub(crate) fn hits(&self) -> u64 {
         self.sets.get().map_or(0, |sets| sets.iter().map(|set| set.lock().hits).sum())
     }
 }
 
-/// The upper half of the hash chooses, by multiplication since a division costs as much as the lock.
+/// Returns the set for the upper half of the hash, by multiplication, because a division costs as
+/// much as the lock.
 fn set_of(sets: &[Mutex<Set>], spot: CacheSlot) -> Option<&Mutex<Set>> {
     let at = (spot.0 >> 32).wrapping_mul(sets.len() as u64) >> 32;
     sets.get(usize::try_from(at).ok()?)
 }
 
-/// Bytes of this argument in a key. Kinds need none: they are the same at every call.
+/// Returns the bytes of this argument in a key. Types are not included, because they never change.
 fn key_bytes(arg: &Arg<'_>) -> usize {
     match arg {
         Arg::Bool(_) => 1,

@@ -1,11 +1,11 @@
-//! The engine under every limit, built once for the process.
+//! The engine with all limits, built once in a process.
 //!
-//! Decision: a pool of instance slots whose size is fixed at start, rather than memory on demand.
-//! A flood of calls then ends in `busy`, which the policy answers, and never in the machine
-//! swapping; and a fresh instance is a reset of a warm slot, 10 µs instead of 100.
+//! Decision: a pool of instance slots with a fixed size, rather than memory on demand. A flood of
+//! calls then ends in `busy`, which the policy handles, and never in swapping. A fresh instance is
+//! a reset of a used slot, 10 µs instead of 100.
 //!
-//! The pool is reserved with the first component: a policy without one asks the machine for nothing,
-//! so that `seawall check` runs under a tight limit on address space.
+//! The pool is reserved with the first component. A policy without components needs no memory for
+//! it, so that `seawall check` runs with a low limit on address space.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,39 +15,40 @@ use crate::pools::Pools;
 use crate::{LiveCounts, LoadError, SandboxLimits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Bytes of a slot's memory that are wiped by writing zeros instead of being given back: what a
-/// small guest touches, so that its slots stay warm.
+/// Bytes of a slot's memory that are cleared with zeros instead of being released: the part that a
+/// small guest uses, so that its slots stay in the cache.
 const MEMORY_KEPT_WARM_BYTES: usize = 128 << 10;
 
-/// Compiles components and owns what they run in. Cheap to clone; all clones are one sandbox.
+/// Compiles components and owns their instances. Cheap to clone; all clones are one sandbox.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    /// Or why the machine does not give one.
+    /// The engine, or why the machine cannot provide one.
     engine: Arc<OnceLock<Result<Engine, String>>>,
     limits: SandboxLimits,
-    /// Instances that are alive, by owner.
+    /// Instances by owner.
     pools: Arc<Pools>,
     census: LiveGauges,
 }
 
 impl Sandbox {
-    /// A sandbox for `limits.instances_max` instances.
+    /// Creates a sandbox for `limits.instances_max` instances.
     #[must_use]
     pub fn new(limits: SandboxLimits) -> Self {
         let pools = Arc::new(Pools::new(&limits));
         Self { engine: Arc::default(), limits, pools, census: LiveGauges::default() }
     }
 
-    /// What differs where stored machine code of another sandbox would be [`LoadError::Stale`].
+    /// Returns a text that differs if stored machine code of another sandbox is
+    /// [`LoadError::Stale`].
     ///
     /// # Errors
-    /// The sandbox cannot be set up.
+    /// The sandbox cannot be created.
     pub fn code_version(&self) -> Result<String, LoadError> {
         self.engine().map(seawall_sys::code_version)
     }
 
-    /// Lets the sandbox's clock move on by [`crate::EPOCH_TICK_MS`]. Without somebody calling this,
-    /// `time_ms` limits nothing.
+    /// Advances the sandbox's clock by [`crate::EPOCH_TICK_MS`]. Without these calls, `time_ms` has
+    /// no effect.
     pub fn raise_epoch(&self) {
         self.census.epochs.raise();
         if let Some(Ok(engine)) = self.engine.get() {
@@ -55,13 +56,13 @@ impl Sandbox {
         }
     }
 
-    /// The limits it was built with.
+    /// Returns the limits.
     #[must_use]
     pub const fn limits(&self) -> &SandboxLimits {
         &self.limits
     }
 
-    /// What is alive in it.
+    /// Returns the number of live objects.
     #[must_use]
     pub fn alive(&self) -> LiveCounts {
         self.census.read()
@@ -87,29 +88,30 @@ fn pooled(limits: &SandboxLimits) -> Config {
     config
 }
 
-/// What the machine code depends on. Where instances come from is none of it.
+/// Returns the configuration on which machine code depends. The allocation of instances is not part
+/// of it.
 pub(crate) fn config(limits: &SandboxLimits) -> Config {
     let mut config = Config::new();
     config.consume_fuel(true).epoch_interruption(true).max_wasm_stack(limits.stack_bytes_max);
-    // On, an empty call costs three times as much; rules neither wait nor run side by side.
+    // If enabled, an empty call costs three times as much; rules neither wait nor run concurrently.
     config.concurrency_support(false);
     // The same bits on every machine: no NaN payloads, no relaxed instructions.
     config.cranelift_nan_canonicalization(true).wasm_relaxed_simd(false);
-    // What no rule needs is not there to be attacked.
+    // Features that no rule needs are disabled, to reduce the attack surface.
     config.wasm_memory64(false).wasm_tail_call(false);
-    // The engine itself writes code with two memories where one component inside calls another, and
-    // panics if it may not. The pool still gives a component one memory.
+    // The engine itself generates code with two memories for calls between nested components, and
+    // panics if it may not. The pool still limits the memories of a component.
     config.wasm_multi_memory(true);
-    // A trap's stack is never shown to anybody, and collecting it is the dear part of a trap.
+    // The stack of a trap is never displayed, and collecting it is the expensive part of a trap.
     config.wasm_backtrace_max_frames(None).native_unwind_info(false).generate_address_map(false);
-    // A reload may use one processor; the others serve.
+    // A reload uses one processor; the others serve requests.
     config.parallel_compilation(false);
     config
 }
 
 fn pool(limits: &SandboxLimits) -> PoolingAllocationConfig {
     let tables = limits.instances_max.saturating_mul(2);
-    // A count and no room: what one component may have, its class says.
+    // Only a count without memory: the size class limits each component.
     let cores_each = limits.core_instances_per_component_max;
     let cores_each = cores_each.max(limits.large_core_instances_per_component_max);
     let mut pool = PoolingAllocationConfig::new();

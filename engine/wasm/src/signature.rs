@@ -1,9 +1,9 @@
-//! What a function takes and gives, in the words of the policy language.
+//! The parameters and the result of a function, in the types of the policy language.
 //!
-//! `text`, `address` and `headers` are all `list<u8>` to a component: the names are aliases, and an
-//! alias leaves no trace in a component's types. So reflection sees [`ParamKind::Bytes`], and bytes
-//! are held against any of the three. A rule whose `extern` swaps two of them is bound, and its
-//! decoder refuses or misreads what it gets: its own cases are there to show that.
+//! `text`, `address` and `headers` are all `list<u8>` in a component: the names are aliases, which
+//! leave no trace in its types. Reflection therefore returns [`ParamKind::Bytes`], and bytes match
+//! any of the three. A rule whose `extern` swaps two of them is bound, and misreads its arguments;
+//! its component tests show that.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum ParamKind {
     Address,
     /// All header fields, packed.
     Headers,
-    /// Bytes under a name that reflection does not see.
+    /// Bytes whose alias reflection does not show.
     Bytes,
 }
 
@@ -70,7 +70,7 @@ impl ResultKind {
 /// A function's name, parameters and result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Signature {
-    /// The name as the component exports it, with `-`.
+    /// The name of the export, with `-`.
     pub name: Box<str>,
     /// The parameters, in order.
     pub params: Vec<ParamKind>,
@@ -79,11 +79,11 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// The most parameters that a function may have.
+    /// Most parameters of a function.
     pub const PARAMS_MAX: usize = 6;
 
-    /// Whether a function of this signature can serve where `other` is declared. Names are not
-    /// compared.
+    /// Returns whether a function with this signature matches the declaration `other`. Names are
+    /// not compared.
     #[must_use]
     pub fn fits(&self, other: &Self) -> bool {
         self.result == other.result

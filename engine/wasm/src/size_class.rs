@@ -1,14 +1,13 @@
-//! Small and large components, and what each may have.
+//! Small and large components, and their limits.
 //!
-//! Decision: the class follows from the file's length alone. A component does not say what it was
-//! written in, and what it says could be a lie; but only what carries a whole runtime is long, and
-//! only that needs much memory. So a long file gets more room and fewer instances, and a short one
-//! keeps the tight limits.
+//! Decision: the class depends only on the length of the file. A component has no reliable
+//! statement of its language, but only one with a whole runtime is long, and only that needs much
+//! memory. A long file gets more memory and fewer instances, and a short one keeps the low limits.
 
 use crate::{LoadError, SandboxLimits};
 
-/// The limits of one component: those of the sandbox, with the large ones in the place of the small
-/// where the component is large.
+/// The limits of one component: those of the sandbox, with the values for large components if it is
+/// large.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SizeClass {
     limits: SandboxLimits,
@@ -16,10 +15,10 @@ pub(crate) struct SizeClass {
 }
 
 impl SizeClass {
-    /// The class of a file of so many bytes.
+    /// Returns the class of a file of this length.
     ///
     /// # Errors
-    /// It is too long for either.
+    /// It is too long for both classes.
     pub(crate) fn of(bytes: usize, limits: &SandboxLimits) -> Result<Self, LoadError> {
         let max = limits.component_bytes_max.max(limits.large_component_bytes_max);
         if bytes > max {

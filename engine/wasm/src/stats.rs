@@ -1,32 +1,32 @@
-//! What happened to one function so far, for status, metrics and benches.
+//! Counts of one function, for status, metrics and benchmarks.
 
 use crate::Failure;
 use seawall_model::Tick;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts since the function was bound. They only grow.
+/// Counts since the function was bound. They never decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallStats {
-    /// Calls, failed ones and those answered from memory included.
+    /// Calls, including failed ones and cache hits.
     pub calls: u64,
-    /// Calls answered from memory.
+    /// Calls answered from the result cache.
     pub memo_hits: u64,
-    /// Calls and starts that got their time once more, since they used hardly any fuel in it.
+    /// Calls and starts that got their time a second time, because they used hardly any fuel in it.
     pub extended: u64,
     /// Failures of each kind, in the order of [`Failure::ALL`].
     pub failures: [u64; Failure::ALL.len()],
     /// Instances started.
     pub instances: u64,
-    /// The most fuel that a call used that gave an answer.
+    /// The most fuel of a successful call.
     pub fuel_peak: u64,
-    /// How often the function went into quarantine.
+    /// Number of quarantines.
     pub quarantines: u64,
-    /// The end of the last quarantine, past or not.
+    /// The end of the last quarantine, past or future.
     pub quarantined_until: Option<Tick>,
 }
 
 impl CallStats {
-    /// How many calls ended like this.
+    /// Returns the number of calls with this failure.
     #[must_use]
     pub fn failed(&self, failure: Failure) -> u64 {
         self.failures.get(failure as usize).copied().unwrap_or(0)
@@ -48,7 +48,8 @@ impl CallCounters {
     }
 
     pub(crate) fn note_fuel(&self, used: u64) {
-        // A peak is rarely passed, and reading does not take the line from the other processors.
+        // The peak is rarely exceeded, and reading does not take the cache line from other
+        // processors.
         if used > self.fuel_peak.load(Relaxed) {
             self.fuel_peak.fetch_max(used, Relaxed);
         }

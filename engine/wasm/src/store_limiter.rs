@@ -1,10 +1,10 @@
-//! The guard of one instance's store, which holds it to its memory.
+//! The limiter of one instance's store, which limits its memory.
 
 use crate::stats::CallCounters;
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Result};
 
-/// Grants memory, table space and time, and remembers whether it ever refused.
+/// Grants memory, table space and time, and records rejections.
 #[derive(Debug)]
 pub(crate) struct StoreLimiter {
     pub(crate) memory_bytes_max: usize,
@@ -12,7 +12,7 @@ pub(crate) struct StoreLimiter {
     pub(crate) memory_bytes: usize,
     pub(crate) table_elements_max: usize,
     pub(crate) refused: bool,
-    /// What the call under way was given.
+    /// The fuel of the current call.
     pub(crate) fuel: u64,
     pub(crate) time_ms: u64,
     pub(crate) extended: bool,
@@ -30,7 +30,7 @@ impl ResourceLimiter for StoreLimiter {
     fn memory_growing(&mut self, now: usize, desired: usize, _: Option<usize>) -> Result<bool> {
         let sum = self.memory_bytes.saturating_add(desired.saturating_sub(now));
         let fits = sum <= self.memory_bytes_max;
-        // What is granted counts even if the pool has no room for it: then the instance has less.
+        // Granted memory counts even if the pool cannot provide it; then the instance has less.
         if fits {
             self.memory_bytes = sum;
         }

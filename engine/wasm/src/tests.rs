@@ -1,5 +1,5 @@
-//! Guests that mean ill, and one that does not. Each file of `tests/fixtures/guests` opens with the
-//! outcome that it must have; the tests here hold them to it.
+//! Tests with hostile guests and a regular one. Each file in `tests/fixtures/guests` begins with
+//! the expected outcome, which the tests check.
 
 mod bombs;
 mod contained;
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const NOW: Tick = Tick::TEST_START;
 
-/// Few slots, since each reserves address space and the tests run side by side. Nothing is answered
-/// from memory, since it is the guests that are tested.
+/// Few slots, because each reserves address space and the tests run concurrently. No result cache,
+/// because the guests are tested.
 fn small() -> SandboxLimits {
     SandboxLimits { instances_max: 8, memo_answers: 0, ..SandboxLimits::default() }
 }
@@ -27,7 +27,7 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(small())
 }
 
-/// One in which fuel for days can be had: what ends a call there is the clock.
+/// Returns a sandbox with practically unlimited fuel, in which the time limit ends a call.
 pub(crate) fn fuelled() -> Sandbox {
     Sandbox::new(SandboxLimits { fuel_max: 1 << 50, ..small() })
 }
@@ -49,7 +49,7 @@ fn refused(name: &str) -> LoadError {
     sandbox().compile(&guest(name)).unwrap_err()
 }
 
-/// Calls `f` of a guest that takes nothing and must fail, and checks that it was counted.
+/// Calls `f` of a guest without parameters that must fail, and checks the counts.
 fn fails(name: &str, limits: CallLimits, failure: Failure) {
     let f = function(name, limits);
     assert_eq!(f.call(&[], NOW), Err(failure), "{name}");
@@ -102,8 +102,8 @@ fn the_same_call_takes_the_same_fuel() {
     };
     let (answer, used) = call(50_000);
     assert_eq!(answer, Ok(CallValue::Int(4)));
-    // Fuel is looked at where a function or a round of a loop begins, so what comes after the last
-    // look is free: the least that suffices is a little under what is used, and always the same.
+    // Fuel is checked where a function or a loop iteration begins, so the rest after the last check
+    // is free: the minimum is a little less than the fuel used, and always the same.
     let least = || (1..=used).find(|fuel| call(*fuel).0.is_ok()).unwrap();
     assert_eq!((least(), call(50_000).1), (least(), used));
     assert_eq!(call(least() - 1).0, Err(Failure::Fuel));
@@ -122,8 +122,7 @@ fn what_runs_on_is_ended_by_its_fuel() {
     fails("endless-loop", CallLimits::default(), Failure::Fuel);
 }
 
-/// Calls `f` while the clock runs as fast as the machine lets it: how long the call takes on the wall
-/// is not what is tested.
+/// Calls `f` while the clock runs as fast as possible: the wall time of the call is not tested.
 fn hurried(name: &str) -> Function {
     let sandbox = fuelled();
     let limits = CallLimits {
@@ -199,7 +198,7 @@ fn a_text_ends_at_its_limit() {
     let text = |bytes: usize| f.call(&[Arg::Int(i64::try_from(bytes).unwrap())], NOW);
     assert_eq!(text(max), Ok(CallValue::Text(vec![0; max])));
     assert_eq!(text(max + 1), Err(Failure::Answer));
-    // Beyond what is copied at all: a length that is refused before a byte of it is read.
+    // Above the limit on copied bytes: the length is rejected before a byte is read.
     assert_eq!(text(small().hostcall_fuel + 1), Err(Failure::Answer));
     assert_eq!(text(u32::MAX as usize), Err(Failure::Answer));
     assert_eq!(text(0), Ok(CallValue::Text(Vec::new())));
@@ -217,8 +216,8 @@ fn what_lies_about_its_memory_is_not_believed() {
 fn arguments_are_refused_whole_and_nobody_is_blamed() {
     let length = bound(&component("honest"), "length", CallLimits::default());
     let most = vec![b'a'; small().arg_bytes_max];
-    // The guest's bump has less room than that and answers by its own rules; what counts here is
-    // that the host hands over the most and refuses one byte more.
+    // The guest's allocator has less memory and fails by its own rules. The test is that the server
+    // passes the maximum and rejects one byte more.
     assert_ne!(length.call(&[Arg::Bytes(&most)], NOW), Err(Failure::Argument));
     let long = vec![b'a'; small().arg_bytes_max + 1];
     assert_eq!(length.call(&[Arg::Bytes(&long)], NOW), Err(Failure::Argument));
@@ -348,7 +347,7 @@ fn damaged_bytes_are_refused_and_never_panic() {
     let all = component("honest");
     let mut refused = 0;
     for len in 0..bytes.len() {
-        // A cut between two sections leaves a valid component with fewer exports.
+        // A cut between two sections gives a valid component with fewer exports.
         match sandbox.compile(&bytes[..len]) {
             Err(_) => refused += 1,
             Ok(cut) => assert!(all.exports().starts_with(cut.exports()), "cut at {len}"),
@@ -359,7 +358,8 @@ fn damaged_bytes_are_refused_and_never_panic() {
     for at in 0..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1 << (at % 8);
-        // A flip in a name or a constant leaves a valid component; it must then still be callable.
+        // A changed bit in a name or a constant gives a valid component, which must still be
+        // callable.
         match sandbox.compile(&bytes) {
             Err(_) => refused += 1,
             Ok(other) => {
@@ -375,7 +375,7 @@ fn damaged_bytes_are_refused_and_never_panic() {
 
 #[test]
 fn reused_instances_keep_state_and_fresh_ones_do_not() {
-    // That a reused instance remembers is a limit of the sandbox, asserted so that it is known.
+    // A reused instance keeps state: a known limitation of the sandbox.
     let reused = function("keeps-state", CallLimits::default());
     let answers: Vec<_> = (0..3).map(|_| reused.call(&[], NOW).unwrap()).collect();
     assert_eq!(answers, [CallValue::Int(1), CallValue::Int(2), CallValue::Int(3)]);
@@ -423,7 +423,7 @@ fn when_all_places_are_taken_a_call_is_refused_and_nobody_is_blamed() {
     let component = sandbox.compile(&guest("keeps-state")).unwrap();
     let bind = || component.bind("f", &component.exports()[0], CallLimits::default());
     let (one, two) = (bind().unwrap(), bind().unwrap());
-    // Nor is an edit refused for it.
+    // No edit is rejected for it either.
     let three = bind().unwrap();
     assert_eq!(three.call(&[], NOW), Err(Failure::Busy));
     assert_eq!(three.stats().quarantines, 0);

@@ -1,4 +1,4 @@
-//! Compiling to machine code without running it.
+//! Compilation to machine code without running it.
 
 use crate::component::admit;
 use crate::error::told;
@@ -6,8 +6,8 @@ use crate::sandbox::config;
 use crate::{LoadError, SandboxLimits};
 use wasmtime::Engine;
 
-/// Compiles components to bare machine code, in a process that runs none of it and so reserves
-/// nothing for that. Whoever started that process seals what comes of it, for
+/// Compiles components to plain machine code, in a process that runs none of it and therefore
+/// reserves no memory for instances. The parent process seals the code for
 /// [`Sandbox::load`](crate::Sandbox::load).
 #[derive(Debug, Clone)]
 pub struct Translator {
@@ -16,21 +16,21 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// A translator for a sandbox of these limits. It has all that it needs: a process may give up
-    /// files and threads from here on.
+    /// Creates a translator for a sandbox with these limits. Afterwards the process can give up its
+    /// access to files and threads.
     ///
     /// # Errors
-    /// The machine does not give what it needs.
+    /// The machine lacks resources.
     pub fn new(limits: SandboxLimits) -> Result<Self, LoadError> {
         let engine = Engine::new(&config(&limits));
         let engine = engine.map_err(|error| LoadError::Engine(told(&error)))?;
         Ok(Self { engine, limits })
     }
 
-    /// The machine code of a component.
+    /// Returns the machine code of a component.
     ///
     /// # Errors
-    /// It cannot be compiled. Nothing of it has run by then.
+    /// It cannot be compiled. No code of it has run.
     pub fn translate(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         admit(&self.limits, bytes)?;
         let code = seawall_sys::compile(&self.engine, bytes);

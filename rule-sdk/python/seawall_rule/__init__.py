@@ -1,4 +1,4 @@
-"""What a rule is given, in Python.
+"""The types of a rule's arguments, in Python.
 
 A text is ``bytes``: header values and paths are not always UTF-8. So compare with ``b"..."``. An
 address is one of :mod:`ipaddress`, and :class:`Headers` are the fields of the request.
@@ -14,12 +14,12 @@ Address = Union[IPv4Address, IPv6Address]
 
 
 def text(value: bytes) -> str:
-    """The characters of a text that is UTF-8; U+FFFD stands for what is not."""
+    """Returns the characters of a UTF-8 text; U+FFFD replaces invalid bytes."""
     return value.decode("utf-8", "replace")
 
 
 class Headers:
-    """The header fields of a request, in the order of the wire where it is known.
+    """The header fields of a request, in the order of arrival if that is known.
 
     Names are lower case. A field that came twice is there twice.
     """
@@ -32,7 +32,7 @@ class Headers:
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Headers":
-        """Reads them as they cross the border, when they are asked for."""
+        """Reads the packed fields, on first use."""
         headers = cls()
         headers._packed, headers._read = packed, None
         return headers
@@ -57,11 +57,11 @@ class Headers:
         return fields
 
     def get(self, name: bytes) -> Optional[bytes]:
-        """The value of the first field of this name; None where there is none."""
+        """Returns the value of the first field with this name; None if there is none."""
         return next((value for have, value in self._fields if have == name), None)
 
     def get_all(self, name: bytes) -> list[bytes]:
-        """The values of all fields of this name."""
+        """Returns the values of all fields with this name."""
         return [value for have, value in self._fields if have == name]
 
     def __contains__(self, name: bytes) -> bool:

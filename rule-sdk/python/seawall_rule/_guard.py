@@ -1,4 +1,4 @@
-"""Takes away what would answer differently at every build or call: chance and the clock.
+"""Removes what differs between builds or calls: random numbers and the clock.
 
 Imported before the rule, so that a rule that asks for them is not built, or fails when it asks.
 """
@@ -19,7 +19,7 @@ _CLOCKS = (
 class _Without(ModuleType):
     @staticmethod
     def seed(*_: object) -> None:
-        """What the runtime asks for when it has begun. There is nothing to seed."""
+        """Called by the runtime at start. There is nothing to seed."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -36,7 +36,7 @@ def _no_chance(*_: object, **__: object) -> NoReturn:
 
 
 def install() -> None:
-    """From here on they are gone."""
+    """Removes them from here on."""
     for name in _CHANCE:
         sys.modules[name] = _Without(name)
     for name in _CLOCKS:

@@ -1,4 +1,4 @@
-//! From a function to the function and its export.
+//! Expands the attribute to the function and its export.
 
 use crate::kinds::{Answer, Param};
 use proc_macro2::{Literal, TokenStream};
@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ItemFn, Pat, Result};
 
-/// The most parameters that the contract has.
+/// Most parameters in the contract.
 const PARAMS_MAX: usize = 6;
 
 struct Parameter {
@@ -17,13 +17,10 @@ struct Parameter {
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !args.is_empty() {
-        return Err(Error::new(
-            args.span(),
-            "`export` takes no arguments: limits are the policy's",
-        ));
+        return Err(Error::new(args.span(), "`export` takes no arguments: the policy sets limits"));
     }
     let item: ItemFn = syn::parse2(item.clone()).map_err(|_| {
-        Error::new(item.span(), "`export` stands before a function: `fn name(…) -> …`")
+        Error::new(item.span(), "`export` is valid only before a function: `fn name(…) -> …`")
     })?;
     check_plain(&item)?;
     let name = wit_name(&item.sig.ident)?;
@@ -52,25 +49,22 @@ fn check_plain(item: &ItemFn) -> Result<()> {
     let sig = &item.sig;
     let refuse = |at: &dyn quote::ToTokens, fix: &str| Err(Error::new_spanned(at, fix));
     if let Some(word) = &sig.asyncness {
-        return refuse(word, "a rule answers at once: remove `async`");
+        return refuse(word, "a rule cannot be asynchronous: remove `async`");
     }
     if let Some(word) = &sig.unsafety {
-        return refuse(
-            word,
-            "a rule is called by the host, which promises nothing: remove `unsafe`",
-        );
+        return refuse(word, "the server calls the rule without guarantees: remove `unsafe`");
     }
     if let Some(word) = &sig.abi {
-        return refuse(word, "remove `extern`: the attribute writes the exported function");
+        return refuse(word, "remove `extern`: the attribute generates the exported function");
     }
     if !sig.generics.params.is_empty() {
         return refuse(
             &sig.generics,
-            "a rule's types are fixed: remove the generics, and write `Headers<'_>`",
+            "a rule cannot be generic: remove the generics, and write `Headers<'_>`",
         );
     }
     if sig.inputs.len() > PARAMS_MAX {
-        return refuse(&sig.inputs, "a rule takes at most 6 parameters");
+        return refuse(&sig.inputs, "a rule has at most 6 parameters");
     }
     Ok(())
 }
@@ -81,16 +75,16 @@ fn params(item: &ItemFn) -> Result<Vec<Parameter>> {
 
 fn param(input: &FnArg) -> Result<Parameter> {
     let FnArg::Typed(typed) = input else {
-        return Err(Error::new_spanned(input, "a rule holds no state: remove `self`"));
+        return Err(Error::new_spanned(input, "a rule has no state: remove `self`"));
     };
     let Pat::Ident(pat) = &*typed.pat else {
-        let fix = "give the parameter a plain name: the policy's author reads it";
+        let fix = "use a plain parameter name, because authors of policies read it";
         return Err(Error::new_spanned(&typed.pat, fix));
     };
     Ok(Parameter { wit: wit_name(&pat.ident)?, kind: Param::of(&typed.ty)? })
 }
 
-/// `header_oddness` as `header-oddness`. WIT wants each word to begin with a letter.
+/// Returns `header_oddness` as `header-oddness`. In WIT each word must begin with a letter.
 fn wit_name(ident: &Ident) -> Result<String> {
     let text = ident.to_string();
     let text = text.trim_start_matches("r#").trim_start_matches('_');
@@ -105,8 +99,8 @@ fn wit_name(ident: &Ident) -> Result<String> {
     Err(Error::new_spanned(ident, fix))
 }
 
-/// `export %name: func(%a: text) -> s64;` as the builder puts it into the rule's world. The `%`
-/// lets a name be a word of WIT.
+/// Returns `export %name: func(%a: text) -> s64;`, which the builder adds to the rule's world. With
+/// the `%`, a name can be a keyword of WIT.
 fn wit_line(name: &str, params: &[Parameter], answer: Answer) -> String {
     let params: Vec<String> =
         params.iter().map(|param| format!("%{}: {}", param.wit, param.kind.wit().0)).collect();
@@ -126,7 +120,7 @@ fn glue(ident: &Ident, name: &str, params: &[Parameter], answer: Answer) -> Toke
         quote! {
             #[unsafe(export_name = #post)]
             unsafe extern "C" fn after(text: *mut ::seawall_rule::guest::Text) {
-                // SAFETY: the host hands back once what `call` gave it.
+                // SAFETY: the server returns each value of `call` once.
                 unsafe { ::seawall_rule::guest::Text::take_back(text) }
             }
         }
@@ -154,7 +148,7 @@ mod tests {
         expand(TokenStream::new(), item.parse().unwrap()).unwrap_err().to_string()
     }
 
-    /// The WIT line of an expansion.
+    /// Returns the WIT line of an expansion.
     fn line(item: &str) -> String {
         let text = expanded(item);
         let start = text.find("* b\"").unwrap() + 4;

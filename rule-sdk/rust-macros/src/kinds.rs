@@ -1,13 +1,13 @@
-//! Which Rust types stand for which kinds of the contract.
+//! The Rust types of the types in the contract.
 //!
-//! Decision: types are read by their spelling, since a macro sees no more. A type that merely
-//! shares a name (`my::Headers`) compiles to a mismatch in the generated call, not to a wrong rule.
+//! Decision: types are recognised by their spelling, because a macro sees no more. Another type
+//! with the same name (`my::Headers`) gives a type error in the generated call, not a wrong rule.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Error, Ident, Result, ReturnType, Type};
 
-/// What a parameter is in the contract.
+/// The type of a parameter in the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Param {
     Bool,
@@ -17,7 +17,7 @@ pub(crate) enum Param {
     Headers,
 }
 
-/// What a result is in the contract.
+/// The type of a result in the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     Bool,
@@ -35,20 +35,20 @@ impl Param {
             "IpAddr" => return Ok(Self::Address),
             "Headers<'_>" | "Headers" => return Ok(Self::Headers),
             "&str" | "String" | "&String" | "Vec<u8>" | "&Vec<u8>" => {
-                "a text arrives as `&[u8]`: header values and paths are not always UTF-8"
+                "use `&[u8]` for a text: header values and paths are not always UTF-8"
             }
             "i8" | "i16" | "i32" | "isize" | "u8" | "u16" | "u32" | "u64" | "usize" | "i128"
-            | "u128" => "an `int` of the policy is `i64`",
+            | "u128" => "use `i64` for an `int` of the policy",
             "&Headers<'_>" | "&Headers" | "&mut Headers<'_>" | "&mut Headers" => {
-                "take `Headers<'_>` by value"
+                "use `Headers<'_>` by value"
             }
-            "Ipv4Addr" | "Ipv6Addr" | "&IpAddr" => "an address is `IpAddr`, by value",
-            _ => "a rule takes `bool`, `i64`, `&[u8]`, `IpAddr` and `Headers<'_>`",
+            "Ipv4Addr" | "Ipv6Addr" | "&IpAddr" => "use `IpAddr` by value for an address",
+            _ => "a parameter must be `bool`, `i64`, `&[u8]`, `IpAddr` or `Headers<'_>`",
         };
         Err(Error::new_spanned(ty, fix))
     }
 
-    /// The name in WIT, and whether it is one of the interface `types`.
+    /// Returns the name in WIT, and whether it belongs to the interface `types`.
     pub(crate) const fn wit(self) -> (&'static str, bool) {
         match self {
             Self::Bool => ("bool", false),
@@ -59,7 +59,7 @@ impl Param {
         }
     }
 
-    /// The raw parameters of the canonical ABI.
+    /// Returns the raw parameters of the canonical ABI.
     pub(crate) fn raw(self, name: &Ident) -> TokenStream {
         let len = format_ident!("{name}_len");
         match self {
@@ -69,19 +69,20 @@ impl Param {
         }
     }
 
-    /// The statement that takes over what the host wrote into memory.
+    /// Returns the statement that takes ownership of the bytes that the server wrote to memory.
     pub(crate) fn taken(self, name: &Ident) -> TokenStream {
         let len = format_ident!("{name}_len");
         match self {
             Self::Bool | Self::Int => TokenStream::new(),
             Self::Text | Self::Address | Self::Headers => quote! {
-                // SAFETY: the host made these bytes through `cabi_realloc` and gave them away.
+                // SAFETY: the server allocated these bytes through `cabi_realloc` and gave up
+                // ownership.
                 let #name = unsafe { ::seawall_rule::guest::taken(#name, #len) };
             },
         }
     }
 
-    /// The argument that the author's function gets.
+    /// Returns the argument for the author's function.
     pub(crate) fn passed(self, name: &Ident) -> TokenStream {
         match self {
             Self::Bool => quote!(#name != 0),
@@ -97,7 +98,7 @@ impl Answer {
     pub(crate) fn of(output: &ReturnType, name: &Ident) -> Result<Self> {
         let ReturnType::Type(_, ty) = output else {
             let fix = format!(
-                "a rule gives an answer: write `fn {name}(…) -> bool`, `i64`, `String` or `Vec<u8>`"
+                "a rule needs a result: write `fn {name}(…) -> bool`, `i64`, `String` or `Vec<u8>`"
             );
             return Err(Error::new_spanned(name, fix));
         };
@@ -106,12 +107,12 @@ impl Answer {
             "i64" => return Ok(Self::Int),
             "Vec<u8>" | "String" => return Ok(Self::Text),
             "&str" | "&'static str" | "&[u8]" | "&'static [u8]" => {
-                "give the text away: return `String` or `Vec<u8>`"
+                "return an owned text: `String` or `Vec<u8>`"
             }
             text if text.starts_with("Option<") || text.starts_with("Result<") => {
-                "a rule always answers: return the value that stands for `none` in your policy"
+                "a rule always has a result: return the value that means `none` in your policy"
             }
-            _ => "a rule gives `bool`, `i64`, `String` or `Vec<u8>`",
+            _ => "a result must be `bool`, `i64`, `String` or `Vec<u8>`",
         };
         Err(Error::new_spanned(ty, fix))
     }
@@ -124,7 +125,7 @@ impl Answer {
         }
     }
 
-    /// The raw result of the canonical ABI.
+    /// Returns the raw result of the canonical ABI.
     pub(crate) fn raw(self) -> TokenStream {
         match self {
             Self::Bool => quote!(u32),
@@ -142,7 +143,7 @@ impl Answer {
     }
 }
 
-/// The type as it is written, without the path before its last name and without needless spaces.
+/// Returns the type as written, without its path and without unnecessary spaces.
 fn spelled(ty: &Type) -> String {
     let bare = match ty {
         Type::Path(path) => match path.path.segments.last() {

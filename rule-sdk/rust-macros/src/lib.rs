@@ -1,10 +1,10 @@
 //! The attribute `#[seawall_rule::export]`.
 //!
-//! Decision: the author writes a plain function and nothing else. The attribute leaves it as it is,
-//! so that `cargo test` calls it like any function, and adds, for wasm32 only, what a component
-//! needs: the exported symbol of the canonical ABI, and one line of WIT in the custom section
-//! `seawall:exports`, from which the builder makes the rule's world. No generated source file, no
-//! build script, no WIT by hand.
+//! Decision: the author writes only a plain function. The attribute leaves it unchanged, so that
+//! `cargo test` can call it. For wasm32 only, it adds what a component needs: the exported symbol
+//! of the canonical ABI, and one line of WIT in the custom section `seawall:exports`, from which
+//! the builder creates the rule's world. There is no generated source file, no build script and no
+//! handwritten WIT.
 
 mod export;
 mod kinds;
@@ -13,9 +13,9 @@ use proc_macro::TokenStream;
 
 /// Exports a function as a rule.
 ///
-/// Parameters: `bool`, `i64`, `&[u8]` (a `string` of the policy), `IpAddr` (an `ip`) and
+/// Parameters: `bool`, `i64`, `&[u8]` (a `string` in a policy), `IpAddr` (an `ip`) and
 /// `Headers<'_>`; at most six. Results: `bool`, `i64`, `Vec<u8>` or `String` (a `string`). The name
-/// in a policy is the function's name.
+/// in a policy is the name of the function.
 #[proc_macro_attribute]
 pub fn export(args: TokenStream, item: TokenStream) -> TokenStream {
     export::expand(args.into(), item.into()).unwrap_or_else(|e| e.into_compile_error()).into()

@@ -1,8 +1,8 @@
-//! An address of the contract: 4 or 16 bytes in network order.
+//! An address in the contract: 4 or 16 bytes in network order.
 
 use std::net::IpAddr;
 
-/// The address that `bytes` are, where they are 4 or 16.
+/// Returns the address in `bytes`; `None` if they are not 4 or 16.
 #[must_use]
 pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {

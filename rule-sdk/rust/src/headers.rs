@@ -1,10 +1,10 @@
 //! The header fields of the request, read from the packed list of the contract.
 //!
-//! Decision: an iterator over borrowed bytes, not a map. Most rules read all fields once, and a map
-//! would cost more fuel to build than the rule itself takes.
+//! Decision: an iterator over borrowed bytes, not a map. Most rules read all fields once, and
+//! building a map would cost more fuel than the rule itself.
 
-/// The header fields, in the order in which they came. Names are lower case. A field that came
-/// twice is there twice. Iterating takes the fields away; clone it (it is two words) to start anew.
+/// The header fields, in the order of arrival. Names are in lower case. A repeated field occurs
+/// repeatedly. Iteration consumes the fields; clone the value (two words) to start again.
 ///
 /// ```
 /// let packed = seawall_rule::pack(&[("accept", "*/*")]);
@@ -18,19 +18,19 @@ pub struct Headers<'r> {
 }
 
 impl<'r> Headers<'r> {
-    /// The fields that `packed` holds; see [`pack`].
+    /// Creates the fields from `packed`; see [`pack`].
     #[must_use]
     pub const fn new(packed: &'r [u8]) -> Self {
         Self { left: packed }
     }
 
-    /// The value of the first field of this name (lower case).
+    /// Returns the value of the first field with this name (lower case).
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'r [u8]> {
         self.clone().find(|(have, _)| *have == name.as_bytes()).map(|(_, value)| value)
     }
 
-    /// Whether there is a field of this name (lower case).
+    /// Returns whether there is a field with this name (lower case).
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
@@ -38,7 +38,7 @@ impl<'r> Headers<'r> {
 }
 
 impl std::fmt::Debug for Headers<'_> {
-    /// Says the number of bytes only: the fields are a visitor's.
+    /// Prints only the number of bytes, because the fields belong to a client.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Headers({} bytes)", self.left.len())
     }
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Headers<'_> {
 impl<'r> Iterator for Headers<'r> {
     type Item = (&'r [u8], &'r [u8]);
 
-    /// The next field. Bytes that are no field end it; the host never sends such.
+    /// Returns the next field. Invalid bytes end the iteration; the server never sends such.
     fn next(&mut self) -> Option<Self::Item> {
         let (name_len, rest) = self.left.split_first_chunk::<2>()?;
         let (value_len, rest) = rest.split_first_chunk::<4>()?;
@@ -60,8 +60,8 @@ impl<'r> Iterator for Headers<'r> {
     }
 }
 
-/// Packs fields as the host does, for the tests of a rule. Names longer than 65,535 bytes are left
-/// out; the host refuses them.
+/// Packs fields as the server does, for the tests of a rule. Omits names longer than 65,535 bytes,
+/// which the server rejects.
 #[must_use]
 pub fn pack<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -83,7 +83,7 @@ pub fn pack<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The example of docs/rule-abi.md, which the host's own test makes.
+    /// The example of docs/rule-abi.md, which a test of the server produces.
     const DOCUMENTED: &[u8] = b"\x04\0\x09\0\0\0hosta.example\x02\0\0\0\0\0te";
 
     #[test]

@@ -1,13 +1,13 @@
-//! What a Seawall rule author in Rust needs, and nothing of the engine.
+//! The SDK for rules in Rust, without any part of the engine.
 //!
-//! A rule is a plain function under [`export`]. It computes: what it is given is all that it sees,
-//! and what it answers is all that it does. Counting and acting are the policy's. Because the
-//! function stays a plain one, it is tested with `cargo test` like any other:
+//! A rule is a plain function with [`export`]. It computes its result only from its arguments;
+//! counting and acting belong to the policy. Because the function stays plain, `cargo test` can
+//! test it:
 //!
 //! ```
 //! use seawall_rule::Headers;
 //!
-//! /// How many fields the request has.
+//! /// Returns the number of header fields of the request.
 //! #[seawall_rule::export]
 //! fn field_count(all: Headers<'_>) -> i64 {
 //!     all.count() as i64
@@ -17,8 +17,8 @@
 //! assert_eq!(field_count(Headers::new(&packed)), 2);
 //! ```
 //!
-//! The rule keeps nothing between calls: instances are replaced without notice, and a rule whose
-//! answer depends on what it was asked before is refused when its cases are rehearsed.
+//! A rule keeps no state between calls: instances are replaced at any time, and a rule whose result
+//! depends on earlier calls fails its component tests.
 
 mod address;
 #[cfg(target_arch = "wasm32")]

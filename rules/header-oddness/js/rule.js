@@ -1,9 +1,9 @@
-// How far the headers are from what the browser sends that the User-Agent claims, in points from 0 to
-// 100. The same as in ../rust, line for line; ../README.md says what it stops and what it cannot see.
+// How unusual the headers are for the browser in the User-Agent, in points from 0 to 100. The same as
+// ../rust, line for line; ../README.md describes what it detects and its limitations.
 
 /** @import { Headers } from "../../../rule-sdk/js/index.js" */
 
-/** What is missing or contradictory, in points. From 50 on a policy is expected to act. */
+/** Points for missing or contradictory fields. A policy should act from 50 on. */
 const POINTS = {
   noAccept: 35,
   noAcceptLanguage: 30,
@@ -17,23 +17,23 @@ const POINTS = {
   contradiction: 40,
 };
 
-/** Fewer fields than any browser sends: host, user-agent, accept, accept-language, accept-encoding. */
+/** Fewest fields of any browser: host, user-agent, accept, accept-language, accept-encoding. */
 const FIELDS_MIN = 5;
 
-/** How much of a text is read, so that the most that a visitor can make the rule cost is bounded. */
+/** Most characters of a text that are read, to limit the cost of the rule. */
 const READ_BYTES_MAX = 256;
 
 /** Versions from which browsers send `sec-fetch-*`. */
 const FETCH_METADATA_FROM = { chromium: 80, firefox: 90, safari: 17 };
 
-/** What calls itself one of these beside a browser's name is a machine that says so. */
+/** Names of declared machines, also beside the name of a browser. */
 const HONEST_MACHINES = ["bot", "Bot", "spider", "crawl", "+http"];
 
-/** What is shown inside a page is navigated to as well. */
+/** Destinations of frames, which are navigations too. */
 const FRAMES = ["iframe", "frame", "object", "embed", "fencedframe"];
 
 /**
- * How odd the headers are, from 0 (nothing to see) to 100.
+ * Returns how unusual the headers are, from 0 (normal) to 100.
  * @param {string} ua
  * @param {Headers} all
  * @returns {number}
@@ -53,7 +53,7 @@ export function headerOddness(ua, all) {
   return Math.min(points + hintPoints(browser, seen), 100);
 }
 
-/** What one pass over the fields finds. */
+/** The result of one pass over the fields. */
 function look(all) {
   const seen = { fields: 0, accept: false, language: false, encoding: false, twice: false };
   let [hosts, agents] = [0, 0];
@@ -79,13 +79,13 @@ function look(all) {
   return seen;
 }
 
-/** A page is asked for by navigating and by nothing else. */
+/** Returns whether the metadata contradict each other: only a navigation requests a page. */
 function contradictsItself({ mode, dest }) {
   if (mode === undefined || dest === undefined) return false;
   return (dest === "document") !== (mode === "navigate") && !FRAMES.includes(dest);
 }
 
-/** The three fields come together or not at all, so some of them is as odd as none. */
+/** Returns whether fetch metadata are missing or incomplete; the three fields come together. */
 function lacksFetchMetadata(browser, seen) {
   const some = [seen.site, seen.mode, seen.dest].includes(undefined);
   return browser.version >= FETCH_METADATA_FROM[browser.kind] && !seen.websocket && some;
@@ -97,15 +97,15 @@ function hintPoints({ kind, version }, { hints, websocket }) {
   return namesVersion(hints, version) ? 0 : POINTS.otherVersion;
 }
 
-/** Whether one of the brands in `sec-ch-ua` has this major version, as `"Chromium";v="126"`. */
+/** Returns whether one of the brands in `sec-ch-ua` has this major version, as `"Chromium";v="126"`. */
 function namesVersion(hints, version) {
   const brands = hints.slice(0, READ_BYTES_MAX).split(';v="').slice(1);
   return brands.some((brand) => leadingNumber(brand) === version);
 }
 
 /**
- * The browser that a User-Agent claims. Order matters: Chromium also says Safari, and on iOS every
- * browser is Safari underneath. What says Safari without a version of it shows pages inside an app.
+ * Returns the browser in a User-Agent. The order matters: Chromium also contains `Safari`, and on iOS
+ * every browser uses Safari's engine. `Safari` without its version is a web view of an app.
  */
 function claimed(text) {
   const ua = text.slice(0, READ_BYTES_MAX);
@@ -120,7 +120,7 @@ function claimed(text) {
   return version === undefined ? undefined : { kind: "safari", version };
 }
 
-/** The number that follows the first `mark`. */
+/** Returns the number after the first `mark`. */
 function versionAfter(text, mark) {
   const at = text.indexOf(mark);
   return at < 0 ? undefined : leadingNumber(text.slice(at + mark.length));

@@ -1,4 +1,4 @@
-"""How far the headers are from what the browser sends that the User-Agent claims, from 0 to 100.
+"""How unusual the headers are for the browser in the User-Agent, from 0 to 100.
 
 The same as in ../rust, line for line; ../README.md says what it stops and what it cannot see.
 """
@@ -8,7 +8,7 @@ from typing import Optional
 
 from seawall_rule import Headers
 
-# What is missing or contradictory, in points. From 50 on a policy is expected to act.
+# Points for missing or contradictory fields. A policy should act from 50 on.
 NO_ACCEPT = 35
 NO_ACCEPT_LANGUAGE = 30
 NO_ACCEPT_ENCODING = 30
@@ -20,25 +20,25 @@ TWICE = 40
 FEW_FIELDS = 25
 CONTRADICTION = 40
 
-#: Fewer fields than any browser sends: host, user-agent, accept, accept-language, accept-encoding.
+#: Fewest fields of any browser: host, user-agent, accept, accept-language, accept-encoding.
 FIELDS_MIN = 5
 
-#: How much of a text is read, so that the most that a visitor can make the rule cost is bounded.
+#: Most characters of a text that are read, to limit the cost of the rule.
 READ_BYTES_MAX = 256
 
 #: Versions from which browsers send ``sec-fetch-*``.
 FETCH_METADATA_FROM = {"chromium": 80, "firefox": 90, "safari": 17}
 
-#: What calls itself one of these beside a browser's name is a machine that says so.
+#: Names of declared machines, also beside the name of a browser.
 HONEST_MACHINES = (b"bot", b"Bot", b"spider", b"crawl", b"+http")
 
-#: What is shown inside a page is navigated to as well.
+#: Destinations of frames, which are navigations too.
 FRAMES = (b"iframe", b"frame", b"object", b"embed", b"fencedframe")
 
 
 @dataclass
 class Browser:
-    """What a User-Agent claims, with its major version."""
+    """The browser in a User-Agent, with its major version."""
 
     kind: str
     version: int
@@ -46,7 +46,7 @@ class Browser:
 
 @dataclass
 class Seen:
-    """What one pass over the fields finds."""
+    """The result of one pass over the fields."""
 
     fields: int = 0
     accept: bool = False
@@ -61,7 +61,7 @@ class Seen:
 
 
 def header_oddness(ua: bytes, all: Headers) -> int:
-    """How odd the headers are, from 0 (nothing to see) to 100."""
+    """Returns how unusual the headers are, from 0 (normal) to 100."""
     browser = _claimed(ua)
     if browser is None:
         return 0
@@ -116,14 +116,14 @@ def _look(all: Headers) -> Seen:
 
 
 def _contradicts_itself(seen: Seen) -> bool:
-    """A page is asked for by navigating and by nothing else."""
+    """Returns whether the metadata contradict each other: only a navigation requests a page."""
     if seen.mode is None or seen.dest is None:
         return False
     return (seen.dest == b"document") != (seen.mode == b"navigate") and seen.dest not in FRAMES
 
 
 def _lacks_fetch_metadata(browser: Browser, seen: Seen) -> bool:
-    """The three fields come together or not at all, so some of them is as odd as none."""
+    """Returns whether fetch metadata are missing or incomplete; the three fields come together."""
     sends = browser.version >= FETCH_METADATA_FROM[browser.kind]
     return sends and not seen.websocket and None in (seen.site, seen.mode, seen.dest)
 
@@ -137,13 +137,13 @@ def _hint_points(browser: Browser, seen: Seen) -> int:
 
 
 def _names_version(hints: bytes, version: int) -> bool:
-    """Whether one of the brands in ``sec-ch-ua`` has this version, as ``"Chromium";v="126"``."""
+    """Returns whether one of the brands in ``sec-ch-ua`` has this version, as ``"Chromium";v="126"``."""
     brands = hints[:READ_BYTES_MAX].split(b';v="')[1:]
     return any(_leading_number(brand) == version for brand in brands)
 
 
 def _claimed(text: bytes) -> Optional[Browser]:
-    """The browser that a User-Agent claims.
+    """Returns the browser in a User-Agent.
 
     Order matters: Chromium also says Safari, and on iOS every browser is Safari underneath. What says
     Safari without a version of it shows pages inside an app.
@@ -162,7 +162,7 @@ def _claimed(text: bytes) -> Optional[Browser]:
 
 
 def _version_after(text: bytes, mark: bytes) -> Optional[int]:
-    """The number that follows the first ``mark``."""
+    """Returns the number after the first ``mark``."""
     _, found, rest = text.partition(mark)
     return _leading_number(rest) if found else None
 

@@ -1,12 +1,12 @@
-//! Holds a rule's cases against the function itself: they are shared by all languages that the rule
-//! exists in, and `seawall rule test` asks them of the component.
+//! Runs a rule's test vectors against the Rust function. All languages of the rule share them, and
+//! `seawall rule test` runs them against the component.
 //!
-//! What is wrong ends the test, so it panics; it is compiled for tests alone.
+//! A failure ends the test, so the code panics; it is compiled for tests only.
 #![expect(clippy::panic, reason = "for tests alone")]
 
 use toml::{Table, Value};
 
-/// The arguments of a case.
+/// The arguments of a test vector.
 #[derive(Debug, Clone, Copy)]
 pub struct Args<'c> {
     place: &'c str,
@@ -14,18 +14,18 @@ pub struct Args<'c> {
 }
 
 impl<'c> Args<'c> {
-    /// The argument of this name, a text.
+    /// Returns the argument with this name as text.
     #[must_use]
     pub fn text(&self, name: &str) -> &'c [u8] {
         let value = self.table.get(name).and_then(Value::as_str);
-        value.unwrap_or_else(|| panic!("{}: `{name}` is no text", self.place)).as_bytes()
+        value.unwrap_or_else(|| panic!("{}: `{name}` is not a text", self.place)).as_bytes()
     }
 
-    /// The argument of this name, header fields, packed as the host does.
+    /// Returns the argument with this name as header fields, packed as the server does.
     #[must_use]
     pub fn headers(&self, name: &str) -> Vec<u8> {
         let fields = self.table.get(name).and_then(Value::as_array);
-        let fields = fields.unwrap_or_else(|| panic!("{}: `{name}` is no list", self.place));
+        let fields = fields.unwrap_or_else(|| panic!("{}: `{name}` is not a list", self.place));
         let pairs: Vec<(&str, &str)> = fields.iter().map(|field| self.pair(field)).collect();
         seawall_rule::pack(&pairs)
     }
@@ -33,15 +33,15 @@ impl<'c> Args<'c> {
     fn pair(&self, field: &'c Value) -> (&'c str, &'c str) {
         match field.as_array().map(Vec::as_slice) {
             Some([Value::String(name), Value::String(value)]) => (name, value),
-            _ => panic!("{}: a field is a pair of texts", self.place),
+            _ => panic!("{}: a header must be a pair of texts", self.place),
         }
     }
 }
 
-/// Asks `answer` every case in the `cases` beside `manifest_dir`, all of them of `function`.
+/// Runs every test vector in the `cases` beside `manifest_dir`. All must be of `function`.
 ///
 /// # Panics
-/// A case does not hold, or cannot be read, or there are fewer than `least`.
+/// A test vector fails or cannot be read, or there are fewer than `least`.
 pub fn hold(manifest_dir: &str, function: &str, least: usize, answer: impl Fn(Args<'_>) -> Value) {
     let folder = format!("{manifest_dir}/../cases");
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
@@ -56,7 +56,7 @@ pub fn hold(manifest_dir: &str, function: &str, least: usize, answer: impl Fn(Ar
             held += 1;
         }
     }
-    assert!(held >= least, "{held} cases, and {least} are wanted");
+    assert!(held >= least, "{held} test vectors, but at least {least} are needed");
 }
 
 fn hold_one(file: &str, function: &str, case: &Value, answer: &impl Fn(Args<'_>) -> Value) {

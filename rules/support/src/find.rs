@@ -1,7 +1,7 @@
-//! Looking for bytes in a visitor's text.
+//! Searches bytes in a text of a client.
 
-/// What follows the first `mark`. Looking for the first byte alone is what keeps this cheap: most
-/// places of a text are passed by after one comparison.
+/// Returns the text after the first `mark`. It compares the first byte alone first, so that most
+/// positions cost one comparison.
 #[must_use]
 pub fn after<'t>(text: &'t [u8], mark: &[u8]) -> Option<&'t [u8]> {
     let (first, others) = mark.split_first()?;
@@ -15,23 +15,22 @@ pub fn after<'t>(text: &'t [u8], mark: &[u8]) -> Option<&'t [u8]> {
     }
 }
 
-/// Whether `mark` stands anywhere in the text.
+/// Returns whether the text contains `mark`.
 #[must_use]
 pub fn has(text: &[u8], mark: &[u8]) -> bool {
     after(text, mark).is_some()
 }
 
-/// Up to eight texts that are looked for at once, in one pass: what begins none of them is passed by
-/// after one look at a table.
+/// Up to eight texts to search in one pass. A position where none of them begins costs one look-up.
 #[derive(Debug)]
 pub struct Marks {
     marks: &'static [&'static [u8]],
-    /// For each byte, a bit for each mark that it begins.
+    /// For each byte, a bit for each text that begins with it.
     begins: [u8; 256],
 }
 
 impl Marks {
-    /// Made when the rule is compiled. Marks beyond the eighth are not found.
+    /// Creates the search at compile time. Texts beyond the eighth are not found.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks it")]
     pub const fn new(marks: &'static [&'static [u8]]) -> Self {
@@ -46,7 +45,7 @@ impl Marks {
         Self { marks, begins }
     }
 
-    /// Whether one of them stands anywhere in the text.
+    /// Returns whether the text contains one of them.
     #[must_use]
     pub fn any_in(&self, text: &[u8]) -> bool {
         let mut left = text;
@@ -73,7 +72,7 @@ impl Marks {
     }
 }
 
-/// The number that the text begins with, its first six digits at most.
+/// Returns the number at the start of the text, from at most its first six digits.
 #[must_use]
 pub fn leading_number(text: &[u8]) -> Option<u32> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).take(6);
@@ -84,7 +83,7 @@ pub fn leading_number(text: &[u8]) -> Option<u32> {
     number
 }
 
-/// The first `bytes_max` bytes, or all.
+/// Returns the first `bytes_max` bytes, or all.
 #[must_use]
 pub fn beginning(text: &[u8], bytes_max: usize) -> &[u8] {
     text.get(..bytes_max).unwrap_or(text)

@@ -1,6 +1,6 @@
-//! What more than one of our rules needs. No rule itself, and nothing that an author outside needs.
+//! Code that several of our rules share. It is not a rule, and other authors do not need it.
 //!
-//! Everything here is linear in what it is given and allocates nothing: callers bound the length.
+//! Everything is linear in its input and allocates nothing; callers limit the length.
 
 #[cfg(feature = "cases")]
 pub mod cases;

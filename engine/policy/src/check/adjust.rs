@@ -1,6 +1,6 @@
-//! What a site changes of the host's `defaults`: `adjust` and `disable`.
+//! `adjust` and `disable`: changes of a site to the operator's `defaults`.
 //!
-//! It lies over the defaults for the site's hosts alone; the host's own steps stay as they are.
+//! The changes apply to the hosts of the site only. The operator's own steps stay unchanged.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::span::Span;
 use crate::syntax::ast::{self, Name, Stmt};
 
 impl Builder<'_> {
-    /// What a site's `adjust` and `disable` change of `defaults`; `None` where it has neither.
+    /// Returns the changes of a site to `defaults`; `None` without `adjust` and `disable`.
     pub(super) fn adjusted(&mut self, stmts: &[Stmt]) -> Option<Adjusted> {
         let mut adjusted: Option<Adjusted> = None;
         let mut seen: HashMap<Box<str>, Span> = HashMap::new();
@@ -65,13 +65,13 @@ impl Builder<'_> {
                 self.error(
                     Code::Misplaced,
                     name.span,
-                    "`adjust` and `disable` hold at every level; write them outside `under`",
+                    "`adjust` and `disable` apply at every level; move them out of `under`",
                 );
             }
         }
     }
 
-    /// Which step of `defaults` a name means: its place, and how the host wrote it.
+    /// Returns the step of `defaults` with this name: its position, and the original step.
     fn default_step(&mut self, name: &Name) -> Option<(u32, Step)> {
         let wanted = match name.node.strip_prefix("defaults.") {
             Some(_) => name.node.clone(),
@@ -95,9 +95,9 @@ impl Builder<'_> {
             Code::UnknownRule,
             self.file,
             name.span,
-            format!("`defaults` has no rule or limit called `{}`", name.node),
+            format!("`defaults` has no rule or limit `{}`", name.node),
         )
-        .help("only what stands in `defaults` can be adjusted");
+        .help("only rules and limits in `defaults` can be adjusted");
         if let Some(near) = nearest(&wanted, known.iter().map(|known| &**known)) {
             diagnostic = diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near);
         }
@@ -106,7 +106,7 @@ impl Builder<'_> {
     }
 
     fn adjust(&mut self, adjust: &ast::Adjust, step: &mut Step) {
-        // What counts here is this member's: another who adjusts the same counts apart.
+        // The counter belongs to this member. Another member's adjusted limit has its own counter.
         let name = adjust.name.node.trim_start_matches("defaults.");
         let own = format!("{}.defaults.{name}", self.prefix);
         self.adjust_terms(adjust, step.limit.as_mut().map(|limit| &mut limit.terms));
@@ -129,7 +129,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The numbers of a limit; a rule has none.
+    /// Adjusts the numbers of a limit. A rule has none.
     fn adjust_terms(&mut self, adjust: &ast::Adjust, mut terms: Option<&mut LimitTerms>) {
         if let Some(to) = &adjust.to {
             match (self.to(to), terms.as_deref_mut()) {
@@ -165,11 +165,11 @@ impl Builder<'_> {
         }
     }
 
-    /// A clause of the other kind of limit.
+    /// Reports a clause of the other kind of limit.
     fn other_limit(&mut self, span: Span, clause: &str, instead: &str) {
-        let message = format!("the host's limit has no `{clause}`");
+        let message = format!("the limit in `defaults` has no `{clause}`");
         let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
-        self.complain(said.help(format!("it can be adjusted with `{instead}`")));
+        self.complain(said.help(format!("use `{instead}` to adjust this limit")));
     }
 
     fn no_limit(&mut self, span: Span, clause: &str) {
@@ -180,7 +180,7 @@ impl Builder<'_> {
         );
     }
 
-    /// A condition that holds where one of two does.
+    /// Returns the condition `first or second`.
     fn either(&mut self, first: CondId, second: CondId) -> CondId {
         let ops =
             |id: CondId| self.program.conditions.get(id.0 as usize).cloned().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! How many tests a condition may have. Rules are counted, and one rule may be as long as a file: what
-//! it costs is in its tests.
+//! The limit on tests in a condition. The number of rules has a limit of its own, but one rule can
+//! be as long as a file, and its cost depends on its tests.
 
 use super::build::Builder;
 use crate::code::Code;
@@ -7,12 +7,12 @@ use crate::diagnostic::Diagnostic;
 use crate::program::{CondId, Op, Operand, Program};
 use crate::span::Span;
 
-/// The most tests of one condition, what stands in parentheses included.
+/// Most tests of one condition, with those in parentheses.
 pub const TESTS_MAX: usize = 1_000;
-/// Tests that a member may have for each rule of her quota.
+/// Tests of a member for each rule in the quota.
 pub const MEMBER_TESTS_PER_RULE: i64 = 20;
 
-/// The tests that a condition makes by itself, and the conditions in it.
+/// Returns the number of tests of a condition and the conditions inside it.
 fn apart<'p>(program: &'p Program, ops: &'p [Op]) -> (usize, impl Iterator<Item = CondId> + 'p) {
     let inner = |op: &Op| match op {
         Op::Test(atom) => {
@@ -28,7 +28,8 @@ fn apart<'p>(program: &'p Program, ops: &'p [Op]) -> (usize, impl Iterator<Item 
     (ops.iter().filter(is_test).count(), ops.iter().filter_map(inner))
 }
 
-/// All of them. Conditions refer to earlier ones only, and the parser bounds how deep they nest.
+/// Returns the number of all tests. Conditions refer to earlier conditions only, and the parser
+/// limits the nesting.
 fn tests_of(program: &Program, ops: &[Op]) -> usize {
     let (own, inner) = apart(program, ops);
     let of =
@@ -37,13 +38,13 @@ fn tests_of(program: &Program, ops: &[Op]) -> usize {
 }
 
 impl Builder<'_> {
-    /// Whether a condition has no more tests than it may; complains where it has.
+    /// Returns whether the tests of a condition are within the limit. Reports an excess.
     pub(super) fn is_of_bounded_breadth(&mut self, ops: &[Op], span: Span) -> bool {
         let all = tests_of(&self.program, ops);
         if all > TESTS_MAX {
-            let message = format!("this condition has {all} tests; {TESTS_MAX} may be");
+            let message = format!("this condition has {all} tests, the maximum is {TESTS_MAX}");
             self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
-                "values that one field is held against are one test as a set: `path in { … }`, or \
+                "write the values for one field as a set, which is one test: `path in { … }`; or \
                  as a list",
             ));
             return false;
@@ -53,7 +54,7 @@ impl Builder<'_> {
         true
     }
 
-    /// Counts tests against the member's quota.
+    /// Counts tests against the quota of the member.
     fn note_member_tests(&mut self, tests: i64, span: Span) {
         let Some(entry) = self.entry() else { return };
         let most = entry.rules.saturating_mul(MEMBER_TESTS_PER_RULE);
@@ -63,14 +64,15 @@ impl Builder<'_> {
             return;
         }
         let message = format!(
-            "the conditions of `{}` may have {most} tests: {MEMBER_TESTS_PER_RULE} for each of her {} rules",
+            "the conditions of the member `{}` have more than {most} tests: \
+             {MEMBER_TESTS_PER_RULE} for each of {} rules",
             entry.name, entry.rules
         );
         self.complain(
             Diagnostic::error(Code::MemberQuota, self.file, span, message)
-                .label("with this one there are too many")
+                .label("this condition exceeds the limit")
                 .help(
-                    "values that one field is held against are one test as a set: `path in { … }`",
+                    "write the values for one field as a set, which is one test: `path in { … }`",
                 ),
         );
     }

@@ -1,4 +1,4 @@
-//! The second pass: the program grows table by table.
+//! The second pass: builds the tables of the program.
 
 use seawall_model::{CounterId, RuleId};
 
@@ -15,7 +15,7 @@ use crate::program::{
 use crate::span::Span;
 use crate::syntax::ast::Item;
 
-/// Where a condition stands, which decides what it may read.
+/// The context of a condition. It decides what the condition may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// In a rule, a limit or the decision table.
@@ -28,40 +28,40 @@ pub(super) enum Place {
     Level,
 }
 
-/// What is built, and what has been said.
+/// The program under construction, and the diagnostics.
 #[derive(Debug)]
 pub(super) struct Builder<'g> {
     pub(super) given: Given<'g>,
     pub(super) names: Names,
     pub(super) program: Program,
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// The file that is being read.
+    /// The current file.
     pub(super) file: FileId,
-    /// Whose requests the counters here count.
+    /// The requests that counters in the current block count.
     pub(super) scope: Scope,
-    /// What the names here begin with: `floor`, `alice`.
+    /// The prefix of names in the current block: `floor`, `alice`.
     pub(super) prefix: Box<str>,
-    /// The level that `under` asks for here.
+    /// The level of the enclosing `under` block.
     pub(super) level: LevelId,
     pub(super) place: Place,
-    /// The member whose files are being read.
+    /// The member whose files are being compiled.
     pub(super) member: Option<Box<str>>,
-    /// What members there are, and what they may.
+    /// The members and their permissions.
     pub(super) entries: Vec<MemberEntry>,
-    /// What regular expressions have taken so far.
+    /// The memory of regular expressions so far.
     pub(super) regexes: super::regexes::RegexBudget,
-    /// How much of what members and the host may write is used.
+    /// The use of the quotas so far.
     pub(super) usage: super::quota::Usage,
     atoms: Layered<String, AtomId>,
     operands: Layered<String, OperandId>,
-    /// Where the host's part of the program ends, while a member is compiled.
+    /// The lengths of the operator's tables while a member is compiled.
     pub(super) host: Lengths,
-    /// Whether a member's pages are compiled.
+    /// Whether the pages of a member are being compiled.
     member_pages: bool,
 }
 
-/// What the host's pages made, without what they were read from: what each member's pages are
-/// compiled against.
+/// The result of the operator's pages, without their syntax. The pages of each member are compiled
+/// against it.
 #[derive(Debug)]
 pub(super) struct Host {
     names: Names,
@@ -93,7 +93,7 @@ impl<'g> Builder<'g> {
         Self::resume(given, host)
     }
 
-    /// Goes on after the host's pages.
+    /// Continues after the operator's pages.
     pub(super) fn resume(given: Given<'g>, host: Host) -> Self {
         let Host { names, program, entries, atoms, operands } = host;
         Self {
@@ -117,13 +117,13 @@ impl<'g> Builder<'g> {
         }
     }
 
-    /// What was made, and what is to be said about it.
+    /// Returns the result and the diagnostics.
     pub(super) fn finish(self) -> (Host, Vec<Diagnostic>) {
         let Self { names, program, entries, atoms, operands, diagnostics, .. } = self;
         (Host { names, program, entries, atoms, operands }, diagnostics)
     }
 
-    /// Builds the host's pages; their names are known.
+    /// Builds the operator's pages. Their names are known.
     pub(super) fn build_host(&mut self, pages: &[Page]) {
         self.build_items(pages);
         self.settle_feeds();
@@ -132,11 +132,11 @@ impl<'g> Builder<'g> {
         self.build_cases(pages);
     }
 
-    /// Compiles one member's pages against the host's, and leaves the host's as they were.
+    /// Compiles one member's pages against the operator's, which stay unchanged.
     pub(super) fn build_member(&mut self, pages: &[Page], host_files: u32) -> Part {
         self.host = Lengths::of(&self.program);
         self.member_pages = true;
-        // What the host built is not hers.
+        // The memory of the operator's program does not count for the member.
         self.weigh();
         self.names.begin_member();
         self.atoms.begin_member();
@@ -163,13 +163,13 @@ impl<'g> Builder<'g> {
                 Item::Level(level) if self.of_host(level.name.span, "a level") => {
                     self.build_level(level);
                 }
-                Item::Layer(layer) if self.of_host(layer.span, "a layer of the host") => {
+                Item::Layer(layer) if self.of_host(layer.span, "a layer of the operator") => {
                     self.build_layer(layer);
                 }
                 _ => {}
             }
         }
-        // They come after `defaults`, which they may adjust.
+        // After `defaults`, which they can adjust.
         for page in pages {
             self.enter(page);
             if let Item::Site(site) = &page.item {
@@ -178,8 +178,8 @@ impl<'g> Builder<'g> {
         }
     }
 
-    /// Gives the tracks of a `site` to its layer, and those that a member declares beside her
-    /// `site` blocks to each of hers, so that no request to another's hosts feeds them.
+    /// Moves the tracks of a `site` block to its layer. Tracks outside the `site` blocks of a
+    /// member go to each of the member's layers, so that requests to other hosts never count.
     fn settle_feeds(&mut self) {
         let feeds = self.program.feeds.split_off(self.host.feeds);
         for feed in feeds {
@@ -208,7 +208,7 @@ impl<'g> Builder<'g> {
         }
     }
 
-    /// From here on, what is read stands on this page.
+    /// Makes this page the current one.
     pub(super) fn enter(&mut self, page: &Page) {
         self.file = page.file;
         self.member.clone_from(&page.member);
@@ -218,28 +218,28 @@ impl<'g> Builder<'g> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// An error here.
+    /// Reports an error in the current file.
     pub(super) fn error(&mut self, code: Code, span: Span, message: impl Into<String>) {
         self.complain(Diagnostic::error(code, self.file, span, message));
     }
 
-    /// Notes or refuses an action that cannot be enforced yet.
+    /// Reports an action that cannot be enforced yet: an error at load, else a note.
     pub(super) fn not_enforced(&mut self, span: Span, what: &str) {
         let message =
-            format!("`{what}` is judged in tests, but this version cannot enforce it yet");
+            format!("this version evaluates `{what}` in tests, but cannot enforce `{what}` yet");
         let said = Diagnostic::error(Code::NotEnforced, self.file, span, message)
-            .help("a server refuses to load this policy; use `block` until then");
+            .help("a server rejects this policy; use `block` until then");
         self.complain(self.at_load(said));
     }
 
-    /// Notes or refuses a word that does nothing yet.
+    /// Reports a word without an effect yet: an error at load, else a note.
     pub(super) fn does_nothing(&mut self, span: Span, message: &str, help: &str) {
         let said = Diagnostic::error(Code::NotEnforced, self.file, span, message);
-        let help = format!("a server refuses to load this policy; {help}");
+        let help = format!("a server rejects this policy; {help}");
         self.complain(self.at_load(said.help(help)));
     }
 
-    /// What refuses a policy that is to be enforced, and is a note about one that is looked at.
+    /// Returns an error if the policy is to be enforced, and a note if it is only checked.
     pub(super) fn at_load(&self, said: Diagnostic) -> Diagnostic {
         match self.given.purpose {
             Purpose::Run => said,
@@ -247,7 +247,7 @@ impl<'g> Builder<'g> {
         }
     }
 
-    /// A clause that must be there is not.
+    /// Reports a missing clause.
     pub(super) fn missing(&mut self, span: Span, what: &str, clause: &str, help: &str) {
         self.complain(
             Diagnostic::error(
@@ -260,12 +260,12 @@ impl<'g> Builder<'g> {
         );
     }
 
-    /// The text of a place, as written.
+    /// Returns the text at a position.
     pub(super) fn text(&self, span: Span) -> &'g str {
         self.given.files.text(self.file).get(span.range()).unwrap_or_default()
     }
 
-    /// Files a test, once for all places that make it.
+    /// Returns the number of a test. Equal tests share one number.
     pub(super) fn atom(&mut self, atom: Atom, key: String) -> AtomId {
         let key = format!("{key}|{}|{}", atom.operand.0, atom.negated);
         if let Some(id) = self.atoms.get(&key) {
@@ -274,12 +274,13 @@ impl<'g> Builder<'g> {
         let id = AtomId(number(self.program.atoms.len()));
         self.program.atoms.push(atom);
         self.atoms.insert(key, id);
-        // One condition may make so many that the end of its rule is too late.
+        // One condition can contain many tests, so waiting for the end of its rule would be too
+        // late.
         self.weigh();
         id
     }
 
-    /// Files a value, once for all places that look at it.
+    /// Returns the number of a value. Equal values share one number.
     pub(super) fn operand_id(&mut self, operand: Operand) -> OperandId {
         let key = format!("{operand:?}");
         if let Some(id) = self.operands.get(&key) {
@@ -291,19 +292,19 @@ impl<'g> Builder<'g> {
         id
     }
 
-    /// Files a condition.
+    /// Stores a condition and returns its number.
     pub(super) fn condition_id(&mut self, ops: Vec<Op>) -> CondId {
         let id = CondId(number(self.program.conditions.len()));
         self.program.conditions.push(ops.into());
         id
     }
 
-    /// The number of the next counter.
+    /// Returns the number of the next counter.
     pub(super) fn next_counter(&self) -> CounterId {
         CounterId(number(self.program.counters.len()))
     }
 
-    /// Gives a rule its number, under its full name.
+    /// Stores a rule under its full name and returns its number.
     pub(super) fn rule_id(&mut self, info: RuleInfo) -> RuleId {
         let id = RuleId(number(self.program.rules.len()));
         self.names.rules.insert(info.name.clone(), id);
@@ -312,7 +313,7 @@ impl<'g> Builder<'g> {
     }
 }
 
-/// A table of a policy never holds 2^32 things: files are at most 1 MiB.
+/// Converts a length. A table never has 2^32 entries, because files have at most 1 MiB.
 pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

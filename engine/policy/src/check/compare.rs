@@ -1,4 +1,4 @@
-//! Comparisons: what may be held against what, and the test that comes of it.
+//! Comparisons: the allowed combinations of types, and the resulting tests.
 
 use super::build::Builder;
 use super::expr::constant_key;
@@ -31,7 +31,7 @@ impl Builder<'_> {
             self.error(
                 Code::OperatorType,
                 whole,
-                "both sides are known already, so this never changes",
+                "both sides are constants, so the result never changes",
             );
             return None;
         }
@@ -56,7 +56,7 @@ impl Builder<'_> {
         ))
     }
 
-    /// `10 < score` is `score > 10`: the value known at load moves to the right.
+    /// Turns `10 < score` into `score > 10`: the constant moves to the right.
     fn value_on_the_right(
         &self,
         left: &Spanned<Operand>,
@@ -81,7 +81,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The right side as a value known at load, of the type of the left side.
+    /// Returns the right side as a constant of the type of the left side.
     fn known_right(
         &mut self,
         ty: Type,
@@ -117,7 +117,7 @@ impl Builder<'_> {
                 self.error(
                     Code::OperatorType,
                     right.span,
-                    "a rate is rarely exactly anything; use `>` or `<`",
+                    "a rate rarely equals a value exactly; use `>` or `<`",
                 );
                 None
             });
@@ -131,7 +131,7 @@ impl Builder<'_> {
         Some((Check::SameAs(other.id), format!("#{}", other.id.0)))
     }
 
-    /// Host names are compared in lower case, whatever the author writes.
+    /// Returns a host name in lower case, because hosts are compared in lower case.
     fn fold_case(&self, left: TypedOperand, constant: Const) -> Const {
         let lower = match self.program.operands.get(left.id.0 as usize) {
             Some(Built::Field(id)) => {
@@ -146,7 +146,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Another value of the request, of the same type.
+    /// Returns another value of the request, of the same type.
     fn other_side(
         &mut self,
         left: TypedOperand,
@@ -211,7 +211,8 @@ impl Builder<'_> {
         }
     }
 
-    /// A rate is compared in its track's own window, or it would mean something else than it says.
+    /// Checks that a rate is compared in the window of its track. Another window would change the
+    /// meaning.
     fn rate_window(
         &mut self,
         left: TypedOperand,
@@ -228,9 +229,12 @@ impl Builder<'_> {
                         Code::Window,
                         self.file,
                         right.span,
-                        format!("`{subject}` is counted over {window}, not over another window"),
+                        format!(
+                            "`{subject}` is counted over {window}, and the comparison has \
+                            another window"
+                        ),
                     )
-                    .label(format!("its track says `over {window}`"))
+                    .label(format!("write the window of the track: `over {window}`"))
                     .fix(right.span, format!("{}/{window}", rate.n)),
                 );
                 None
@@ -287,9 +291,9 @@ impl Builder<'_> {
                 Code::OperatorType,
                 self.file,
                 right.span,
-                format!("`{text}` is no set that `{subject}` could be in"),
+                format!("`{text}` is not a set of values for `{subject}`"),
             )
-            .help("behind `in` stands a set `{ … }`, a list `@name` or, for addresses, a network"),
+            .help("write a set `{ … }`, a list `@name` or, for addresses, a network after `in`"),
         );
         None
     }
@@ -331,7 +335,7 @@ impl Builder<'_> {
         Some((Check::InList(list), format!("@{}", list.0)))
     }
 
-    /// A list and the type of its elements; complains where there is none of this name.
+    /// Returns a list and the type of its elements. Reports an unknown name.
     pub(super) fn list_named(&mut self, name: &str, span: Span) -> Option<(ListId, Type)> {
         let full = self.resolve(&self.names.lists, name);
         if let Some(found) = full.and_then(|full| self.names.lists.get(&full).copied()) {
@@ -346,7 +350,7 @@ impl Builder<'_> {
             Code::UnknownList,
             self.file,
             span,
-            format!("there is no list called `@{name}`"),
+            format!("there is no list `@{name}`"),
         );
         diagnostic = match near {
             Some(near) => {
@@ -358,7 +362,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Complains that a value is never an element of a list, nor has one in it.
+    /// Reports that a value is never an element of a list, or never contains one.
     pub(super) fn elements_differ(
         &mut self,
         (left, subject): (TypedOperand, &str),
@@ -367,14 +371,14 @@ impl Builder<'_> {
     ) {
         let schema = self.given.schema;
         let message = format!(
-            "`{subject}` is {}, and the elements of `@{name}` are {} each",
+            "`{subject}` is {}, and each element of `@{name}` is {}",
             schema.type_name(left.ty),
             schema.type_name(element)
         );
         self.error(Code::Mismatch, span, message);
     }
 
-    /// `contains`, `starts_with`, `ends_with`, `like`, `matches`.
+    /// Builds `contains`, `starts_with`, `ends_with`, `like` or `matches`.
     fn text_test(
         &mut self,
         op: &Spanned<CompareOp>,
@@ -384,7 +388,7 @@ impl Builder<'_> {
     ) -> Option<(Check, String)> {
         if left.ty != Type::Str {
             let is = self.given.schema.type_name(left.ty);
-            let message = format!("`{subject}` is {is}; this looks into strings only");
+            let message = format!("`{subject}` is {is}; this operator needs a string");
             let said = Diagnostic::error(Code::OperatorType, self.file, op.span, message);
             let help = self.instead_of_text_test(left.ty, subject);
             self.complain(match help {
@@ -429,41 +433,45 @@ impl Builder<'_> {
         Some((check, key))
     }
 
-    /// What to write where somebody looks into what is no string.
+    /// Returns the correction of a text test on a value that is not a string.
     fn instead_of_text_test(&self, ty: Type, subject: &str) -> Option<String> {
         Some(match ty {
             Type::Enum(id) => {
                 let spec = self.given.schema.words(id)?;
                 let mut words = spec.words.iter();
                 let (one, two) = (words.next()?, words.nth(1).or(words.next())?);
-                let others =
-                    if spec.others.is_some() { ", and what is no word in quotes" } else { "" };
-                format!("write them out: `{subject} in {{ {one}, {two} }}`{others}")
+                let others = if spec.others.is_some() {
+                    ", and a value that is not a word in quotes"
+                } else {
+                    ""
+                };
+                format!("write the values as a set: `{subject} in {{ {one}, {two} }}`{others}")
             }
             Type::Ip | Type::Cidr => {
-                format!("ask for networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
+                format!("compare networks: `{subject} in {{ 192.0.2.0/24, 2001:db8::/32 }}`")
             }
-            Type::Asn => format!("write them out: `{subject} in {{ AS64496, AS64511 }}`"),
+            Type::Asn => {
+                format!("write the values as a set: `{subject} in {{ AS64496, AS64511 }}`")
+            }
             Type::Int | Type::Percent | Type::Duration | Type::Size | Type::Rate | Type::Date => {
-                format!("compare it: `{subject} > …`")
+                format!("compare the value: `{subject} > …`")
             }
             Type::Str | Type::Bool | Type::Headers => return None,
         })
     }
 
-    /// Complains about what stands where only a string can, or a set or a list where texts are
-    /// looked for.
+    /// Reports a right side that must be a string, or a set or list of texts.
     fn not_written_out(&mut self, is_search: bool, right: &Spanned<Operand>) {
         let message = if is_search {
-            "behind this stands what is known when the policy is loaded: a string, a set or a list"
+            "this operator needs a constant on its right side: a string, a set or a list"
         } else {
-            "behind this stands one string that is written out"
+            "this operator needs one constant string on its right side"
         };
         let mut said = Diagnostic::error(Code::OperatorType, self.file, right.span, message);
         if matches!(right.node, Operand::Set(_) | Operand::ListRef(_)) || self.is_set(&right.node) {
             said = said.help(
-                "`contains`, `starts_with` and `ends_with` take a set or a list; several patterns \
-                 are one expression: `matches nocase r\"(a|b)\"`",
+                "use `contains`, `starts_with` or `ends_with` for a set or a list; join several \
+                 patterns to one expression: `matches nocase r\"(a|b)\"`",
             );
         } else if let Operand::Word(word) = &right.node
             && self.given.schema.field(word).is_none()
@@ -475,7 +483,7 @@ impl Builder<'_> {
         self.complain(said);
     }
 
-    /// Agents write `Bot`, `bot` and `BOT`; whoever wants to be missed chooses.
+    /// Warns about case: user agents are `Bot`, `bot` or `BOT`, and the client chooses the case.
     pub(super) fn warn_case(&mut self, written: &str, op: Span, value: Span) {
         let word = self.text(op).to_owned();
         self.complain(
@@ -483,16 +491,16 @@ impl Builder<'_> {
                 Code::CaseTrap,
                 self.file,
                 value,
-                format!("this looks for {written} in exactly this case"),
+                format!("this test matches {written} in exactly this case"),
             )
             .warning()
-            .help("agents and types are written in any case; `nocase` finds them all")
+            .help("user agents and types can have any case; use `nocase` to match all of them")
             .fix(op, format!("{word} nocase")),
         );
     }
 }
 
-/// Whether the parser has complained about an operand already.
+/// Returns whether the parser has already reported an operand.
 pub(super) fn is_error(operand: &Operand) -> bool {
     match operand {
         Operand::Error | Operand::Literal(Literal::Error) => true,
@@ -501,7 +509,7 @@ pub(super) fn is_error(operand: &Operand) -> bool {
     }
 }
 
-/// A glob as an anchored pattern over bytes.
+/// Returns a glob as an anchored regular expression over bytes.
 fn like_pattern(glob: &[u8], nocase: bool) -> String {
     let mut pattern = String::from(if nocase { "(?is-u)^(?:" } else { "(?s-u)^(?:" });
     for byte in glob {

@@ -1,8 +1,7 @@
-//! What rules cost: which of them are asked about every request, and about how long each takes.
+//! The cost of rules: which of them are evaluated for every request, and their approximate time.
 //!
-//! The times are rough figures for one value of a usual length, meant for putting rules in order
-//! and for nothing else. What can be found without asking, the index itself says. What a rule takes at
-//! worst is another question, which `worst` answers in fuel.
+//! The times are rough figures for one value of usual length. They serve only to compare rules. The
+//! index reports which rules it covers. `worst` computes the maximum in fuel.
 
 use seawall_model::RuleId;
 
@@ -14,7 +13,7 @@ use crate::program::{Atom, Check, CondId, Op, Operand, OperandId, Program, Read,
 use crate::schema::{FieldSpec, Form, Presence, Schema, Type};
 use crate::syntax::ast::Rule;
 
-/// Nanoseconds of the kinds of work, for a value of a hundred bytes.
+/// Nanoseconds for each kind of work, for a value of a hundred bytes.
 mod ns {
     pub(super) const COMPARE: u32 = 5;
     pub(super) const SET: u32 = 20;
@@ -29,35 +28,35 @@ mod ns {
     pub(super) const EXTERN: u32 = 300;
 }
 
-/// What one rule or limit costs.
+/// The cost of a rule or limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
-    /// Whether it is asked only about requests that have something it looks for. Others are asked
-    /// about every request that comes so far.
+    /// Whether the index covers the rule. Other rules are evaluated for every request that reaches
+    /// them.
     pub indexed: bool,
-    /// About how long it takes where nothing is decided early.
+    /// Approximate time if no earlier rule decides.
     pub ns: u32,
-    /// The most fuel that it takes, whatever the request.
+    /// Maximum fuel for any request.
     pub fuel_max: u64,
 }
 
-/// What it costs to read a field.
+/// The cost of reading a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldCost {
-    /// A number or a word at hand.
+    /// A number or a word that is already known.
     Scalar,
-    /// Bytes at hand, as many as the sender likes.
+    /// Bytes that are already known; the client controls their number.
     Text,
-    /// Searched for by its name among the others.
+    /// A field that is searched by name.
     Named,
-    /// Looked up in a table of the host.
+    /// A value from an address table of the operator.
     Table,
 }
 
 impl FieldCost {
-    /// As it is shown.
+    /// Returns the displayed form.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -69,7 +68,7 @@ impl FieldCost {
     }
 }
 
-/// What it costs to read a field.
+/// Returns the cost of reading a field.
 #[must_use]
 pub fn field_cost(spec: &FieldSpec) -> FieldCost {
     match (spec.form, spec.presence, spec.ty) {
@@ -80,7 +79,7 @@ pub fn field_cost(spec: &FieldSpec) -> FieldCost {
     }
 }
 
-/// The cost of every rule and limit, in the order of their names' numbers.
+/// Returns the cost of every rule and limit, ordered by [`RuleId`].
 #[must_use]
 pub fn costs(program: &Program, schema: &Schema) -> Vec<Cost> {
     let layers = [&program.guarantee, &program.floor, &program.defaults];
@@ -100,7 +99,7 @@ fn cost(program: &Program, schema: &Schema, step: &Step) -> Cost {
     Cost { rule: step.rule, indexed, ns: asked.saturating_add(counted), fuel_max }
 }
 
-/// Whether the index finds a step, so that it need only be asked about some requests.
+/// Returns whether the index covers a step, so that only some requests need it.
 fn is_indexed(program: &Program, schema: &Schema, step: &Step) -> bool {
     cover(program, schema, step.when) != Cover::Always
 }
@@ -158,9 +157,9 @@ fn operand_ns(program: &Program, id: OperandId) -> u32 {
     }
 }
 
-/// Whether a test looks into text. To compare with a whole value is cheap, numbers, words and
-/// counters are looked at about every request by their nature, and so is what an extern computes:
-/// nothing would be won by saying so.
+/// Returns whether a test searches in text. Other tests are not reported: comparing a whole value
+/// is cheap, and numbers, words, counters and externs are evaluated for every request by their
+/// nature.
 fn looks_into_text(program: &Program, atom: &Atom) -> bool {
     let computed =
         matches!(program.operands.get(atom.operand.0 as usize), Some(Operand::Extern(..)));
@@ -177,7 +176,7 @@ fn looks_into_text(program: &Program, atom: &Atom) -> bool {
 }
 
 impl Builder<'_> {
-    /// Notes a rule that looks into the text of every request.
+    /// Reports a rule that searches the text of every request.
     pub(super) fn note_cost(&mut self, rule: &Rule, step: &Step) {
         let (Some(written), Some(when)) = (&rule.when, step.when) else { return };
         if is_indexed(&self.program, self.given.schema, step) {
@@ -201,17 +200,16 @@ impl Builder<'_> {
         let name = &rule.name.node;
         let message = match vague {
             Some(atom) => format!(
-                "`{}` holds no {SUBSTRING_BYTES_MIN} letters in a row to look for, so `{name}` is \
-                 evaluated on every request",
+                "`{}` has no run of {SUBSTRING_BYTES_MIN} letters for the index, so `{name}` is \
+                 evaluated for every request",
                 atom.text
             ),
             None => format!(
-                "`{name}` is evaluated on every request: nothing can be looked up before `{}`",
+                "`{name}` is evaluated for every request: no indexed test precedes `{}`",
                 first.text
             ),
         };
-        let help =
-            "ask for something that can be looked up as well: a path, a host, a header's text";
+        let help = "add a test that the index covers: a path, a host, the text of a header";
         let said = Diagnostic::error(Code::EveryRequest, self.file, written.span, message);
         self.complain(said.note().help(help));
     }

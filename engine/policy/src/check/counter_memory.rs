@@ -1,7 +1,7 @@
-//! What the counters of a policy weigh. Their tables are taken whole when a policy is loaded, so a
-//! policy that asks for more than there may be is refused while somebody is looking.
+//! The memory of the counters of a policy. Counter tables are allocated in full at load, so a
+//! policy above the limit is rejected at load.
 //!
-//! A member's are held to her own quota, and are no part of what the host is told.
+//! The counters of a member count against the member's quota, and not against the operator's limit.
 
 use std::collections::HashSet;
 
@@ -14,21 +14,21 @@ use crate::schema::CounterMemory;
 use crate::span::Span;
 use crate::text::bytes;
 
-/// How many of the largest counters a complaint names.
+/// Most counters that a diagnostic names.
 const NAMED_MAX: usize = 3;
 
-/// Bytes of a member's counters beside those of her keys: for tracks that are asked for `share` or
-/// `top`, which take some 20 KB more each.
+/// Bytes of a member's counters in addition to those of the keys: for tracks that `share` or `top`
+/// reads, which take about 20 KB more each.
 pub const MEMBER_COUNTER_BYTES_SPARE: usize = 1 << 20;
 
-/// The memory that counters take together.
+/// Returns the memory of all counters.
 #[must_use]
 pub fn counters_memory(counters: &[Counter], per: &CounterMemory) -> usize {
     counters.iter().map(|counter| weight(counter, per)).fold(0, usize::saturating_add)
 }
 
 impl Builder<'_> {
-    /// Complains where a member's counters take more than her keys would at most.
+    /// Reports counters of a member that take more memory than the member's keys can need.
     pub(super) fn weigh_members_counters(&mut self, entry: &MemberEntry) {
         let per = self.given.schema.counters;
         let keys = usize::try_from(entry.keys).unwrap_or(0);
@@ -45,19 +45,22 @@ impl Builder<'_> {
         });
         let Some((file, span)) = over.map(|used| used.place) else { return };
         let message = format!(
-            "the counters of `{}` take {} up to here; with her {keys} keys the most is {}",
+            "the counters of the member `{}` need {} up to here; the maximum for {keys} keys is {}",
             entry.name,
             bytes(sum),
             bytes(most)
         );
         self.complain(
             Diagnostic::error(Code::MemberQuota, file, span, message)
-                .label("with this it is too much")
-                .help("ask fewer tracks for `share` and `top`, or the host for a larger quota"),
+                .label("this exceeds the limit")
+                .help(
+                    "use `share` and `top` for fewer tracks, or ask the operator for a larger \
+                    quota",
+                ),
         );
     }
 
-    /// Complains where all counters of the host together take more than they may.
+    /// Reports counters of the operator that together exceed the limit.
     pub(super) fn weigh_counters(&mut self) {
         let per = self.given.schema.counters;
         let members = self.entries.iter().flat_map(|entry| &entry.counters);
@@ -83,18 +86,18 @@ impl Builder<'_> {
             .map(|(weight, name)| format!("`{name}` ({})", bytes(*weight)))
             .collect();
         let message = format!(
-            "the counters of this policy take {}; the most is {}",
+            "the counters of this policy need {}; the maximum is {}",
             bytes(sum),
             bytes(per.most)
         );
         self.complain(
             Diagnostic::error(Code::Memory, file, span, message)
                 .label("the largest")
-                .help(format!("give fewer `keys` to the largest: {}", largest.join(", "))),
+                .help(format!("reduce `keys` of the largest counters: {}", largest.join(", "))),
         );
     }
 
-    /// Where the limit, the track or the rule with a `throttle` stands that counts so.
+    /// Returns the position of the limit, track or `throttle` rule of a counter.
     fn place_of_counter(&self, name: &str) -> Option<(FileId, Span)> {
         let rule = name.strip_suffix(".throttle").unwrap_or(name);
         let rule = self.program.rules.iter().find(|known| &*known.name == rule);
@@ -102,7 +105,7 @@ impl Builder<'_> {
     }
 }
 
-/// The memory of one counter; a track without `per` has a single key.
+/// Returns the memory of one counter. A track without `per` has a single key.
 fn weight(counter: &Counter, per: &CounterMemory) -> usize {
     let (key, keys) = match counter.counts {
         Counts::Limit => (per.limit_key, counter.keys),

@@ -14,31 +14,31 @@ use crate::schema::Type;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Counted, Decl, Literal, Name, Operand};
 
-/// The most keys of one counter.
+/// Most keys of one counter.
 pub const COUNTER_KEYS_MAX: i64 = 10_000_000;
-/// Keys of a host's limit that does not say how many.
+/// Keys of a limit of the operator that does not set a number.
 pub const LIMIT_KEYS_DEFAULT: usize = 100_000;
-/// The longest window of a counter: a week. Counters live in memory.
+/// Longest window of a counter: a week, because counters are in memory.
 pub const WINDOW_MAX_MS: u64 = 604_800_000;
-/// The most parameters of an extern.
+/// Most parameters of an extern.
 pub const EXTERN_PARAMS_MAX: usize = 6;
-/// The most fuel of one call of an extern.
+/// Most fuel of one call of an extern.
 pub const FUEL_MAX: i64 = 1_000_000_000;
-/// The most memory of one instance of an extern.
+/// Most memory of one instance of an extern.
 pub const EXTERN_MEMORY_BYTES_MAX: u64 = 64 << 20;
-/// Wall time of a call of an extern that does not say how much.
+/// Wall time of a call of an extern that does not set one.
 pub const EXTERN_TIME_DEFAULT_MS: u64 = 5;
-/// The most wall time of one call of an extern.
+/// Most wall time of one call of an extern.
 pub const EXTERN_TIME_MAX_MS: u64 = 100;
 
 impl Builder<'_> {
-    /// Complains that a word is none of a few.
+    /// Reports a word that is not one of the known words.
     pub(super) fn one_of(&mut self, word: &str, span: Span, what: &str, known: &[&'static str]) {
         let mut diagnostic = Diagnostic::error(
             Code::UnknownWord,
             self.file,
             span,
-            format!("`{word}` is not {what} here"),
+            format!("`{word}` is not {what} in this context"),
         )
         .help(format!("possible here: {}", known.join(", ")));
         if let Some(near) = nearest(word, known.iter().copied()) {
@@ -47,7 +47,7 @@ impl Builder<'_> {
         self.complain(diagnostic);
     }
 
-    /// A number between two bounds.
+    /// Returns a number if it is between two bounds.
     pub(super) fn in_range(
         &mut self,
         what: &str,
@@ -58,25 +58,30 @@ impl Builder<'_> {
         if (least..=most).contains(&n.node) {
             return Some(n.node);
         }
-        self.error(Code::OutOfRange, n.span, format!("`{what}` goes from {least} to {most}"));
+        self.error(
+            Code::OutOfRange,
+            n.span,
+            format!("`{what}` must be between {least} and {most}"),
+        );
         None
     }
 
-    /// The milliseconds of a window.
+    /// Returns the milliseconds of a window.
     pub(super) fn window_ms(&mut self, window: &Spanned<ast::Duration>) -> Option<u64> {
         let ms = window.node.ms();
         if ms == 0 || ms > WINDOW_MAX_MS || !window.node.us.is_multiple_of(1_000) {
             self.error(
                 Code::OutOfRange,
                 window.span,
-                "a window goes from 1ms to 1w, in whole milliseconds",
+                "a window must be between 1ms and 1w, in whole milliseconds",
             );
             return None;
         }
         Some(ms)
     }
 
-    /// Files a track by its name and what it counts, so that conditions anywhere may read it.
+    /// Declares a track with its name and its counted value, so that conditions anywhere can read
+    /// it.
     pub(super) fn declare_track(&mut self, track: &ast::Track) {
         if !self.begins(track.name.span) {
             return;
@@ -91,7 +96,8 @@ impl Builder<'_> {
                 track.name.span,
                 "a track",
                 "count",
-                "say what it counts: `count requests`, `count bytes bytes_out`, `count distinct path`",
+                "add what the track counts: `count requests`, `count bytes bytes_out` or `count \
+                 distinct path`",
             );
         };
         let counted = match &count.node {
@@ -101,12 +107,7 @@ impl Builder<'_> {
         };
         self.no_expiry(&track.meta, "a track");
         let Some(over) = &track.over else {
-            return self.missing(
-                track.name.span,
-                "a track",
-                "over",
-                "say over which window it counts: `over 1m`",
-            );
+            return self.missing(track.name.span, "a track", "over", "add the window: `over 1m`");
         };
         let Some(window_ms) = self.window_ms(over) else { return };
         let Some(keys) = self.track_keys(track) else { return };
@@ -145,7 +146,7 @@ impl Builder<'_> {
                     track.name.span,
                     "a track with `per`",
                     "keys",
-                    "say how many keys it may hold: `keys 50k`",
+                    "add the maximum number of keys: `keys 50k`",
                 );
                 None
             }
@@ -156,7 +157,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Builds what a declaration says.
+    /// Builds a declaration.
     pub(super) fn build_decl(&mut self, decl: &Decl) {
         if !self.begins(decl.name().span) {
             return;
@@ -196,7 +197,7 @@ impl Builder<'_> {
         else {
             return;
         };
-        // At the top of a member's file it counts for her hosts, not for everybody's.
+        // At the top level of a member's file, a track counts requests to that member's hosts only.
         let scope = match (self.scope, self.member_number()) {
             (Scope::Host, Some(number)) => Scope::Member(number),
             (scope, _) => scope,
@@ -222,7 +223,7 @@ impl Builder<'_> {
                         Some((Counts::Bytes(*id), format!("bytes {}", field.node)))
                     }
                     _ => {
-                        let text = format!("`{}` does not say a number of bytes", field.node);
+                        let text = format!("`{}` is not a number of bytes", field.node);
                         self.error(Code::Mismatch, field.span, text);
                         None
                     }
@@ -236,7 +237,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The operands of `per` and the text that identifies them.
+    /// Returns the operands of `per` and the text that identifies them.
     pub(super) fn key(&mut self, per: &[Spanned<Operand>]) -> Option<(Box<[OperandId]>, String)> {
         let mut ids = Vec::with_capacity(per.len());
         let mut texts = Vec::with_capacity(per.len());
@@ -247,7 +248,7 @@ impl Builder<'_> {
                     self.error(
                         Code::OperatorType,
                         operand.span,
-                        "a key differs between requests, and this is always the same",
+                        "a key must differ between requests, but this value is constant",
                     );
                     good = false;
                 }
@@ -260,13 +261,13 @@ impl Builder<'_> {
         good.then(|| (ids.into(), texts.join(",")))
     }
 
-    /// Files a level; levels are ordered as they are declared.
+    /// Declares a level. Levels are ordered by declaration.
     pub(super) fn declare_level(&mut self, level: &ast::Level) {
         if &*level.name.node == "normal" {
             return self.error(
                 Code::ReservedName,
                 level.name.span,
-                "`normal` is always there, below all other levels",
+                "the level `normal` always exists, below all other levels",
             );
         }
         if self.claim("level", &level.name).is_some() {
@@ -276,7 +277,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A level by its name.
+    /// Returns the level with this name.
     pub(super) fn level_id(&mut self, word: &str, span: Span) -> Option<LevelId> {
         if word == "normal" {
             return Some(LevelId::default());
@@ -289,7 +290,7 @@ impl Builder<'_> {
             Code::UnknownLevel,
             self.file,
             span,
-            format!("there is no level called `{word}`"),
+            format!("there is no level `{word}`"),
         );
         diagnostic = match nearest(word, known.iter().map(|name| &**name)) {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
@@ -300,7 +301,7 @@ impl Builder<'_> {
         None
     }
 
-    /// Builds what a level watches.
+    /// Builds the conditions of a level.
     pub(super) fn build_level(&mut self, level: &ast::Level) {
         if level.meta.broken && (level.enter.is_none() || level.leave_after.is_none()) {
             return;
@@ -310,7 +311,7 @@ impl Builder<'_> {
                 level.name.span,
                 "a level",
                 "enter when",
-                "say when it is entered: `enter when rate(all) > 20k/10s sustained 20s`",
+                "add when the level is entered: `enter when rate(all) > 20k/10s sustained 20s`",
             );
         };
         let Some(leave) = &level.leave_after else {
@@ -318,7 +319,7 @@ impl Builder<'_> {
                 level.name.span,
                 "a level",
                 "leave after",
-                "say how long it must be calm before it is left: `leave after 10m`",
+                "add after which time without the condition the level is left: `leave after 10m`",
             );
         };
         self.place = Place::Level;
@@ -336,7 +337,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Files an extern.
+    /// Declares an extern.
     pub(super) fn declare_extern(&mut self, item: &ast::Extern) {
         if !self.begins(item.name.span) {
             return;
@@ -356,7 +357,7 @@ impl Builder<'_> {
         let time_ms = item.time.as_ref().map_or(EXTERN_TIME_DEFAULT_MS, |time| time.node.ms());
         if time_ms == 0 || time_ms > EXTERN_TIME_MAX_MS {
             let span = item.time.as_ref().map_or(item.name.span, |time| time.span);
-            return self.error(Code::OutOfRange, span, "`time` goes from 1ms to 100ms");
+            return self.error(Code::OutOfRange, span, "`time` must be between 1ms and 100ms");
         }
         let function = item.function.as_ref().map_or_else(
             || item.name.node.replace('_', "-").into(),
@@ -401,26 +402,27 @@ impl Builder<'_> {
             return None;
         }
         if item.module.is_none() {
-            self.missing(span, need, "module", "name the component: `module \"wasm/name.wasm\"`");
+            self.missing(span, need, "module", "add the component: `module \"wasm/name.wasm\"`");
         }
         if item.fuel.is_none() {
-            self.missing(span, need, "fuel", "bound the work of one call: `fuel 50k`");
+            self.missing(span, need, "fuel", "add a limit on the work of one call: `fuel 50k`");
         }
         if item.memory.is_none() {
-            self.missing(span, need, "memory", "bound its memory: `memory 1MiB`");
+            self.missing(span, need, "memory", "add a limit on the memory: `memory 1MiB`");
         }
         if item.on_failure.is_none() {
             self.missing(
                 span,
                 need,
                 "on_failure return",
-                "say what a failed call answers, which is whether it fails open or closed",
+                "add the result of a failed call, which determines whether the rule fails open or \
+                 closed",
             );
         }
         let fuel = self.in_range("fuel", item.fuel.as_ref()?, 1, FUEL_MAX)?;
         let memory = item.memory.as_ref()?;
         if memory.node < 65_536 || memory.node > EXTERN_MEMORY_BYTES_MAX {
-            self.error(Code::OutOfRange, memory.span, "`memory` goes from 64KiB to 64MiB");
+            self.error(Code::OutOfRange, memory.span, "`memory` must be between 64KiB and 64MiB");
             return None;
         }
         let failure = item.on_failure.as_ref()?;
@@ -439,7 +441,7 @@ impl Builder<'_> {
             self.error(
                 Code::TooMany,
                 item.name.span,
-                format!("an extern takes at most {EXTERN_PARAMS_MAX} values"),
+                format!("an extern has at most {EXTERN_PARAMS_MAX} parameters"),
             );
             return None;
         }
@@ -462,7 +464,7 @@ impl Builder<'_> {
         ty.map(|(_, ty)| *ty)
     }
 
-    /// A call of an extern.
+    /// Builds a call of an extern.
     pub(super) fn extern_call(
         &mut self,
         name: &Name,
@@ -508,25 +510,26 @@ impl Builder<'_> {
         self.error(
             Code::Arguments,
             arg.span,
-            format!("`{text}` is {is}, which this parameter does not take"),
+            format!("`{text}` is {is}, but the parameter has another type"),
         );
         None
     }
 
-    /// A value that a rule may be given but a policy may not look into.
+    /// Rejects a value that is valid only as an argument of a WASM rule.
     pub(super) fn refuse_headers(&mut self, typed: TypedOperand, span: Span) -> bool {
         if typed.ty == Type::Headers {
             self.error(
                 Code::OperatorType,
                 span,
-                "`headers` is only an argument of an extern; ask for one with `header(\"…\")`",
+                "`headers` is valid only as an argument of an extern; use `header(\"…\")` for a \
+                 single header",
             );
         }
         typed.ty == Type::Headers
     }
 }
 
-/// What stands in a literal, as bytes, where it is a string.
+/// Returns the text of a literal if it is a string.
 pub(super) fn text_of(literal: &Literal) -> Option<String> {
     match literal {
         Literal::Str(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),

@@ -1,4 +1,4 @@
-//! Conditions: a tree of `and`, `or`, `not` and comparisons to a run of operations.
+//! Conditions: from a tree of `and`, `or`, `not` and comparisons to a list of operations.
 
 use super::build::{Builder, number};
 use crate::code::Code;
@@ -9,14 +9,15 @@ use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Expr, Operand};
 
 impl Builder<'_> {
-    /// Builds a condition. `None` where a part of it was complained about.
+    /// Builds a condition. Returns `None` if a part of it was reported.
     pub(super) fn condition(&mut self, expr: &Spanned<Expr>) -> Option<CondId> {
         let mut ops = Vec::new();
         let good = self.emit(expr, &mut ops) && self.is_of_bounded_breadth(&ops, expr.span);
         good.then(|| self.condition_id(ops))
     }
 
-    /// Whether every part could be built; all are looked at in any case.
+    /// Emits the operations. Returns whether every part could be built; all parts are examined in
+    /// any case.
     fn emit(&mut self, expr: &Spanned<Expr>, ops: &mut Vec<Op>) -> bool {
         match &expr.node {
             Expr::And(parts) => self.emit_all(parts, ops, Op::JumpIfFalse),
@@ -43,8 +44,9 @@ impl Builder<'_> {
         }
     }
 
-    /// All parts with a jump to the end between them. Parts that call a rule come last, since they
-    /// are the dearest; parts have no side effects, so the order does not change the answer.
+    /// Emits all parts with a jump to the end between them. Parts that call a WASM rule come last,
+    /// because they are the most expensive. Parts have no side effects, so the order does not
+    /// change the result.
     fn emit_all(
         &mut self,
         parts: &[Spanned<Expr>],
@@ -93,9 +95,9 @@ impl Builder<'_> {
                 Code::NotBool,
                 self.file,
                 span,
-                format!("`{text}` is {is}, and a condition is true or false"),
+                format!("`{text}` is {is}, but a condition must be true or false"),
             )
-            .help("compare it with something, or ask `is present`"),
+            .help("compare the value, or use `is present`"),
         );
         false
     }
@@ -133,7 +135,7 @@ impl Builder<'_> {
     }
 }
 
-/// A constant as the key of an atom: equal constants give equal keys.
+/// Returns a constant as the key of an atom: equal constants give equal keys.
 pub(super) fn constant_key(constant: &Const) -> String {
     format!("{constant:?}")
 }

@@ -1,9 +1,9 @@
-//! Comparisons that no request meets, or that every one does.
+//! Warns about comparisons that no request meets, or that every request meets.
 //!
-//! People bring what a word means from where they come from: elsewhere a path has its query, a file's
-//! ending its dot, a host its port. What they write is read without a complaint and protects nothing.
-//! What values a field can have is known where the fields are declared
-//! ([`crate::schema::Habits`]); here it is held against what is asked.
+//! In other tools a path includes its query, a file extension its dot, or a host its port. A
+//! condition written with such a habit is valid here, but has no effect. The possible values of a
+//! field are declared with the fields ([`crate::schema::Habits`]). This module compares them with
+//! the conditions.
 
 use seawall_model::Prefix;
 
@@ -15,14 +15,14 @@ use crate::schema::{Asked, FieldId, Form, Made, Mend, Never, Presence, Type};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{CompareOp, Expr, Literal, OpKind, Operand};
 
-/// What a comparison looks at, where that is a text of the request.
+/// The left side of a comparison, if it is a text of the request.
 struct Subject {
     field: FieldId,
     name: String,
     made: Made,
 }
 
-/// The parts of a comparison, as they are written.
+/// The parts of a comparison, as written.
 #[derive(Clone, Copy)]
 pub(super) struct Written<'w> {
     pub(super) left: &'w Spanned<Operand>,
@@ -32,7 +32,7 @@ pub(super) struct Written<'w> {
 }
 
 impl Builder<'_> {
-    /// Warns of a comparison that no request meets.
+    /// Warns about a comparison that no request meets.
     pub(super) fn warn_never(&mut self, written: Written<'_>) {
         if let Some(subject) = self.subject(&written.left.node) {
             self.warn_text(written, &subject);
@@ -150,7 +150,7 @@ impl Builder<'_> {
         self.complain(said);
     }
 
-    /// A text as it is written in the place of another.
+    /// Returns a text in the notation of the text that it replaces.
     fn quoted(&self, place: Span, text: &str) -> String {
         let raw = self.text(place).starts_with('r') && !text.contains(['"', '\n', '\r']);
         if raw {
@@ -160,7 +160,7 @@ impl Builder<'_> {
         format!("\"{escaped}\"")
     }
 
-    /// Warns of a number that is beyond what it is held against can be.
+    /// Warns about a number outside the range of the other side.
     fn warn_number(&mut self, written: Written<'_>) {
         let Written { left, op, right, whole } = written;
         let Some((least, most)) = self.range_of(&left.node) else { return };
@@ -181,14 +181,14 @@ impl Builder<'_> {
         let (shown, subject) = (self.text(whole), self.text(left.span));
         let when = if op.node.negated { "always" } else { "never" };
         let bounds = match most {
-            i64::MAX => format!("is {least} at least"),
-            most => format!("goes from {least} to {most}"),
+            i64::MAX => format!("is at least {least}"),
+            most => format!("is between {least} and {most}"),
         };
         let message = format!("`{shown}` {when} holds: `{subject}` {bounds}");
         self.complain(
             Diagnostic::error(Code::NeverHolds, self.file, whole, message)
                 .warning()
-                .help("compare it with a number that it can be, or leave the rule out"),
+                .help("compare it with a possible number, or remove the rule"),
         );
     }
 
@@ -215,7 +215,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Warns of a named field that no request has.
+    /// Warns about a named field that no request has.
     pub(super) fn warn_name(&mut self, field: FieldId, name: &str, span: Span) {
         let Some(Never { why, help, mend }) = (self.given.schema.habits.name)(field, name) else {
             return;
@@ -230,14 +230,14 @@ impl Builder<'_> {
         });
     }
 
-    /// Warns of a tag that no rule gives.
+    /// Warns about a tag that no rule sets.
     pub(super) fn warn_tag(&mut self, tag: &str, span: Span) {
-        // What members give is not known while the host's files are read.
+        // The tags of members are not known while the operator's files are checked.
         let is_whole = self.member.is_some() || self.entries.is_empty();
         if !is_whole || self.names.tags.contains_key(tag) {
             return;
         }
-        let message = format!("`tagged(\"{tag}\")` never holds: no rule gives this tag");
+        let message = format!("`tagged(\"{tag}\")` never holds: no rule sets this tag");
         let said = Diagnostic::error(Code::NeverHolds, self.file, span, message).warning();
         let known = self.names.tags.keys().map(|tag| &**tag);
         let near = nearest(tag, known).map(str::to_owned);
@@ -246,12 +246,12 @@ impl Builder<'_> {
                 let fix = self.quoted(span, &near);
                 said.label(format!("did you mean `{near}`?")).fix(span, fix)
             }
-            None => said.help("a rule gives it with `then tag \"…\"`"),
+            None => said.help("set the tag in a rule with `then tag \"…\"`"),
         });
     }
 
-    /// Warns of `== ""` where a value is missed that was never sent. What a condition asks besides is
-    /// known here only.
+    /// Warns about `== ""` for a value that is absent instead. Only here the rest of the condition
+    /// is known.
     pub(super) fn warn_empty(&mut self, conditions: [Option<&Spanned<Expr>>; 2]) {
         let mut asked = Vec::new();
         for condition in conditions.into_iter().flatten() {
@@ -312,18 +312,18 @@ impl Builder<'_> {
         let whole = left.span.to(right.span);
         let shown = self.text(whole).to_owned();
         let message = format!(
-            "`{shown}` holds only where it was sent without a value: what is absent equals nothing"
+            "`{shown}` holds only for a value that was sent empty: an absent value equals nothing"
         );
         self.complain(
             Diagnostic::error(Code::NeverHolds, self.file, whole, message)
                 .warning()
-                .help("to ask whether it is missing, write `is absent`")
+                .help("to test whether the value is missing, use `is absent`")
                 .fix(whole, format!("({text} is absent or {shown})")),
         );
     }
 }
 
-/// What a value counts as.
+/// Returns the numeric value of a literal.
 fn number(literal: &Literal) -> Option<i64> {
     let saturated = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     Some(match literal {

@@ -1,37 +1,37 @@
-//! What the checker is given.
+//! The input of the checker.
 
 use crate::diagnostic::{FileId, Files};
 use crate::schema::Schema;
 use crate::syntax::ast::Item;
 
-/// What the policy is wanted for.
+/// The purpose for which a policy is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be looked at: what cannot be enforced is noted.
+    /// Only checked: features that cannot be enforced are noted.
     Check,
-    /// To be enforced: what cannot be is refused.
+    /// To be enforced: features that cannot be enforced are errors.
     Run,
 }
 
-/// An item, in reading order, includes in their place.
+/// An item, in source order, with includes at their positions.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// The file where it stands.
+    /// The file that contains it.
     pub file: FileId,
-    /// The member in whose files it stands; `None` for the host's own.
+    /// The member whose file contains it; `None` for the operator.
     pub member: Option<Box<str>>,
     /// The item.
     pub item: Item,
 }
 
-/// What the checker is given beside the pages.
+/// The input of the checker, without the pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'g> {
-    /// What there is to look at.
+    /// The fields and enumerations.
     pub schema: &'g Schema,
     /// The texts.
     pub files: &'g Files,
-    /// Enforced or looked at.
+    /// The purpose.
     pub purpose: Purpose,
     /// Days since 1970-01-01, for `expires` and `shadow until`.
     pub today: u64,

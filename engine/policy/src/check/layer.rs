@@ -1,4 +1,4 @@
-//! Layers and what stands in them: rules, limits and the decision table.
+//! Layers and their statements: rules, limits and the decision table.
 
 use seawall_model::{HostPattern, RuleId, Tick};
 
@@ -16,26 +16,27 @@ use crate::syntax::ast::{
     Shadow, Stmt, To,
 };
 
-/// The most rules and limits of a policy.
+/// Most rules and limits of a policy.
 pub const RULES_MAX: usize = 10_000;
-/// The most requests that a limit may allow in a window, reserve included.
+/// Most requests that a limit can allow in a window, with its burst.
 pub const RATE_MAX: u64 = 1_000_000_000;
 
-/// Where an action stands.
+/// The context of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Where {
-    /// In a layer of the host.
+    /// A layer of the operator.
     Layer(LayerKind),
-    /// In a limit of `guarantee`, which may refuse beyond its rate.
+    /// A limit in `guarantee`, which can reject requests above its rate.
     GuaranteeLimit,
-    /// In a member's `site`.
+    /// A `site` block of a member.
     Member,
-    /// In the decision table.
+    /// The decision table.
     Decide,
 }
 
 impl Builder<'_> {
-    /// Builds a layer of the host; several blocks of one layer join in reading order.
+    /// Builds a layer of the operator. Several blocks of one layer are concatenated in source
+    /// order.
     pub(super) fn build_layer(&mut self, layer: &ast::Layer) {
         self.prefix = layer.kind.word().into();
         self.scope = match layer.kind {
@@ -85,7 +86,7 @@ impl Builder<'_> {
         self.weigh();
     }
 
-    /// Two `site` blocks for one host would leave open which of them holds.
+    /// Rejects two `site` blocks for one host, because it is not clear which of them applies.
     fn refuse_overlap(&mut self, site: &ast::Site, hosts: &[HostPattern]) {
         let taken = |pattern: &HostPattern| {
             self.program.sites.iter().any(|other| other.hosts.contains(pattern))
@@ -128,7 +129,7 @@ impl Builder<'_> {
                     self.error(
                         Code::Misplaced,
                         name.span,
-                        "`adjust` and `disable` stand in `site` only",
+                        "`adjust` and `disable` are valid only in `site`",
                     );
                 }
             }
@@ -136,7 +137,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The number of a rule or limit, under its full name.
+    /// Assigns a number to a rule or limit, under its full name.
     fn name_rule(&mut self, name: &Name, meta: &Meta) -> Option<(RuleId, String)> {
         let full = format!("{}.{}", self.prefix, name.node);
         let free = self.claim_full("rule or limit", &full, name.span);
@@ -170,14 +171,14 @@ impl Builder<'_> {
                 rule.name.span,
                 "a rule",
                 "when",
-                "say when it applies; a rule for every request says `when true`",
+                "add when the rule applies; use `when true` for every request",
             );
         }
         let when = self.optional(rule.when.as_ref());
         let unless = self.optional(rule.unless.as_ref());
         let Some(then) = &rule.then else {
             if !rule.meta.broken {
-                self.missing(rule.name.span, "a rule", "then", "say what it does: `then block`");
+                self.missing(rule.name.span, "a rule", "then", "add an action: `then block`");
             }
             return None;
         };
@@ -197,7 +198,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A condition that may be missing; `None` where it is there and wrong.
+    /// Builds an optional condition. Returns `None` if it is present and wrong.
     fn optional(&mut self, expr: Option<&Spanned<Expr>>) -> Option<Option<CondId>> {
         match expr {
             None => Some(None),
@@ -220,7 +221,7 @@ impl Builder<'_> {
                 limit.name.span,
                 "a limit",
                 "then",
-                "say what is beyond it: `then block 429`",
+                "add the action above the limit: `then block 429`",
             );
         }
         let terms = self.limit_terms(limit);
@@ -263,7 +264,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The numbers of a limit: a rate, or how many requests may be under way.
+    /// Returns the numbers of a limit: a rate, or a maximum of requests in flight.
     fn limit_terms(&mut self, limit: &Limit) -> Option<LimitTerms> {
         let hold = self.hold(limit.hold.as_ref());
         match (&limit.to, &limit.concurrent) {
@@ -280,14 +281,15 @@ impl Builder<'_> {
                 self.concurrent(n)
             }
             (Some(_), Some(n)) => {
-                let message = "a limit counts a rate (`to`) or what is under way (`concurrent`)";
+                let message = "a limit counts either a rate (`to`) or requests in flight \
+                    (`concurrent`)";
                 let said = Diagnostic::error(Code::Misplaced, self.file, n.span, message);
-                self.complain(said.help("write two limits: each has its own `then`"));
+                self.complain(said.help("write two limits, each with its own `then`"));
                 None
             }
             (None, None) => {
-                let help = "say how many: `to 10/1m burst 5`, or `concurrent 20` for requests \
-                            under way at once";
+                let help = "add the maximum: `to 10/1m burst 5`, or `concurrent 20` for requests \
+                    in flight";
                 if !limit.meta.broken {
                     self.missing(limit.name.span, "a limit", "to", help);
                 }
@@ -296,21 +298,24 @@ impl Builder<'_> {
         }
     }
 
-    /// How many requests may be under way at once.
+    /// Returns the maximum of requests in flight.
     pub(super) fn concurrent(&mut self, n: &Spanned<i64>) -> Option<LimitTerms> {
         let most = i64::try_from(RATE_MAX).unwrap_or(i64::MAX);
         let n = self.in_range("concurrent", n, 1, most)?;
         Some(LimitTerms::Concurrent { n: u64::try_from(n).unwrap_or(0) })
     }
 
-    /// `hold` in a limit that has nothing to hold.
+    /// Reports `hold` in a limit that cannot have it.
     pub(super) fn no_hold(&mut self, span: Span) {
-        let message = "a limit of requests under way has no `hold`";
+        let message = "a limit on requests in flight cannot have `hold`";
         let said = Diagnostic::error(Code::Misplaced, self.file, span, message);
-        self.complain(said.help("there is room again as soon as one of them ends"));
+        self.complain(said.help(
+            "remove `hold`: the next request is accepted as soon as one of \
+            them ends",
+        ));
     }
 
-    /// How many, the reserve, and the window in milliseconds.
+    /// Returns the number, the burst, and the window in milliseconds.
     pub(super) fn to(&mut self, to: &Spanned<To>) -> Option<(u64, u64, u64)> {
         let rate = match &to.node.rate.node {
             RateOrName::Rate(rate) => *rate,
@@ -338,7 +343,7 @@ impl Builder<'_> {
         match self.constant_of(&operand) {
             Some(Literal::Rate(rate)) => Some(rate),
             Some(_) => {
-                self.error(Code::Mismatch, span, format!("`{name}` is no rate such as `10/1m`"));
+                self.error(Code::Mismatch, span, format!("`{name}` is not a rate such as `10/1m`"));
                 None
             }
             None => {
@@ -347,9 +352,9 @@ impl Builder<'_> {
                         Code::UnknownLet,
                         self.file,
                         span,
-                        format!("there is no `let` called `{name}`"),
+                        format!("there is no `let` named `{name}`"),
                     )
-                    .help("write the rate out, as in `10/1m`, or declare it with `let`"),
+                    .help("write the rate directly, as in `10/1m`, or declare it with `let`"),
                 );
                 None
             }
@@ -369,7 +374,7 @@ impl Builder<'_> {
             self.error(
                 Code::OutOfRange,
                 doubling.span,
-                "`doubling to` is longer than the hold it doubles",
+                "`doubling to` must be longer than the hold",
             );
             return None;
         }
@@ -378,24 +383,24 @@ impl Builder<'_> {
 
     fn shadow(&mut self, shadow: Option<&Shadow>) -> bool {
         if let Some(until) = shadow.and_then(|shadow| shadow.until.as_ref()) {
-            self.warn_passed(until, "this rule was to be in shadow only until then");
+            self.warn_passed(until, "the end date of this shadow rule has passed");
         }
         shadow.is_some()
     }
 
     fn expires(&mut self, meta: &Meta) -> Option<Tick> {
         let date = meta.expires.as_ref()?;
-        self.warn_passed(date, "this rule has stopped acting");
+        self.warn_passed(date, "this rule no longer acts");
         Some(Tick(u64::try_from(date.node.unix_s).unwrap_or(0).saturating_mul(1_000)))
     }
 
-    /// Complains about `expires` where nothing ends by it.
+    /// Reports `expires` in a block in which it has no effect.
     pub(super) fn no_expiry(&mut self, meta: &Meta, what: &str) {
         if let Some(date) = &meta.expires {
             self.does_nothing(
                 date.span,
-                &format!("{what} does not expire: only rules and limits do"),
-                "leave `expires` out, or write it into the rules",
+                &format!("{what} cannot expire: only rules and limits can"),
+                "remove `expires`, or move it to the rules",
             );
         }
     }
@@ -414,7 +419,11 @@ impl Builder<'_> {
 
     fn decide(&mut self, decide: &ast::Decide, at: Where) {
         if at != Where::Layer(LayerKind::Defaults) {
-            return self.error(Code::Misplaced, decide.span, "`decide` stands in `defaults` only");
+            return self.error(
+                Code::Misplaced,
+                decide.span,
+                "`decide` is valid only in `defaults`",
+            );
         }
         if !self.claim_full("decision table", "decide", decide.span) {
             return;
@@ -435,7 +444,7 @@ impl Builder<'_> {
                 decide.span,
                 "`decide`",
                 "otherwise",
-                "say what happens where no line holds: `otherwise allow`",
+                "add the action if no line applies: `otherwise allow`",
             );
         };
         let Some(otherwise) = self.last(otherwise, Where::Decide, "defaults.decide") else {
@@ -452,7 +461,8 @@ impl Builder<'_> {
         self.program.decide = Some(Decide { rule, thresholds, otherwise });
     }
 
-    /// `score >= n` lines must come in falling order, or a later one never holds.
+    /// Checks that `score >= n` lines are in descending order; otherwise a later line never
+    /// applies.
     fn descending(&mut self, thresholds: &[ast::Threshold]) {
         let mut last: Option<(i64, Span)> = None;
         for threshold in thresholds {
@@ -465,9 +475,12 @@ impl Builder<'_> {
                         Code::Thresholds,
                         self.file,
                         threshold.when.span,
-                        format!("this line never holds: a score of {n} or more was taken by an earlier line"),
+                        format!(
+                            "this line never applies: an earlier line applies to a score of \
+                            {n} or more"
+                        ),
                     )
-                    .related(self.file, first, "by this one")
+                    .related(self.file, first, "the earlier line")
                     .help("put the highest threshold first"),
                 );
             }
@@ -476,7 +489,7 @@ impl Builder<'_> {
     }
 }
 
-/// The n of `score >= n` or `score > n`.
+/// Returns n from `score >= n` or `score > n`.
 fn score_at_least(expr: &Expr) -> Option<i64> {
     let Expr::Compare { left, op, right } = expr else { return None };
     let (ast::Operand::Word(word), ast::Operand::Literal(Literal::Int(n))) =
@@ -491,7 +504,7 @@ fn score_at_least(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// Whether an action ends the walk.
+/// Returns whether an action is final.
 #[must_use]
 pub(super) fn is_final(action: &Action) -> bool {
     !matches!(action, Action::Tag(_) | Action::Score(_) | Action::Log(_) | Action::Error)

@@ -1,17 +1,17 @@
-//! Tables in two layers: what the host's pages file, and above it what one member's do.
+//! Tables in two layers: the operator's entries, and above them those of one member.
 //!
-//! A member sees the host's entries and her own, and no other member's, because hers are gone
-//! before the next one is compiled.
+//! A member uses the entries of the operator and its own. The entries of another member are removed
+//! before the next member is compiled.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// A table of which the upper layer can be emptied.
+/// A table whose upper layer can be emptied.
 #[derive(Debug)]
 pub(super) struct Layered<K, V> {
     host: HashMap<K, V>,
-    /// There while a member is compiled.
+    /// `Some` while a member is compiled.
     member: Option<HashMap<K, V>>,
 }
 
@@ -22,12 +22,12 @@ impl<K, V> Default for Layered<K, V> {
 }
 
 impl<K: Eq + Hash, V> Layered<K, V> {
-    /// From here on, what is filed is a member's.
+    /// From here on, new entries belong to a member.
     pub(super) fn begin_member(&mut self) {
         self.member = Some(HashMap::new());
     }
 
-    /// Forgets what was filed since.
+    /// Removes the entries since then.
     pub(super) fn end_member(&mut self) {
         self.member = None;
     }
@@ -57,7 +57,7 @@ impl<K: Eq + Hash, V> Layered<K, V> {
         self.host.len().saturating_add(self.member.as_ref().map_or(0, HashMap::len))
     }
 
-    /// All entries, the member's first.
+    /// Returns all entries, those of the member first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.member.iter().flatten().chain(&self.host)
     }

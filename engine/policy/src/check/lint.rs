@@ -1,8 +1,8 @@
-//! What loads and is probably not what was meant, or is worth knowing.
+//! Lints: a policy that loads, but probably does not do what its author intended.
 //!
-//! Each of these has hurt somebody: a refusal that also hits everyone without the header, an
-//! `allow` that anybody can claim, a limit that a whole neighbourhood shares. They never refuse a
-//! policy, and they say what to write instead.
+//! Each lint prevents a known kind of outage or bypass: a rejection that also applies to all
+//! requests without the header, an `allow` that any client can claim, a limit that many households
+//! share. Lints never reject a policy, and they name the correction.
 
 use super::build::Builder;
 use crate::code::Code;
@@ -14,7 +14,7 @@ use crate::syntax::ast::{Action, Expr, LayerKind, Level, Limit, Operand, Rule, T
 use super::layer::Where;
 use super::missing::{may_refuse, refuses};
 
-/// A limit by `client.net` of at most so many requests is one that 256 households share.
+/// Up to this number, a limit by `client.net` is too small for the 256 addresses that share it.
 const NET_KEY_SMALL: u64 = 256;
 
 impl Builder<'_> {
@@ -81,8 +81,8 @@ impl Builder<'_> {
                 self.note(
                     Code::NetKey,
                     key.span,
-                    "an IPv4 `client.net` holds 256 addresses, which share this limit",
-                    "count by `client`, or allow as many as a neighbourhood needs",
+                    "an IPv4 `client.net` contains 256 addresses, which share this limit",
+                    "count by `client`, or raise the limit for a whole network",
                 );
             }
             if spec.presence != Presence::Always {
@@ -90,8 +90,8 @@ impl Builder<'_> {
                 self.note(
                     Code::AbsentKey,
                     key.span,
-                    &format!("requests without `{text}` are all counted as one"),
-                    "add `client` to the key, or ask for the value in `where`",
+                    &format!("all requests without `{text}` share one counter"),
+                    "add `client` to the key, or test for the value in `where`",
                 );
             }
         }
@@ -109,14 +109,14 @@ impl Builder<'_> {
                 Code::BroadGuarantee,
                 file,
                 span,
-                "this guarantee is broad: what it lets in, nothing can refuse",
+                "this guarantee is broad: no rule can reject a request that it allows",
             )
             .warning()
-            .help("narrow it by a path, a network or a header"),
+            .help("add a path, a network or a header to the condition"),
         );
     }
 
-    /// A rule that rests on something that no source gives is quietly dead: say so.
+    /// Reports a rule that depends on a missing source and therefore never acts.
     fn note_sources(&mut self, when: &Spanned<Expr>) {
         let mut fields = Vec::new();
         self.fields(&when.node, when.span, &mut fields);
@@ -128,8 +128,8 @@ impl Builder<'_> {
             self.note(
                 Code::NoSource,
                 span,
-                &format!("nothing gives `{name}`: no source `{source}` is configured"),
-                "until there is one, what is asked of it is false, and what is asked with a `not` true",
+                &format!("`{name}` is always absent: no source `{source}` is configured"),
+                "without the source, plain tests of the field are false and negated tests are true",
             );
         }
     }
@@ -144,13 +144,13 @@ impl Builder<'_> {
             self.note(
                 Code::ForgeableAllow,
                 when.span,
-                "anybody can send what this `allow` asks for",
-                "add something that cannot be claimed, such as `client.ip in @office`",
+                "any client can meet the condition of this `allow`",
+                "add a test that a client cannot forge, such as `client.ip in @office`",
             );
         }
     }
 
-    /// `header("x") != "a"` is true for everyone who sends no `x` at all.
+    /// Reports `header("x") != "a"`: it is true for every request without `x`.
     fn note_absent_trap(&mut self, when: &Spanned<Expr>) {
         let parts: Vec<&Spanned<Expr>> = match &when.node {
             Expr::And(parts) => parts.iter().collect(),
@@ -173,14 +173,14 @@ impl Builder<'_> {
                 self.note(
                     Code::AbsentTrap,
                     part.span,
-                    &format!("this also refuses every request without `{text}`"),
-                    &format!("if that is not meant, add `{text} is present and …`"),
+                    &format!("this rule also rejects every request without `{text}`"),
+                    &format!("if this is not intended, add `{text} is present and …`"),
                 );
             }
         }
     }
 
-    /// The field that an operand is.
+    /// Returns the field of an operand.
     pub(super) fn field_of(&self, operand: &Operand) -> Option<FieldSpec> {
         let (name, form) = match operand {
             Operand::Word(word) => (word, Form::Plain),
@@ -191,7 +191,7 @@ impl Builder<'_> {
         (spec.form == form).then_some(*spec)
     }
 
-    /// Every field that a condition reads.
+    /// Collects every field that a condition reads.
     pub(super) fn fields(&self, expr: &Expr, span: Span, found: &mut Vec<(FieldSpec, Span)>) {
         match expr {
             Expr::And(parts) | Expr::Or(parts) => {
@@ -224,7 +224,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether a condition names a place, a client or a proof: something that few requests have.
+    /// Returns whether a condition is narrow: it names a path, a client or a proof, which few
+    /// requests have.
     fn is_narrow(&self, expr: &Expr) -> bool {
         match expr {
             Expr::And(parts) => parts.iter().any(|part| self.is_narrow(&part.node)),

@@ -1,4 +1,4 @@
-//! Lists: their type, where their elements come from, and which networks are elements.
+//! Lists: their type, the source of their elements, and the networks that are valid elements.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use crate::set::{NetSet, Set};
 use crate::span::Spanned;
 use crate::syntax::ast::{self, Literal, Name};
 
-/// The most elements of one list.
+/// Most elements of one list.
 pub const LIST_MAX: i64 = 10_000_000;
-/// The shortest `reload` of a list: how often the server looks at every file.
+/// Shortest `reload` of a list: the polling interval of the server for all files.
 pub const LIST_RELOAD_MS_MIN: u64 = 30_000;
 
 impl Builder<'_> {
-    /// Files a list; its elements are of one type.
+    /// Declares a list.
     pub(super) fn declare_list(&mut self, list: &ast::List) {
         if !self.begins(list.name.span) {
             return;
@@ -30,7 +30,7 @@ impl Builder<'_> {
         let Some(full) = self.claim("list", &list.name) else { return };
         let is_nets = matches!(element, Type::Ip | Type::Cidr);
         if let Some(span) = list.allow_wide.filter(|_| !is_nets) {
-            let message = "`allow wide` is about networks, and this list has none";
+            let message = "`allow wide` is valid only for a list of networks";
             return self.error(Code::OperatorType, span, message);
         }
         let Some(source) = self.list_source(list, element) else { return };
@@ -52,7 +52,7 @@ impl Builder<'_> {
         self.weigh();
     }
 
-    /// The type that a list's word means.
+    /// Returns the type of a list's keyword.
     fn element_type(&self, word: &str) -> Type {
         let country = || self.given.schema.enums.iter().position(|spec| spec.name == "a country");
         match word {
@@ -84,10 +84,9 @@ impl Builder<'_> {
                             Code::OutOfRange,
                             self.file,
                             reload.span,
-                            "every file is looked at every 30s, and when the system says that it \
-                             has changed",
+                            "every file is checked every 30s, and when the system reports a change",
                         )
-                        .help("write `reload 30s` or more, or leave it out"),
+                        .help("use `reload 30s` or more, or remove `reload`"),
                     );
                 }
                 let Some(max) = max else {
@@ -95,7 +94,7 @@ impl Builder<'_> {
                         path.span,
                         "a list from a file",
                         "max",
-                        "say how many elements it may hold: `max 5k`",
+                        "add the maximum number of elements: `max 5k`",
                     );
                     return None;
                 };
@@ -109,8 +108,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The elements of a list as they stand in a policy. A network in it is an element only where it
-    /// says without doubt which addresses are meant.
+    /// Returns the elements of a list in a policy. A network is a valid element only if its
+    /// addresses are clear.
     pub(super) fn list_elements(
         &mut self,
         elements: &[Spanned<Literal>],
@@ -136,7 +135,7 @@ impl Builder<'_> {
         if kept.is_empty() { Some(empty_set(element)) } else { self.set(&kept, element, subject) }
     }
 
-    /// What an element stands for: the name of a `let` for what that holds.
+    /// Returns the literals of an element: a `let` name gives its values.
     fn literals_of(&self, element: &Spanned<Literal>) -> Vec<Literal> {
         let Literal::Word(word) = &element.node else { return vec![element.node.clone()] };
         match self.let_value(word) {
@@ -146,8 +145,8 @@ impl Builder<'_> {
         }
     }
 
-    /// An element of a list of networks. One with bits behind its prefix is its address alone, and
-    /// one that is too wide is left out.
+    /// Returns an element of a list of networks. A network with bits behind its prefix becomes its
+    /// single address, and a network that is too wide is omitted.
     fn sure_network(
         &mut self,
         literal: Spanned<Literal>,
@@ -162,8 +161,8 @@ impl Builder<'_> {
                 literal.span,
                 wide_words(&written_network(&net, written)),
             );
-            let help = format!("if `{subject}` is to hold it, write `allow wide` behind the list");
-            self.complain(said.warning().label("this is no element").help(help));
+            let help = format!("to accept it in `{subject}`, write `allow wide` after the list");
+            self.complain(said.warning().label("not a valid element").help(help));
             return None;
         }
         let Some(address) = written else { return Some(literal) };
@@ -181,7 +180,7 @@ impl Builder<'_> {
         Some(Spanned::new(Literal::Ip(address), literal.span))
     }
 
-    /// A list that a test replaces obeys what is declared.
+    /// Returns the elements of a list in a test. The declaration of the list applies to them.
     pub(super) fn given_elements(
         &mut self,
         (list, element): (ListId, Type),
@@ -197,36 +196,36 @@ impl Builder<'_> {
     }
 }
 
-/// A network as somebody wrote it.
+/// Returns a network as its author wrote it.
 fn written_network(net: &Prefix, written: Option<IpAddr>) -> String {
     format!("{}/{}", written.unwrap_or(net.addr()), net.len())
 }
 
-/// Says that an entry of a list is wider than any network of one owner.
+/// Returns the message that a list entry is wider than any network of one owner.
 #[must_use]
 pub fn wide_words(entry: &str) -> String {
     format!(
         "`{entry}` is wider than any network of one owner (/{OWNED_V4_BITS_MIN} of IPv4, \
-         /{OWNED_V6_BITS_MIN} of IPv6); it is skipped"
+         /{OWNED_V6_BITS_MIN} of IPv6), and is skipped"
     )
 }
 
-/// Says that an entry of a list has bits behind its prefix.
+/// Returns the message that a list entry has bits behind its prefix.
 #[must_use]
 pub fn host_bits_words(net: &Prefix, written: IpAddr) -> String {
     format!(
-        "`{written}/{}` has bits behind its prefix; the address `{written}` alone is taken",
+        "`{written}/{}` has bits behind its prefix; only the address `{written}` is used",
         net.len()
     )
 }
 
-/// How to write what was meant.
+/// Returns the help with the intended notation.
 #[must_use]
 pub fn host_bits_help(net: &Prefix, written: IpAddr) -> String {
     format!("write `{net}` for the network, or `{written}` for the address")
 }
 
-/// The empty set of a type: which kind it is matters to nobody but the reader of a dump.
+/// Returns the empty set of a type. Its kind is visible only in a dump.
 #[must_use]
 pub fn empty_set(element: Type) -> Set {
     match element {

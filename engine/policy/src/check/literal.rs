@@ -1,4 +1,4 @@
-//! Written values to values of a type.
+//! Conversion of literals to values of a type.
 
 use seawall_model::Prefix;
 
@@ -12,7 +12,7 @@ use crate::set::Set;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::Literal;
 
-/// The type that a written value has by itself.
+/// Returns the type of a literal without context.
 pub(super) fn own_type(literal: &Literal) -> Option<Type> {
     Some(match literal {
         Literal::Str(_) => Type::Str,
@@ -35,8 +35,8 @@ fn saturate(n: u64) -> i64 {
 }
 
 impl Builder<'_> {
-    /// `literal` as a value of type `ty`; complains where it is none. `subject` is what it is held
-    /// against, as written.
+    /// Returns `literal` as a value of type `ty`; reports a literal of another type. `subject` is
+    /// the other side of the comparison, as written.
     pub(super) fn constant(
         &mut self,
         literal: &Literal,
@@ -136,7 +136,7 @@ impl Builder<'_> {
         )
         .label(format!("this is {this}"));
         if code == Code::AddressNetwork {
-            diagnostic = diagnostic.help("to ask whether the address lies inside, write `in`");
+            diagnostic = diagnostic.help("to test whether the address is in the network, use `in`");
         }
         if let Some(fix) = fix {
             diagnostic = diagnostic.fix(span, fix);
@@ -144,8 +144,8 @@ impl Builder<'_> {
         self.complain(diagnostic);
     }
 
-    /// Whether a string may stand for a value of an enumeration: where that has more values than
-    /// words, and this is no word.
+    /// Returns whether a string is a valid value of an enumeration. The enumeration must have
+    /// values other than its words, and the string must not be a word.
     fn has_others(&self, id: EnumId, bytes: &[u8]) -> bool {
         let spec = self.given.schema.words(id);
         spec.is_some_and(|spec| {
@@ -153,7 +153,7 @@ impl Builder<'_> {
         })
     }
 
-    /// A value of an enumeration that is none of its words.
+    /// Returns a value of an enumeration that is not one of its words.
     pub(super) fn other_value(&mut self, id: EnumId, bytes: &[u8], span: Span) -> Option<Const> {
         let spec = *self.given.schema.words(id)?;
         let written = self.text(span).to_owned();
@@ -181,15 +181,15 @@ impl Builder<'_> {
                     format!("case matters here: {written} is not `{meant}`"),
                 )
                 .warning()
-                .label("small letters")
-                .help("clients write methods in capitals, and servers know no others")
+                .label("lower case")
+                .help("methods are upper case, for clients and servers")
                 .fix(span, meant),
             );
         }
         Some(Const::Bytes(bytes.into()))
     }
 
-    /// The number of a word of an enumeration.
+    /// Returns the number of a word of an enumeration.
     pub(super) fn word_code(&mut self, id: EnumId, word: &str, span: Span) -> Option<i64> {
         if id == self.given.schema.level {
             if word == "normal" {
@@ -206,7 +206,7 @@ impl Builder<'_> {
             Code::UnknownWord,
             self.file,
             span,
-            format!("`{word}` is not {} that this language knows", spec.name),
+            format!("`{word}` is not {} of the policy language", spec.name),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
@@ -214,15 +214,15 @@ impl Builder<'_> {
                 diagnostic.help(format!("possible here: {}", spec.words.join(", ")))
             }
             None if spec.others.is_some() => diagnostic.help(format!(
-                "`seawall fields` lists them all; another stands in quotes: `\"{word}\"`"
+                "run `seawall fields` for all words; write another value in quotes: `\"{word}\"`"
             )),
-            None => diagnostic.help("`seawall fields` lists them all"),
+            None => diagnostic.help("run `seawall fields` for the complete list"),
         };
         self.complain(diagnostic);
         None
     }
 
-    /// A set of values of type `ty`.
+    /// Returns a set of values of type `ty`.
     pub(super) fn set(
         &mut self,
         elements: &[Spanned<Literal>],
@@ -235,13 +235,13 @@ impl Builder<'_> {
         let mut consts = Vec::with_capacity(elements.len());
         let mut good = true;
         for element in elements {
-            // An address in a set of networks is the network of that one address.
+            // An address in a set of networks becomes the network with this address only.
             let element_ty = if ty == Type::Ip { Type::Cidr } else { ty };
             match self.set_element(&element.node, element_ty, element.span, subject) {
                 Some(mut all) => consts.append(&mut all),
                 None => good = false,
             }
-            // The name of a `let` is short, and may stand for very many.
+            // A short `let` name can stand for very many values.
             if !self.may_hold(consts.len()) {
                 return None;
             }
@@ -249,7 +249,7 @@ impl Builder<'_> {
         good.then(|| set_of(consts))
     }
 
-    /// One element; the name of a `let` set stands for all of its elements.
+    /// Returns the values of one element. The name of a `let` set gives all its elements.
     fn set_element(
         &mut self,
         literal: &Literal,
@@ -273,7 +273,7 @@ impl Builder<'_> {
     }
 }
 
-/// Constants of one type as a set.
+/// Returns constants of one type as a set.
 pub(super) fn set_of(consts: Vec<Const>) -> Set {
     let mut strings = hashbrown::HashSet::new();
     let mut ints = Vec::new();

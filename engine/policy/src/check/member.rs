@@ -1,8 +1,8 @@
-//! Members: what each may, and what their files do with it.
+//! Members: their permissions, and checks of their files.
 //!
-//! A member's files are compiled against the `member` entry. Her hosts, her actions, her numbers and
-//! her paths are held to it here, so that nothing further in knows of members at all. What she
-//! changes of the host's `defaults` lies over them for her hosts alone.
+//! A member's files are compiled against the `member` entry. Hosts, actions, quotas and paths are
+//! checked here, so that later stages need no knowledge of members. The changes of a member to the
+//! operator's `defaults` apply to the member's hosts only.
 
 use seawall_model::{CounterId, HostPattern};
 
@@ -12,15 +12,15 @@ use crate::diagnostic::{Diagnostic, FileId, nearest};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Literal, Site};
 
-/// Rules and limits of a member whose entry does not say how many.
+/// Rules and limits of a member whose entry sets no number.
 pub const MEMBER_RULES_DEFAULT: i64 = 50;
-/// Counter keys of a member whose entry does not say how many.
+/// Counter keys of a member whose entry sets no number.
 pub const MEMBER_KEYS_DEFAULT: i64 = 20_000;
 
-/// What the names of the host's rules begin with.
+/// The prefixes of the operator's rule names.
 const LAYERS: [&str; 4] = ["guarantee", "floor", "defaults", "decide"];
 
-/// The words that `may` can grant (LANGUAGE §8).
+/// The words that `may` can grant.
 const GRANTS: [&str; 14] = [
     "allow",
     "block",
@@ -37,10 +37,10 @@ const GRANTS: [&str; 14] = [
     "test",
     "extern",
 ];
-/// What needs no grant.
+/// The words that need no grant.
 const GRANTED: [&str; 4] = ["rule", "adjust", "disable", "under"];
 
-/// A member, as the host's entry says.
+/// A member as declared in the operator's entry.
 #[derive(Debug)]
 pub(super) struct MemberEntry {
     pub(super) name: Box<str>,
@@ -48,11 +48,11 @@ pub(super) struct MemberEntry {
     may: Vec<Box<str>>,
     pub(super) rules: i64,
     pub(super) keys: i64,
-    /// The folder of her files, from the policy root.
+    /// The folder of the member's files, relative to the policy root.
     folder: String,
     rules_used: i64,
     pub(super) tests_used: i64,
-    /// Her counters.
+    /// The member's counters.
     pub(super) counters: Vec<UsedCounter>,
 }
 
@@ -60,14 +60,14 @@ pub(super) struct MemberEntry {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UsedCounter {
     pub(super) counter: CounterId,
-    /// Whether it says how many keys it holds.
+    /// Whether the policy sets its number of keys.
     says_keys: bool,
-    /// Where it stands.
+    /// Its position.
     pub(super) place: (FileId, Span),
 }
 
 impl MemberEntry {
-    /// As the host's entry alone makes her.
+    /// Resets the use to that of a new member.
     fn begin_again(&mut self) {
         self.rules_used = 0;
         self.tests_used = 0;
@@ -76,21 +76,24 @@ impl MemberEntry {
 }
 
 impl Builder<'_> {
-    /// Forgets what the member used whose pages were compiled.
+    /// Resets the use of the member that was compiled.
     pub(super) fn forget_used(&mut self) {
         if let Some(entry) = self.entry() {
             entry.begin_again();
         }
     }
 
-    /// Files a member.
+    /// Declares a member.
     pub(super) fn declare_member(&mut self, entry: &ast::Member) {
         let name = &*entry.name.node;
         if !self.claim_full("member", name, entry.name.span) {
             return;
         }
         if LAYERS.contains(&name) {
-            let message = format!("`{name}` is a layer, and her rules would look like the host's");
+            let message = format!(
+                "`{name}` is the name of a layer and cannot be the name of a \
+                member"
+            );
             let diagnostic =
                 Diagnostic::error(Code::ReservedName, self.file, entry.name.span, message);
             self.complain(diagnostic.help(format!("choose another name, such as `{name}-1`")));
@@ -99,13 +102,18 @@ impl Builder<'_> {
             (
                 entry.hosts.is_some(),
                 "hosts",
-                "say which hosts are hers: `hosts { \"alice.example\" }`",
+                "add the member's hosts: `hosts { \"alice.example\" }`",
             ),
-            (entry.may.is_some(), "may", "say what she may use: `may { block, tag, limit, test }`"),
+            (
+                entry.may.is_some(),
+                "may",
+                "add the permissions of the member: `may { block, tag, \
+                limit, test }`",
+            ),
             (
                 entry.file.is_some(),
                 "file",
-                "say where her policy lies: `file \"members/alice.wall\"`",
+                "add the policy file of the member: `file \"members/alice.wall\"`",
             ),
         ] {
             if !there && !entry.meta.broken {
@@ -115,8 +123,8 @@ impl Builder<'_> {
         if let Some(cpu) = &entry.cpu {
             self.does_nothing(
                 cpu.span,
-                "`cpu` bounds nothing yet",
-                "what her rules may cost is bounded by `[limits] member_fuel` and `extern_ms`",
+                "`cpu` has no effect yet",
+                "use `[limits] member_fuel` and `extern_ms` to limit the cost of members' rules",
             );
         }
         self.no_expiry(&entry.meta, "a `member` entry");
@@ -168,8 +176,8 @@ impl Builder<'_> {
                 continue;
             }
             let message = match GRANTED.contains(&&*text) {
-                true => format!("`{text}` needs no grant: every member may use it"),
-                false => format!("`{text}` is nothing that a member can be granted"),
+                true => format!("`{text}` needs no grant: every member can use it"),
+                false => format!("`{text}` cannot be granted to a member"),
             };
             let mut diagnostic =
                 Diagnostic::error(Code::UnknownWord, self.file, word.span, message)
@@ -183,7 +191,7 @@ impl Builder<'_> {
         may
     }
 
-    /// The number of the member whose files are read, among the `member` entries.
+    /// Returns the number of the current member among the `member` entries.
     pub(super) fn member_number(&self) -> Option<u32> {
         let member = self.member.as_deref()?;
         self.entries.iter().position(|entry| *entry.name == *member).map(number)
@@ -194,7 +202,7 @@ impl Builder<'_> {
         self.entries.iter_mut().find(|entry| *entry.name == *member)
     }
 
-    /// Complains where a member uses what her entry does not grant.
+    /// Reports a feature that the member's entry does not grant.
     pub(super) fn may(&mut self, word: &str, span: Span) {
         let Some(entry) = self.entry() else { return };
         if word.is_empty() || entry.may.iter().any(|granted| **granted == *word) {
@@ -207,21 +215,28 @@ impl Builder<'_> {
                 Code::MemberMay,
                 self.file,
                 span,
-                format!("`{name}` may not use `{word}`"),
+                format!("the member `{name}` has no grant for `{word}`"),
             )
-            .help(format!("her entry grants: {granted}")),
+            .help(format!("the member's entry grants: {granted}")),
         );
     }
 
-    /// Whether this stands in the host's own files; complains where it does not.
+    /// Returns whether the current file belongs to the operator; reports the feature otherwise.
     pub(super) fn of_host(&mut self, span: Span, what: &str) -> bool {
         if self.member.is_some() {
-            self.error(Code::MemberMay, span, format!("{what} stands in the host's files only"));
+            self.error(
+                Code::MemberMay,
+                span,
+                format!(
+                    "{what} is valid only in the operator's \
+                files"
+                ),
+            );
         }
         self.member.is_none()
     }
 
-    /// Complains where a member's path leaves her folder.
+    /// Reports a path outside the member's folder.
     pub(super) fn own_path(&mut self, path: &Spanned<Box<str>>) {
         let file = self.given.files.name(self.file).to_owned();
         let Some(entry) = self.entry() else { return };
@@ -238,11 +253,16 @@ impl Builder<'_> {
         let whole = parts.join("/");
         let folder = format!("{}/", entry.folder);
         if !inside || !(entry.folder.is_empty() || whole.starts_with(&folder)) {
-            self.error(Code::MemberPath, path.span, "a member's files lie in her own folder");
+            self.error(
+                Code::MemberPath,
+                path.span,
+                "keep the files of a member in the member's \
+                own folder",
+            );
         }
     }
 
-    /// Complains about hosts that are not hers.
+    /// Reports hosts that do not belong to the member.
     pub(super) fn own_hosts(&mut self, site: &Site) {
         for host in &site.hosts {
             if let Ok(pattern) = HostPattern::parse(&host.node) {
@@ -251,45 +271,48 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether a host, written here as `text`, is one of the member whose files are read; complains
-    /// where it is not. Everything is the host's.
+    /// Returns whether a host, written here as `text`, belongs to the current member; reports other
+    /// hosts. The operator owns all hosts.
     pub(super) fn own_host(&mut self, pattern: &HostPattern, text: &str, span: Span) -> bool {
         let Some(entry) = self.entry() else { return true };
         if entry.hosts.iter().any(|own| own.covers(pattern)) {
             return true;
         }
         let all: Vec<String> = entry.hosts.iter().map(ToString::to_string).collect();
-        let message = format!("`{text}` is not a host of `{}`", entry.name);
+        let message = format!("`{text}` is not a host of the member `{}`", entry.name);
         self.complain(
             Diagnostic::error(Code::MemberHost, self.file, span, message)
-                .help(format!("her hosts are: {}", all.join(", "))),
+                .help(format!("the member's hosts are: {}", all.join(", "))),
         );
         false
     }
 
-    /// Counts a rule or limit against the member's quota.
+    /// Counts a rule or limit against the quota of the member.
     pub(super) fn note_member_rule(&mut self, span: Span) {
         let Some(entry) = self.entry() else { return };
         entry.rules_used = entry.rules_used.saturating_add(1);
         if entry.rules_used == entry.rules.saturating_add(1) {
-            let message = format!("`{}` may have {} rules and limits", entry.name, entry.rules);
+            let message = format!(
+                "the member `{}` has more than {} rules and limits",
+                entry.name, entry.rules
+            );
             self.complain(
                 Diagnostic::error(Code::MemberQuota, self.file, span, message)
-                    .label("this is one too many"),
+                    .label("this exceeds the limit"),
             );
             self.spend();
         }
     }
 
-    /// Counts a counter against the member's quota of keys.
+    /// Counts a counter against the key quota of the member.
     pub(super) fn note_member_counter(&mut self, counter: CounterId, says_keys: bool, span: Span) {
         let file = self.file;
         let Some(entry) = self.entry() else { return };
         entry.counters.push(UsedCounter { counter, says_keys, place: (file, span) });
     }
 
-    /// Shares each member's quota of keys among the counters that do not say how many they hold, and
-    /// complains where hers are more than her quota, in keys or in bytes.
+    /// Divides each member's key quota among the counters that set no number of keys. Reports
+    /// counters that exceed the quota in keys or in bytes.
     pub(super) fn settle_quotas(&mut self) {
         for entry in std::mem::take(&mut self.entries) {
             self.share_keys(&entry);
@@ -305,7 +328,7 @@ impl Builder<'_> {
         for used in &entry.counters {
             let keys = match self.program.counters.get(used.counter.0 as usize) {
                 Some(counter) if used.says_keys => counter.keys,
-                // At least one each.
+                // At least one key for each counter.
                 _ => {
                     silent = silent.saturating_add(1);
                     0
@@ -318,13 +341,13 @@ impl Builder<'_> {
         }
         if let Some((file, span)) = over {
             let message = format!(
-                "the counters of `{}` ask for more than the {quota} keys of her quota",
+                "the counters of the member `{}` need more keys than the quota of {quota}",
                 entry.name
             );
             self.complain(
                 Diagnostic::error(Code::MemberQuota, file, span, message)
-                    .label("with this it is too much")
-                    .help("give them fewer `keys`, or ask the host for a larger quota"),
+                    .label("this exceeds the limit")
+                    .help("reduce their `keys`, or ask the operator for a larger quota"),
             );
         }
         let share = quota.saturating_sub(said).checked_div(silent).unwrap_or(0).max(1);

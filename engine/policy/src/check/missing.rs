@@ -1,13 +1,13 @@
-//! Rules that refuse because a source is missing.
+//! Reports rules that reject requests because a source is missing.
 //!
-//! A field whose source is not configured is absent, and what is asked of it with a `not` is true then:
-//! `client.country not in { NL }` holds for everybody. A condition is therefore read twice over, as it
-//! is without the source and as it may be with it. Where a request could meet it without the source
-//! and not with it, it holds because the source is missing, and a rule that refuses by it would refuse
-//! whom its author never meant.
+//! A field whose source is not configured is absent, so a negated test on it is true:
+//! `client.country not in { NL }` holds for every client. The check therefore evaluates a condition
+//! twice: without the source, and with any value of the source. If a request can meet it only
+//! without the source, the condition holds because the source is missing. A rule with this
+//! condition would reject requests that its author did not mean.
 //!
-//! Parts of a condition are taken to be independent of each other, so a condition that asks the same
-//! field twice in two ways may be read as wider than it is.
+//! Limitation: the parts of a condition are treated as independent. A condition that tests one
+//! field twice can be treated as wider than it is.
 
 use super::build::Builder;
 use super::names::Tagging;
@@ -18,19 +18,19 @@ use crate::schema::{FieldSpec, Presence, Type};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{self, Action, Expr, Literal, OpKind, Operand};
 
-/// How far tags are followed from rule to rule.
+/// Number of steps for which tags are followed from rule to rule.
 const TAG_ROUNDS_MAX: usize = 8;
 
-/// What a condition may come to, over all requests: without the source first, with it second.
+/// The possible results of a condition over all requests: first without the source, then with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Outcomes {
-    /// True both times.
+    /// True in both cases.
     tt: bool,
-    /// True without the source only.
+    /// True only without the source.
     tf: bool,
-    /// True with the source only.
+    /// True only with the source.
     ft: bool,
-    /// False both times.
+    /// False in both cases.
     ff: bool,
 }
 
@@ -40,11 +40,11 @@ impl Outcomes {
     const OPEN: Self = Self { tt: true, ff: true, ..Self::NONE };
     const TRUE: Self = Self { tt: true, ..Self::NONE };
     const FALSE: Self = Self { ff: true, ..Self::NONE };
-    /// False without the source.
+    /// Always false without the source.
     const FALSE_WITHOUT: Self = Self { ft: true, ff: true, ..Self::NONE };
-    /// True without the source.
+    /// Always true without the source.
     const TRUE_WITHOUT: Self = Self { tt: true, tf: true, ..Self::NONE };
-    /// Without the source it holds for more requests.
+    /// True for more requests without the source.
     const MORE_WITHOUT: Self = Self { tf: true, ..Self::OPEN };
 
     const fn not(self) -> Self {
@@ -66,47 +66,47 @@ impl Outcomes {
     }
 }
 
-/// What a value is without its source.
+/// The value of an operand without its source.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
-    /// What it is with it, or it has none.
+    /// The same as with its source, or the operand has no source.
     Open,
     /// Absent.
     Absent,
-    /// This number; of a flag, 0 is false.
+    /// This number; 0 for a false flag.
     Is(i64),
-    /// It may be more than with it.
+    /// Possibly greater than with the source.
     More,
 }
 
-/// What a missing source makes of a track.
+/// The effect of a missing source on a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum TrackReading {
-    /// Nothing.
+    /// None.
     #[default]
     Open,
-    /// It counts nothing.
+    /// The track counts nothing.
     Empty,
-    /// It may count what it should not.
+    /// The track can count too many requests.
     More,
 }
 
 /// A part of a condition that holds because a source is missing.
 #[derive(Debug, Clone, Copy)]
 struct Culprit<'e> {
-    /// The comparison itself.
+    /// The comparison.
     leaf: &'e Expr,
     leaf_span: Span,
-    /// With the outermost `not` around it.
+    /// The comparison with the outermost `not` around it.
     unit: Span,
-    /// Whether it stands beside others in an `or`.
+    /// Whether it is a term of an `or`.
     in_or: bool,
-    /// Whether it stands beside others in an `and`.
+    /// Whether it is a term of an `and`.
     in_and: bool,
 }
 
 impl Builder<'_> {
-    /// Complains about a rule or limit that refuses because a source is missing; says whether it did.
+    /// Reports a rule or limit that rejects because a source is missing. Returns whether it did.
     pub(super) fn refuses_by_absence(
         &mut self,
         name: &str,
@@ -121,11 +121,11 @@ impl Builder<'_> {
             return false;
         };
         let Some(culprit) = self.culprit(expr, is_when) else { return false };
-        self.complain_absence(&format!("`{name}` refuses"), culprit, is_when);
+        self.complain_absence(&format!("`{name}` rejects"), culprit, is_when);
         true
     }
 
-    /// The same for the `unless` that a member adds to what the host wrote.
+    /// Reports the `unless` that a member adds to a rule of the operator, if a source is missing.
     pub(super) fn adjusts_by_absence(
         &mut self,
         name: &str,
@@ -136,11 +136,11 @@ impl Builder<'_> {
             && self.outcomes(&unless.node).ft
             && let Some(culprit) = self.culprit(unless, false)
         {
-            self.complain_absence(&format!("`{name}` refuses"), culprit, false);
+            self.complain_absence(&format!("`{name}` rejects"), culprit, false);
         }
     }
 
-    /// The same for a level, which is in force then.
+    /// Reports a level that is active because a source is missing.
     pub(super) fn level_by_absence(&mut self, name: &str, enter: &Spanned<Expr>) -> bool {
         if !self.outcomes(&enter.node).tf {
             return false;
@@ -150,8 +150,8 @@ impl Builder<'_> {
         true
     }
 
-    /// A key that no source gives is the same for everybody. It does no harm beside the client, whom
-    /// it tells apart no further.
+    /// Reports a key from a missing source, because it is the same for all requests. A key that
+    /// also contains the client is allowed, because it still separates clients.
     pub(super) fn key_by_absence(&mut self, what: &str, per: &[Spanned<Operand>]) -> bool {
         let is_client = |operand: &Spanned<Operand>| {
             matches!(&operand.node, Operand::Word(word)
@@ -165,15 +165,15 @@ impl Builder<'_> {
                 Code::RestsOnMissing,
                 self.file,
                 key.span,
-                format!("{what} counts everybody as one while nothing gives `{text}`"),
+                format!("{what} counts all clients together while `{text}` is absent"),
             )
-            .label("absent for everybody")
-            .help("a server refuses to load this; count `per client` until there is a source"),
+            .label("absent for all clients")
+            .help("a server rejects this policy; count `per client` until there is a source"),
         );
         true
     }
 
-    /// What a missing source makes of a track.
+    /// Returns the effect of a missing source on a track.
     pub(super) fn track_reading(&self, track: &ast::Track) -> TrackReading {
         let absent = |operand: &Operand| matches!(self.reading(operand), Reading::Absent);
         let counts_none = match track.count.as_ref().map(|count| &count.node) {
@@ -191,8 +191,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Files the tags that are given because a source is missing, and those that are given for such a
-    /// tag.
+    /// Collects the tags that are set because a source is missing, and the tags that depend on such
+    /// tags.
     pub(super) fn collect_absent_tags(&mut self, giving: &[Tagging<'_>]) {
         for _ in 0..TAG_ROUNDS_MAX {
             let before = self.names.absent_tags.len();
@@ -209,7 +209,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What a condition and its exception come to.
+    /// Returns the results of a condition with its exception.
     fn joined(&self, when: Option<&Spanned<Expr>>, unless: Option<&Spanned<Expr>>) -> Outcomes {
         let of = |expr: Option<&Spanned<Expr>>, none| {
             expr.map_or(none, |expr| self.outcomes(&expr.node))
@@ -259,7 +259,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A comparison without its `not`.
+    /// Returns the results of a comparison without its `not`.
     fn compared(&self, left: &Operand, kind: OpKind, right: &Operand) -> Outcomes {
         if let (Operand::Group(inner), Some(Literal::Bool(value))) = (left, self.constant_of(right))
         {
@@ -290,7 +290,7 @@ impl Builder<'_> {
     fn reading(&self, operand: &Operand) -> Reading {
         if let Some(spec) = self.missing_field(operand) {
             return match spec.ty {
-                // A flag is false and a number is 0 where nothing gives them.
+                // Without a source, a flag is false and a number is 0.
                 Type::Bool | Type::Int => Reading::Is(0),
                 _ => Reading::Absent,
             };
@@ -341,15 +341,15 @@ impl Builder<'_> {
         }
     }
 
-    /// The field that an operand is, where its source is not configured.
+    /// Returns the field of an operand if its source is not configured.
     fn missing_field(&self, operand: &Operand) -> Option<FieldSpec> {
         let spec = self.field_of(operand)?;
         // No source can be configured yet.
         matches!(spec.presence, Presence::Source(_)).then_some(spec)
     }
 
-    /// The part of a condition to blame. `is_when` says whether it makes the rule refuse by being
-    /// true, or by being false.
+    /// Returns the part of the condition that causes the problem. `is_when` is true if the rule
+    /// rejects when the condition is true.
     fn culprit<'e>(&self, expr: &'e Spanned<Expr>, is_when: bool) -> Option<Culprit<'e>> {
         let at = Culprit {
             leaf: &expr.node,
@@ -410,18 +410,21 @@ impl Builder<'_> {
         let fix = field.and_then(|(spec, _)| self.asks_presence(spec, culprit, is_when));
         let (label, help) = match field {
             Some((spec, _)) => (
-                format!("so it is while nothing gives `{}`", spec.name),
+                format!("always the same while `{}` is absent", spec.name),
                 match fix {
                     Some(_) => {
-                        "a server refuses to load this; ask for presence as well, and the \
-                                rule waits for the source"
+                        "a server rejects this policy; add a test for presence, so that the rule \
+                         needs the source"
                     }
-                    None => "a server refuses to load this; leave it out until there is a source",
+                    None => {
+                        "a server rejects this policy; remove the condition until there is a \
+                        source"
+                    }
                 },
             ),
             None => (
-                "this rests on what a source should give".to_owned(),
-                "a server refuses to load this; mend the track or the rule that gives the tag",
+                "this depends on a missing source".to_owned(),
+                "a server rejects this policy; correct the track or the rule that sets the tag",
             ),
         };
         let mut said = said.label(label).help(help);
@@ -429,7 +432,7 @@ impl Builder<'_> {
         self.say_absence(said);
     }
 
-    /// The change that makes a condition wait for the source.
+    /// Returns the correction that requires the source.
     fn asks_presence(
         &self,
         spec: FieldSpec,
@@ -456,14 +459,14 @@ impl Builder<'_> {
     }
 }
 
-/// Whether what a step does may refuse.
+/// Returns whether the actions of a step can reject.
 fn refuses_by(then: &RuleEffect) -> bool {
     let scores = |effect: &crate::program::Effect| matches!(effect, crate::program::Effect::Score(n) if *n > 0);
     then.effects.iter().any(scores)
         || then.last.as_ref().is_some_and(|last| !matches!(last, Final::Allow))
 }
 
-/// Whether an action may refuse: what adds to the score may make `decide` do it.
+/// Returns whether an action can reject. An addition to the score can, through `decide`.
 pub(super) const fn refuses(action: &Action) -> bool {
     match action {
         Action::Block { .. }
@@ -477,12 +480,12 @@ pub(super) const fn refuses(action: &Action) -> bool {
     }
 }
 
-/// Whether actions may refuse.
+/// Returns whether one of the actions can reject.
 pub(super) fn may_refuse(actions: &[Spanned<Action>]) -> bool {
     actions.iter().any(|action| refuses(&action.node))
 }
 
-/// The comparison with its sides changed.
+/// Returns the comparison with its sides swapped.
 const fn mirrored(kind: OpKind) -> OpKind {
     match kind {
         OpKind::Less => OpKind::Greater,
@@ -520,7 +523,7 @@ fn number(literal: &Literal) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// The pairs that stand for what an outcome may be.
+    /// Returns the pairs of results that an outcome allows.
     fn pairs(of: Outcomes) -> Vec<(bool, bool)> {
         let all = [(of.tt, (true, true)), (of.tf, (true, false)), (of.ft, (false, true))];
         let all = all.into_iter().chain([(of.ff, (false, false))]);

@@ -1,11 +1,11 @@
-//! The checker: trees in, one program or every complaint out.
+//! The checker: from syntax trees to one program, or to all diagnostics.
 //!
-//! Two passes, because a policy may use a name before the page declares it: the first files every
-//! name, the second builds. A part that cannot be built is left out after it has been complained
-//! about, so that the rest is still checked; a program comes out only where nothing was an error.
+//! There are two passes, because a policy can use a name before its declaration. The first pass
+//! declares all names, the second builds the program. A part with an error is reported and skipped,
+//! so that the rest is still checked. A program is returned only if there is no error.
 //!
-//! Both are done by one `Builder` (`build`). Its methods lie beside what they build, a file for each kind
-//! of declaration, so these files need it and it needs them: they are one thing in many files.
+//! One `Builder` (`build`) makes both passes. Its methods are in one file for each kind of
+//! declaration, so these files and `build` depend on each other.
 
 mod action;
 mod adjust;
@@ -64,30 +64,30 @@ use crate::diagnostic::{Diagnostic, tidy};
 use crate::part::Part;
 use crate::program::Program;
 
-/// The host's pages, compiled: what each member's pages are compiled against. It knows no member
-/// but by her `member` entry, so that nothing that a member writes can change it.
+/// The compiled pages of the operator. The pages of each member are compiled against them. They
+/// depend on a member only through the `member` entry, so a member cannot change them.
 #[derive(Debug)]
 pub struct HostPolicy(build::Host);
 
-/// What came of the host's pages.
+/// The result for the operator's pages.
 #[derive(Debug)]
 pub struct HostChecked {
-    /// What members are compiled against. Where there is an error, it is for looking at only.
+    /// The base for the pages of members. After an error, use it for further checks only.
     pub policy: HostPolicy,
-    /// Every complaint, in reading order.
+    /// All diagnostics, in source order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What came of one member's pages.
+/// The result for one member's pages.
 #[derive(Debug)]
 pub struct MemberChecked {
-    /// Her part, where nothing was an error.
+    /// The member's part, if there is no error.
     pub part: Option<Part>,
-    /// Every complaint, in reading order.
+    /// All diagnostics, in source order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Checks the host's pages and builds the program without any member.
+/// Checks the operator's pages and builds the program without members.
 #[must_use]
 pub fn check_host(pages: &[Page], given: Given<'_>) -> HostChecked {
     let mut builder = build::Builder::new(given);
@@ -99,20 +99,20 @@ pub fn check_host(pages: &[Page], given: Given<'_>) -> HostChecked {
 }
 
 impl HostPolicy {
-    /// The program without any member.
+    /// Returns the program without members.
     #[must_use]
     pub fn program(&self) -> &Program {
         self.0.program()
     }
 
-    /// The same, where no further member is to be compiled.
+    /// Returns the program without members, if no further member is to be compiled.
     #[must_use]
     pub fn into_program(self) -> Program {
         self.0.into_program()
     }
 
-    /// Checks one member's pages, and gives back what members are compiled against, unchanged. Her
-    /// files stand in `given` behind the host's, of which there are `host_files`.
+    /// Checks one member's pages. Returns the base for other members unchanged. The member's files
+    /// follow those of the operator in `given`; `host_files` is the number of the operator's files.
     #[must_use]
     pub fn check_member(
         self,

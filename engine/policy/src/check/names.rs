@@ -1,4 +1,4 @@
-//! The first pass: every name, once.
+//! The first pass: declares every name once.
 
 use super::build::Builder;
 use super::input::Page;
@@ -12,7 +12,7 @@ use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, Decl, Expr, Item, Literal, Name, Operand, Stmt};
 use crate::syntax::parse::RESERVED;
 
-/// What a `let` stands for.
+/// The value of a `let`.
 #[derive(Debug, Clone)]
 pub(super) enum Constant {
     /// One value.
@@ -21,29 +21,29 @@ pub(super) enum Constant {
     Set(Vec<Spanned<Literal>>),
 }
 
-/// What is known of a track before it is built.
+/// Facts about a track before it is built.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TrackName {
     pub(super) counter: seawall_model::CounterId,
     pub(super) counted: TrackCounts,
     pub(super) window_ms: u64,
     pub(super) per: TrackPer,
-    /// What a source that is not configured makes of it.
+    /// The effect of a missing source.
     pub(super) reading: TrackReading,
 }
 
-/// What a track's key is, as far as levels care.
+/// The key of a track, as relevant for levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrackPer {
-    /// It has none.
+    /// No key.
     Nothing,
     /// `per site.name`
     Site,
-    /// Something of the request.
+    /// A value of the request.
     Request,
 }
 
-/// What a track counts, for the check of the functions that ask for it.
+/// What a track counts, to check the functions that read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrackCounts {
     Requests,
@@ -51,7 +51,7 @@ pub(super) enum TrackCounts {
     Distinct,
 }
 
-/// Everything that has a name, each kind in a table of its own.
+/// All names, in one table for each kind.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) lets: Layered<Box<str>, Constant>,
@@ -62,19 +62,19 @@ pub(super) struct Names {
     pub(super) level_words: Vec<Box<str>>,
     /// Full names of rules, limits and the decision table.
     pub(super) rules: Layered<Box<str>, seawall_model::RuleId>,
-    /// Tags that something gives.
+    /// Tags that a rule sets.
     pub(super) tags: Layered<Box<str>, ()>,
-    /// Tags that rules give because a source is missing.
+    /// Tags that are set because a source is missing.
     pub(super) absent_tags: Layered<Box<str>, ()>,
-    /// Where each name was declared, by kind and name.
+    /// The position of each declaration, by kind and name.
     places: Layered<(&'static str, Box<str>), (FileId, Span)>,
 }
 
-/// A rule, limit or `adjust` that gives tags.
+/// A rule, limit or `adjust` that sets tags.
 pub(super) struct Tagging<'s> {
     pub(super) when: Option<&'s Spanned<Expr>>,
     pub(super) unless: Option<&'s Spanned<Expr>>,
-    /// Whether it acts at all.
+    /// Whether it can act.
     pub(super) acts: bool,
     then: &'s [Spanned<Action>],
 }
@@ -88,7 +88,7 @@ impl Tagging<'_> {
     }
 }
 
-/// What among statements gives a tag.
+/// Collects the statements that set a tag.
 fn tagging<'s>(stmts: &'s [Stmt], giving: &mut Vec<Tagging<'s>>) {
     for stmt in stmts {
         let (when, unless, then, acts) = match stmt {
@@ -111,7 +111,7 @@ fn tagging<'s>(stmts: &'s [Stmt], giving: &mut Vec<Tagging<'s>>) {
     }
 }
 
-/// Does the same to each table of names.
+/// Calls a method of each table of names.
 macro_rules! each_table {
     ($names:ident, $method:ident) => {
         $names.lets.$method();
@@ -127,19 +127,19 @@ macro_rules! each_table {
 }
 
 impl Names {
-    /// From here on, names are a member's.
+    /// From here on, new names belong to a member.
     pub(super) fn begin_member(&mut self) {
         each_table!(self, begin_member);
     }
 
-    /// Forgets a member's names.
+    /// Removes the names of a member.
     pub(super) fn end_member(&mut self) {
         each_table!(self, end_member);
     }
 }
 
 impl Builder<'_> {
-    /// Files all names of all pages.
+    /// Declares all names of all pages.
     pub(super) fn collect(&mut self, pages: &[Page]) {
         for page in pages {
             self.enter(page);
@@ -153,7 +153,7 @@ impl Builder<'_> {
             self.enter(page);
             match &page.item {
                 Item::Decl(decl) => self.collect_decl(decl),
-                // One in a member's file is complained about when it is built.
+                // A level in a member's file is reported when it is built.
                 Item::Level(level) if self.member.is_none() => self.declare_level(level),
                 Item::Extern(item) => self.declare_extern(item),
                 Item::Layer(layer) => self.collect_stmts(&layer.stmts),
@@ -164,7 +164,7 @@ impl Builder<'_> {
         self.collect_tags(pages);
     }
 
-    /// Files what is known of tags before any rule is built.
+    /// Collects the tags before any rule is built.
     fn collect_tags(&mut self, pages: &[Page]) {
         let layers = pages.iter().filter_map(|page| match &page.item {
             Item::Layer(layer) => Some(&layer.stmts),
@@ -207,7 +207,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Takes a name for a kind of thing and gives its full form; says where it was taken before.
+    /// Declares a name and returns its full form; reports a duplicate with its first position.
     pub(super) fn claim(&mut self, kind: &'static str, name: &Name) -> Option<Box<str>> {
         let full = self.qualified(&name.node);
         let free = self.claim_full(kind, &full, name.span);
@@ -215,8 +215,8 @@ impl Builder<'_> {
         (self.may_be_name(kind, name) && free && is_hers).then_some(full)
     }
 
-    /// Complains about a name of a member that would be one of another member's: names may have dots,
-    /// so that `b.x` of `a` and `x` of `a.b` are the same in full, and with them their counters.
+    /// Reports a member's name that can be a name of another member. Names can contain dots, so
+    /// `b.x` of `a` and `x` of `a.b` are equal in full and would share a counter.
     pub(super) fn is_in_own_space(&mut self, full: &str, name: &Name) -> bool {
         let Some(member) = &self.member else { return true };
         let behind = member.len().saturating_add(1);
@@ -231,7 +231,7 @@ impl Builder<'_> {
         false
     }
 
-    /// Complains about a name that a condition or a clause would read otherwise.
+    /// Reports a name that has another meaning in a condition or clause.
     pub(super) fn may_be_name(&mut self, kind: &str, name: &Name) -> bool {
         let word = &*name.node;
         if !RESERVED.contains(&word) && !matches!(word, "true" | "false") {
@@ -243,14 +243,15 @@ impl Builder<'_> {
                 Code::ReservedName,
                 self.file,
                 name.span,
-                format!("`{word}` is a word of the language and cannot be a name"),
+                format!("`{word}` is a keyword and cannot be a name"),
             )
             .help(format!("choose another name, such as `{word}-{kind}`")),
         );
         false
     }
 
-    /// The full form of a name that is declared here: a member's names live in a space of her own.
+    /// Returns the full form of a name that is declared here. A member's names have the member as
+    /// prefix.
     pub(super) fn qualified(&self, name: &str) -> Box<str> {
         match &self.member {
             Some(member) => format!("{member}.{name}").into(),
@@ -258,28 +259,28 @@ impl Builder<'_> {
         }
     }
 
-    /// The full form of a name that is used here: the member's own before the host's. Another
-    /// member's is in no table.
+    /// Returns the full form of a name that is used here: first the member's, then the operator's.
+    /// Names of other members are in no table.
     pub(super) fn resolve<T>(&self, table: &Layered<Box<str>, T>, name: &str) -> Option<Box<str>> {
         let own = self.qualified(name);
         let found = [own, name.into()].into_iter().find(|full| table.contains_key(full))?;
         Some(found)
     }
 
-    /// Whether a name was declared, however badly: then what is wrong with it was said there, and
-    /// whoever uses it makes no mistake.
+    /// Returns whether a name was declared, even with errors. The errors were reported at the
+    /// declaration, so the use is not reported.
     pub(super) fn is_declared(&self, kind: &'static str, name: &str) -> bool {
         [self.qualified(name), name.into()]
             .into_iter()
             .any(|full| self.names.places.contains_key(&(kind, full)))
     }
 
-    /// Where a name was declared.
+    /// Returns the position of a declaration.
     pub(super) fn place(&self, kind: &'static str, full: &str) -> Option<(FileId, Span)> {
         self.names.places.get(&(kind, full.into())).copied()
     }
 
-    /// The same for a full name, which may hold a layer.
+    /// Declares a full name, which can contain a layer.
     pub(super) fn claim_full(&mut self, kind: &'static str, name: &str, span: Span) -> bool {
         let key = (kind, Box::from(name));
         if let Some((file, first)) = self.names.places.get(&key).copied() {
@@ -288,11 +289,11 @@ impl Builder<'_> {
                     Code::DuplicateName,
                     self.file,
                     span,
-                    format!("there are two {}s called `{name}`", key.0),
+                    format!("there are two {}s named `{name}`", key.0),
                 )
                 .label("the second")
                 .related(file, first, "the first")
-                .help("give one of them another name"),
+                .help("rename one of them"),
             );
             return false;
         }

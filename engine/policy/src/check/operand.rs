@@ -14,14 +14,14 @@ use crate::schema::{FieldSpec, Form, Phase, Type};
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Literal, Name, Operand};
 
-/// A built value with what is known of it.
+/// A built value with its properties.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TypedOperand {
     pub(super) id: OperandId,
     pub(super) ty: Type,
-    /// The window of the track that a rate was read from.
+    /// The window of the track from which a rate was read.
     pub(super) window_ms: Option<u64>,
-    /// Known at load.
+    /// Whether it is a constant.
     pub(super) constant: bool,
 }
 
@@ -30,7 +30,7 @@ impl Builder<'_> {
         TypedOperand { id: self.operand_id(operand), ty, window_ms: None, constant: false }
     }
 
-    /// Builds a value whose type is its own.
+    /// Builds a value that has its own type.
     pub(super) fn operand(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Literal(literal) => self.literal_operand(literal, operand.span),
@@ -44,7 +44,7 @@ impl Builder<'_> {
                 self.error(
                     Code::OperatorType,
                     operand.span,
-                    "a list or set stands only behind `in`, `contains`, `starts_with` and \
+                    "a list or set is valid only after `in`, `contains`, `starts_with` and \
                      `ends_with`",
                 );
                 None
@@ -87,7 +87,7 @@ impl Builder<'_> {
                     self.error(
                         Code::OperatorType,
                         span,
-                        format!("`{word}` is a set, which stands only behind `in` or `not in`"),
+                        format!("`{word}` is a set, which is valid only after `in` or `not in`"),
                     );
                     None
                 }
@@ -96,8 +96,8 @@ impl Builder<'_> {
         self.unknown_field(word, span, false)
     }
 
-    /// The right side of a comparison with a string: a word that is nothing else was probably meant
-    /// to stand in quotes.
+    /// Builds the right side of a comparison with a string. An unknown word probably lacks its
+    /// quotes.
     pub(super) fn beside_string(&mut self, operand: &Spanned<Operand>) -> Option<TypedOperand> {
         match &operand.node {
             Operand::Word(word)
@@ -121,17 +121,17 @@ impl Builder<'_> {
             Code::UnknownField,
             self.file,
             span,
-            format!("there is no field called `{word}`"),
+            format!("there is no field `{word}`"),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
-            None => diagnostic.help("`seawall fields` lists them all"),
+            None => diagnostic.help("run `seawall fields` for the complete list"),
         };
         self.complain(diagnostic);
         None
     }
 
-    /// Whether a condition that stands here may read the field.
+    /// Checks that the current condition may read the field.
     fn may_read(&mut self, spec: &FieldSpec, span: Span) -> Option<()> {
         if spec.phase == Phase::Response && self.place != Place::Answer {
             self.complain(
@@ -139,9 +139,11 @@ impl Builder<'_> {
                     Code::ResponseOnly,
                     self.file,
                     span,
-                    format!("`{}` is known only when the answer has ended", spec.name),
+                    format!("`{}` is known only at the end of the response", spec.name),
                 )
-                .help("it may stand in a `track` with `on response`, and rules read that track"),
+                .help(
+                    "use the field in a `track` with `on response`, and read the track in a rule",
+                ),
             );
             return None;
         }
@@ -153,11 +155,11 @@ impl Builder<'_> {
                     self.file,
                     span,
                     format!(
-                        "a `level` may not read `{}`: it looks at no single request",
+                        "a `level` cannot read `{}`, because a level has no request",
                         spec.name
                     ),
                 )
-                .help("it reads tracks, `origin.…` and `cpu.load`"),
+                .help("use tracks, `origin.…` or `cpu.load`"),
             );
             return None;
         }
@@ -174,7 +176,10 @@ impl Builder<'_> {
         self.error(
             Code::Forbidden,
             span,
-            format!("{place} may not read `{what}`: it is known only while rules are walked"),
+            format!(
+                "{place} cannot read `{what}`, which is known only during the evaluation of \
+                rules"
+            ),
         );
     }
 
@@ -232,7 +237,7 @@ impl Builder<'_> {
             Code::UnknownFunction,
             self.file,
             name.span,
-            format!("there is no function called `{}`", name.node),
+            format!("there is no function `{}`", name.node),
         );
         diagnostic = match nearest(&name.node, known) {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
@@ -242,14 +247,14 @@ impl Builder<'_> {
         None
     }
 
-    /// Complains about the arguments of a function.
+    /// Reports wrong arguments of a function.
     pub(super) fn arguments(
         &mut self,
         name: &Name,
         wants: &str,
         span: Span,
     ) -> Option<TypedOperand> {
-        self.error(Code::Arguments, span, format!("`{}` takes {wants}", name.node));
+        self.error(Code::Arguments, span, format!("`{}` needs {wants}", name.node));
         None
     }
 
@@ -366,7 +371,8 @@ impl Builder<'_> {
             self.error(
                 Code::Forbidden,
                 span,
-                "the `where` of a track may not read tracks: they are fed in one go",
+                "the `where` of a track cannot read tracks, because all tracks are updated \
+                 together",
             );
             return None;
         }
@@ -385,12 +391,13 @@ impl Builder<'_> {
                     self.file,
                     track.1,
                     format!(
-                        "a `level` may not read `{}`, which counts per something of a request",
+                        "a `level` cannot read `{}`, whose key is a value of the request",
                         track.0
                     ),
                 )
                 .help(
-                    "it reads tracks without `per`; a level `per site` also those `per site.name`",
+                    "use tracks without `per`; a level `per site` can also read tracks `per \
+                     site.name`",
                 ),
             );
             return None;
@@ -412,8 +419,8 @@ impl Builder<'_> {
         Some(typed)
     }
 
-    /// `share` and `top` need their own sketch in the counter. The host's counters are as the host
-    /// wrote them: a member may ask one for a sketch that it has, and cannot give it one.
+    /// Adds the sketch that `share` and `top` need to a counter. A member can read the sketch of an
+    /// operator's counter, but cannot add one.
     fn note_heavy(&mut self, read: Read, counter: CounterId, span: Span) -> Option<()> {
         let asks = matches!(read, Read::Share | Read::Top(_));
         let is_hosts = (counter.0 as usize) < self.host.counters;
@@ -425,10 +432,10 @@ impl Builder<'_> {
                             Code::MemberMay,
                             self.file,
                             span,
-                            "no rule of the host asks `share` or `top` of this track, so it keeps \
-                             nothing to answer with",
+                            "no rule of the operator reads `share` or `top` of this track, so the \
+                             track does not count heavy hitters",
                         )
-                        .help("declare a track of your own, or ask the host for it"),
+                        .help("declare your own track, or ask the operator"),
                     );
                     return None;
                 }
@@ -469,10 +476,7 @@ impl Builder<'_> {
                 Code::NotCounted,
                 self.file,
                 span,
-                format!(
-                    "`{}({track})` asks for something that `{track}` does not count",
-                    name.node
-                ),
+                format!("`{}({track})` reads a value that `{track}` does not count", name.node),
             )
             .label(format!("`{track}` counts {counts}")),
         );
@@ -489,7 +493,7 @@ impl Builder<'_> {
             Code::UnknownTrack,
             self.file,
             span,
-            format!("there is no track called `{track}`"),
+            format!("there is no track `{track}`"),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(span, near),
@@ -499,7 +503,7 @@ impl Builder<'_> {
         None
     }
 
-    /// The value of a `let` that is one value.
+    /// Returns the value of a `let` with a single value.
     pub(super) fn constant_of(&self, operand: &Operand) -> Option<Literal> {
         match operand {
             Operand::Literal(literal) => Some(literal.clone()),
@@ -511,7 +515,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The names of the constants that may be used here, as they are written here.
+    /// Returns the names of the constants that can be used here, in their form here.
     pub(super) fn known_lets(&self) -> impl Iterator<Item = &str> {
         let own = self.member.as_deref().map(|member| format!("{member}."));
         self.names
@@ -520,13 +524,13 @@ impl Builder<'_> {
             .map(move |name| own.as_deref().and_then(|own| name.strip_prefix(own)).unwrap_or(name))
     }
 
-    /// What a `let` stands for here.
+    /// Returns the value of a `let` here.
     pub(super) fn let_value(&self, word: &str) -> Option<Constant> {
         let full = self.resolve(&self.names.lets, word)?;
         self.names.lets.get(&full).cloned()
     }
 
-    /// The bytes of a constant, where it is a string.
+    /// Returns the bytes of a constant if it is a string.
     pub(super) fn const_bytes(constant: Const) -> Option<Box<[u8]>> {
         match constant {
             Const::Bytes(bytes) => Some(bytes),

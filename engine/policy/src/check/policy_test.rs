@@ -1,4 +1,4 @@
-//! `test` blocks: names resolved, URLs taken apart, values known.
+//! `test` blocks: resolves names, parses URLs and checks values.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,11 +16,11 @@ use crate::set::Set;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Action, Literal, Name, Prop, Request, Step, Test};
 
-/// The client of a request that does not say (LANGUAGE §3): a documentation address of RFC 5737.
+/// The client of a request that names none: a documentation address of RFC 5737.
 const CLIENT_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-/// The most requests that one line of a test may send.
+/// Most requests that one line of a test can send.
 pub const TIMES_MAX: i64 = 1_000_000;
-/// The size of the origin's answer where a test does not say.
+/// Size of the origin's response if a test does not set it.
 const ANSWER_BYTES_DEFAULT: u64 = 1_024;
 
 impl Builder<'_> {
@@ -49,11 +49,7 @@ impl Builder<'_> {
             match &step.node {
                 Step::Request(_) => asked = true,
                 Step::Expect { .. } if !asked => {
-                    self.error(
-                        Code::Misplaced,
-                        step.span,
-                        "`expect` judges a request, and none came before it",
-                    );
+                    self.error(Code::Misplaced, step.span, "`expect` needs a request before it");
                 }
                 Step::Expect { .. } => expects = true,
                 _ => {}
@@ -61,7 +57,13 @@ impl Builder<'_> {
             self.case_step(step, &mut case);
         }
         if !expects {
-            self.missing(test.name.span, "a test", "expect", "say what must happen: `expect pass`");
+            self.missing(
+                test.name.span,
+                "a test",
+                "expect",
+                "add the expected result: `expect \
+                pass`",
+            );
         }
         self.begins(test.name.span);
         if self.note_case(&case) {
@@ -116,7 +118,7 @@ impl Builder<'_> {
             let help = near.map_or("declare it with `list`".to_owned(), |near| {
                 format!("did you mean `@{near}`?")
             });
-            let message = format!("there is no list called `@{}`", name.node);
+            let message = format!("there is no list `@{}`", name.node);
             self.complain(
                 Diagnostic::error(Code::UnknownList, self.file, name.span, message).help(help),
             );
@@ -125,7 +127,8 @@ impl Builder<'_> {
         self.given_elements((list, element), name, elements).map(|set| (list, set))
     }
 
-    /// A rule by its full name, or by the last part of it where only one ends so.
+    /// Returns a rule by its full name, or by the last part of the name if only one rule ends with
+    /// it.
     fn rule_by_name(&mut self, name: &Name) -> Option<RuleId> {
         let full = self.resolve(&self.names.rules, &name.node);
         if let Some(id) = full.and_then(|full| self.names.rules.get(&full).copied()) {
@@ -144,11 +147,11 @@ impl Builder<'_> {
             Code::UnknownRule,
             self.file,
             name.span,
-            format!("there is no rule or limit called `{}`", name.node),
+            format!("there is no rule or limit `{}`", name.node),
         );
         diagnostic = match near {
             Some(near) => diagnostic.label(format!("did you mean `{near}`?")).fix(name.span, near),
-            None => diagnostic.help("name it with its layer, as in `defaults.login`"),
+            None => diagnostic.help("add its layer to the name, as in `defaults.login`"),
         };
         self.complain(diagnostic);
         None
@@ -162,7 +165,7 @@ impl Builder<'_> {
             self.error(
                 Code::WrongAction,
                 action.span,
-                "a test expects `pass` or an action that ends the walk",
+                "a test must expect `pass` or a final action",
             );
             return None;
         }
@@ -204,7 +207,7 @@ impl Builder<'_> {
                     Code::OutOfRange,
                     self.file,
                     url.span,
-                    "a test asks for a whole URL",
+                    "a test needs a complete URL",
                 )
                 .help("as in `\"https://alice.example/\"`"),
             );
@@ -231,7 +234,7 @@ impl Builder<'_> {
         Some(built)
     }
 
-    /// The method of a request, as it is sent.
+    /// Returns the method of a request, as sent.
     fn case_method(&mut self, written: &Spanned<Literal>) -> Option<Box<str>> {
         let (_, spec) = self.given.schema.field("method")?;
         let Type::Enum(id) = spec.ty else { return None };
@@ -251,8 +254,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether a test here may ask this host: a member's tests hers alone. What other sites answer
-    /// is no business of hers.
+    /// Checks that a test can send requests to this host. A member's tests can use the member's
+    /// hosts only.
     fn own_authority(&mut self, authority: &str, span: Span) -> Option<()> {
         if self.member.is_none() {
             return Some(());
@@ -261,7 +264,7 @@ impl Builder<'_> {
         match HostPattern::parse(host) {
             Ok(pattern) => self.own_host(&pattern, host, span).then_some(()),
             Err(why) => {
-                self.error(Code::MemberHost, span, format!("`{host}` is no host: {why}"));
+                self.error(Code::MemberHost, span, format!("`{host}` is not a valid host: {why}"));
                 None
             }
         }
@@ -317,7 +320,7 @@ impl Builder<'_> {
         }
     }
 
-    /// How much a client has of something, the request's own included.
+    /// Returns a number of connections or requests of a client, with the current one.
     fn gauge(&mut self, name: &str, n: &Spanned<i64>) -> Option<u32> {
         self.in_range(name, n, 1, u32::MAX.into()).and_then(|n| u32::try_from(n).ok())
     }
@@ -331,7 +334,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Checks a word against the enumeration of this description.
+    /// Checks a word against the enumeration with this description.
     fn enum_word(&mut self, description: &str, name: &Name) -> Option<i64> {
         let at = self.given.schema.enums.iter().position(|spec| spec.name == description)?;
         let id = crate::schema::EnumId(u16::try_from(at).ok()?);
@@ -340,7 +343,7 @@ impl Builder<'_> {
     }
 }
 
-/// The host of an authority, without its port and without the final dot of a full name.
+/// Returns the host of an authority, without port and final dot.
 fn host_of(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
@@ -349,7 +352,7 @@ fn host_of(authority: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Zero stands for an argument that was left out.
+/// Returns `None` for 0, which stands for an omitted argument.
 fn written(ms: u64) -> Option<u64> {
     (ms > 0).then_some(ms)
 }

@@ -1,9 +1,9 @@
-//! How much of a policy one member may write.
+//! Limits on what one member can write.
 //!
-//! Whatever is built from a member's files is weighed as it is built, and what her tests send is
-//! counted. At the first thing that is too much she is told so, and nothing more of hers is built:
-//! so a hostile file costs what the quota allows, however long it is. The host has a bound for its
-//! tests only.
+//! The memory of each built part is counted, and so are the requests of the tests. At the first
+//! excess a diagnostic is reported and nothing more of this member is built. A hostile file
+//! therefore costs no more than the quota allows, whatever its length. For the operator only the
+//! tests have a limit.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use crate::program::{
 use crate::span::Span;
 use crate::text::bytes;
 
-/// The most memory that all that is built from one member's files may take. Her counters and her
-/// regular expressions have quotas of their own.
+/// Most memory for everything built from one member's files. Counters and regular expressions have
+/// quotas of their own.
 pub const MEMBER_PROGRAM_BYTES_MAX: usize = 4 << 20;
-/// The most `site` blocks of one member.
+/// Most `site` blocks of one member.
 pub const MEMBER_SITES_MAX: usize = 1_000;
-/// The most tests of one member.
+/// Most tests of one member.
 pub const MEMBER_TESTS_MAX: usize = 200;
-/// The most requests that all tests of one member may send.
+/// Most requests of all tests of one member.
 pub const MEMBER_TEST_REQUESTS_MAX: u64 = 20_000;
-/// The most requests that all tests of the host may send.
+/// Most requests of all tests of the operator.
 pub const HOST_TEST_REQUESTS_MAX: u64 = 5_000_000;
-/// The most complaints about one member's files; nothing more of hers is looked at after that.
+/// Most diagnostics about one member's files. Beyond it, the rest of the files is not checked.
 pub const MEMBER_COMPLAINTS_LOOKED_AT_MAX: usize = 1_000;
 
-/// What filing a thing under its text takes while it is built.
+/// Memory of one entry in the tables used during the build.
 const FILED_BYTES: usize = 64;
 
 /// What one owner has used so far.
@@ -42,11 +42,11 @@ struct Used {
     tests: usize,
     test_requests: u64,
     complaints: usize,
-    /// Something was too much.
+    /// Whether a quota is exceeded.
     is_spent: bool,
 }
 
-/// How far the tables of the program have been weighed.
+/// The lengths of the program's tables that are already counted.
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
     atoms: usize,
@@ -61,29 +61,29 @@ struct Marks {
     complaints: usize,
 }
 
-/// What is used, by member; the host's is filed under none.
+/// Use by member; `None` for the operator.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     used: HashMap<Option<Box<str>>, Used>,
     marks: Marks,
-    /// What is being built, where a complaint stands.
+    /// The position of the part that is being built, for diagnostics.
     place: (FileId, Span),
 }
 
 impl Builder<'_> {
-    /// Whether anything more of the member whose files are read is built, beginning with what
-    /// stands here.
+    /// Returns whether the next part of the current member can be built; it begins at this
+    /// position.
     pub(super) fn begins(&mut self, span: Span) -> bool {
         self.usage.place = (self.file, span);
         !self.is_spent()
     }
 
-    /// Whether the member whose files are read has used too much of something.
+    /// Returns whether the current member has exceeded a quota.
     pub(super) fn is_spent(&self) -> bool {
         self.member.is_some() && self.usage.used.get(&self.member).is_some_and(|used| used.is_spent)
     }
 
-    /// Nothing more of this member is built. What that is for was said.
+    /// Stops building for this member. The reason was already reported.
     pub(super) fn spend(&mut self) {
         self.used().is_spent = true;
     }
@@ -92,7 +92,7 @@ impl Builder<'_> {
         self.usage.used.entry(self.member.clone()).or_default()
     }
 
-    /// Weighs what was built since the last time, for its owner.
+    /// Adds the memory built since the last call to the use of its owner.
     pub(super) fn weigh(&mut self) {
         let (grown, complaints) = self.grown();
         let Some(member) = self.member.clone() else { return };
@@ -105,15 +105,15 @@ impl Builder<'_> {
         if is_heavy && !before {
             self.too_much(
                 format!(
-                    "what `{member}` writes takes more than the {} of a member",
+                    "the policy of the member `{member}` needs more memory than the limit of {}",
                     bytes(MEMBER_PROGRAM_BYTES_MAX)
                 ),
-                "write less of it, or put long sets into a list file: `list … = file \"…\"`",
+                "shorten the policy, or move long sets to a list file: `list … = file \"…\"`",
             );
         }
     }
 
-    /// The memory of what was built since the last time, and how much was said.
+    /// Returns the memory built since the last call, and the number of diagnostics.
     fn grown(&mut self) -> (usize, usize) {
         let (program, marks) = (&self.program, self.usage.marks);
         let now = Marks {
@@ -150,14 +150,14 @@ impl Builder<'_> {
         (grown.into_iter().fold(0, usize::saturating_add), said)
     }
 
-    /// Whether a set of the owner may have so many elements; complains where it may not.
+    /// Returns whether a set of the owner can have this number of elements; reports an excess.
     pub(super) fn may_hold(&mut self, elements: usize) -> bool {
         let Some(member) = &self.member else { return true };
         let most = MEMBER_PROGRAM_BYTES_MAX.checked_div(size_of::<Const>()).unwrap_or(0);
         if elements > most {
             self.too_much(
-                format!("a set of `{member}` has more than {most} elements"),
-                "put long sets into a list file: `list … = file \"…\"`",
+                format!("a set of the member `{member}` has more than {most} elements"),
+                "move long sets to a list file: `list … = file \"…\"`",
             );
         }
         elements <= most
@@ -170,13 +170,13 @@ impl Builder<'_> {
         used.sites = used.sites.saturating_add(1);
         if used.sites > MEMBER_SITES_MAX {
             self.too_much(
-                format!("`{member}` may have {MEMBER_SITES_MAX} `site` blocks"),
-                "one block may be for several hosts: `site \"a.example\", \"b.example\" { … }`",
+                format!("the member `{member}` has more than {MEMBER_SITES_MAX} `site` blocks"),
+                "use one block for several hosts: `site \"a.example\", \"b.example\" { … }`",
             );
         }
     }
 
-    /// Counts a test that was built; whether it may stay.
+    /// Counts a test. Returns whether it is within the quota.
     pub(super) fn note_case(&mut self, built: &PolicyTest) -> bool {
         let used = self.used();
         used.tests = used.tests.saturating_add(1);
@@ -184,40 +184,42 @@ impl Builder<'_> {
         used.test_requests = before.saturating_add(built.requests());
         let (tests, sent) = (used.tests, used.test_requests);
         let (whose, most) = match self.member.clone() {
-            None => ("the host".to_owned(), HOST_TEST_REQUESTS_MAX),
-            Some(member) => (format!("`{member}`"), MEMBER_TEST_REQUESTS_MAX),
+            None => ("the operator".to_owned(), HOST_TEST_REQUESTS_MAX),
+            Some(member) => (format!("the member `{member}`"), MEMBER_TEST_REQUESTS_MAX),
         };
         if self.member.is_some() && tests > MEMBER_TESTS_MAX {
             self.too_much(
-                format!("{whose} may have {MEMBER_TESTS_MAX} tests"),
-                "put what belongs together into one test: it may ask and expect several times",
+                format!("{whose} has more than {MEMBER_TESTS_MAX} tests"),
+                "combine related tests: one test can have several requests and expectations",
             );
             return false;
         }
-        // Told once: at the test with which it became too much.
+        // Reported once, at the test that exceeds the quota.
         if sent > most && before <= most {
             self.too_much(
-                format!("the tests of {whose} send {sent} requests up to here; the most is {most}"),
-                "lower the numbers behind `times`: a limit is tested by a few more than it allows",
+                format!(
+                    "the tests of {whose} send {sent} requests up to here; the maximum is \
+                    {most}"
+                ),
+                "reduce the numbers after `times`: a few requests above a limit are enough to test \
+                 it",
             );
         }
         sent <= most
     }
 
-    /// Says that this is too much, and that nothing more is built.
+    /// Reports an excess, and that the rest is not checked.
     fn too_much(&mut self, message: String, help: &str) {
         let (file, span) = self.usage.place;
         let code = if self.member.is_some() { Code::MemberQuota } else { Code::TooMany };
         self.spend();
         self.complain(
-            Diagnostic::error(code, file, span, message)
-                .label("with this it is too much")
-                .help(help),
+            Diagnostic::error(code, file, span, message).label("this exceeds the limit").help(help),
         );
     }
 }
 
-/// What the things of a table weigh from a place on.
+/// Returns the memory of the entries of a table from a position on.
 fn sum<T>(all: &[T], from: usize, weight: impl Fn(&T) -> usize) -> usize {
     all.get(from..).unwrap_or_default().iter().map(weight).fold(0, usize::saturating_add)
 }

@@ -1,5 +1,5 @@
-//! Which lists hold clients that rules refuse, so that a list that holds everybody's neighbours is
-//! told when it is loaded.
+//! Finds the lists whose clients a rule rejects, so that a list with protected addresses is
+//! reported when it is loaded.
 
 use super::build::Builder;
 use crate::program::{
@@ -10,13 +10,13 @@ use crate::set::Set;
 use crate::span::{Span, Spanned};
 use crate::syntax::ast::{Expr, OpKind, Operand, Rule};
 
-/// The most rules that are remembered for one list, beside one that spares nobody.
+/// Most rules stored for one list, in addition to one rule without exemptions.
 pub const REFUSED_RULES_MAX: usize = 64;
-/// The most ranges of a set that a rule spares.
+/// Most ranges in a set of exempted clients.
 pub const SPARED_RANGES_MAX: usize = 64;
 
 impl Builder<'_> {
-    /// Notes the lists whose clients a rule refuses.
+    /// Records the lists whose clients a rule rejects.
     pub(super) fn note_refused(&mut self, rule: &Rule, step: &Step) {
         let refuses = matches!(
             step.then.last,
@@ -34,7 +34,7 @@ impl Builder<'_> {
         let spares = spares(&self.program, step);
         let name = format!("{}.{}", self.prefix, rule.name.node);
         for (list, span) in named {
-            // What is the host's is not a member's to change.
+            // A member cannot change lists of the operator.
             let own = (list.0 as usize) >= self.host.lists;
             let Some(list) = self.program.lists.get_mut(list.0 as usize).filter(|_| own) else {
                 continue;
@@ -48,7 +48,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The lists of networks in which a client has to be for a condition to come out so.
+    /// Collects the lists of networks that must contain the client if the condition has this
+    /// result.
     fn lists_of(&self, expr: &Expr, truth: bool, found: &mut Vec<(ListId, Span)>) {
         match expr {
             Expr::And(parts) | Expr::Or(parts) => {
@@ -66,7 +67,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether a value is the client's address, or a network around it.
+    /// Returns whether a value is the client's address, or a network around it.
     fn is_of_client(&self, operand: &Spanned<Operand>) -> bool {
         match &operand.node {
             Operand::Word(word) => {
@@ -87,8 +88,7 @@ impl Builder<'_> {
     }
 }
 
-/// Whom a rule lets through by a test of their address that stands beside all others: in `unless`,
-/// or negated in `when`.
+/// Returns the clients that a rule exempts by an address test: in `unless`, or negated in `when`.
 fn spares(program: &Program, step: &Step) -> Vec<Spared> {
     let when = joined(program, step.when, Op::JumpIfFalse);
     let unless = joined(program, step.unless, Op::JumpIfTrue);
@@ -97,7 +97,8 @@ fn spares(program: &Program, step: &Step) -> Vec<Spared> {
     when.chain(unless).filter_map(|atom| spared(program, atom)).collect()
 }
 
-/// The tests of a condition that is nothing but tests joined by one word; none of another one.
+/// Returns the tests of a condition that consists only of tests joined by one operator. Returns no
+/// tests for any other condition.
 fn joined(program: &Program, condition: Option<CondId>, jump: fn(u32) -> Op) -> Vec<&Atom> {
     let ops = condition.and_then(|id| program.conditions.get(id.0 as usize));
     let ops = ops.map(|ops| &**ops).unwrap_or_default();
@@ -117,7 +118,7 @@ fn spared(program: &Program, atom: &Atom) -> Option<Spared> {
     let Built::Field(_) = program.operands.get(atom.operand.0 as usize)? else { return None };
     match &atom.check {
         Check::InList(list) => Some(Spared::List(*list)),
-        // A longer one spares nobody here: it is copied for each list.
+        // A set with more ranges is ignored here, because it would be copied for each list.
         Check::InSet(Set::Nets(nets)) if nets.ranges() <= SPARED_RANGES_MAX => {
             Some(Spared::Nets(nets.clone()))
         }

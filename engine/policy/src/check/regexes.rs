@@ -1,8 +1,8 @@
 //! Regular expressions and searches for several texts, compiled within a budget.
 //!
-//! One expression may take [`REGEX_BYTES_MAX`], and the automata of all of the host's, like those of
-//! all of one member's, have a budget together: a thousand long ones would otherwise take a gigabyte
-//! and a minute at every save. Once a budget is spent nothing more of it is compiled.
+//! One expression can take [`REGEX_BYTES_MAX`]. The automata of the operator share a budget, and so
+//! do those of each member. Otherwise a thousand long expressions would take a gigabyte and a
+//! minute at every save. Once a budget is exhausted, no further automaton is compiled.
 
 use std::collections::HashMap;
 
@@ -12,20 +12,20 @@ use crate::diagnostic::Diagnostic;
 use crate::expression::{BadExpression, Expression};
 use crate::span::Span;
 
-/// The most bytes that one regular expression may take when compiled.
+/// Most bytes of one compiled regular expression.
 pub const REGEX_BYTES_MAX: usize = 1 << 20;
 
-/// The most bytes that all of the host's may take together, searches for several texts included.
+/// Most bytes of all automata of the operator, with searches for several texts.
 pub const REGEX_BYTES_HOST_MAX: usize = 16 << 20;
 
-/// The most bytes that all of one member's may take together.
+/// Most bytes of all automata of one member.
 pub const REGEX_BYTES_MEMBER_MAX: usize = 2 << 20;
 
-/// What is spent, by member; the host's is filed under none.
+/// Bytes used, by member; `None` for the operator.
 pub(super) type RegexBudget = HashMap<Option<Box<str>>, usize>;
 
 impl Builder<'_> {
-    /// Compiles an expression, or complains about it.
+    /// Compiles an expression, or reports it.
     pub(super) fn regex(&mut self, pattern: &str, span: Span) -> Option<Expression> {
         if !self.has_automata_left() {
             return None;
@@ -34,7 +34,7 @@ impl Builder<'_> {
             Ok(made) => self.pays_automaton(made.bytes(), span).then_some(made),
             Err(why) => {
                 self.refuse_regex(span, &why);
-                // What is refused cost the time of the largest.
+                // A rejected expression took as much time as the largest one.
                 self.spend_automaton(REGEX_BYTES_MAX);
                 None
             }
@@ -48,8 +48,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether the owner may have another automaton. Where not, it was told at the one with which it
-    /// became too much.
+    /// Returns whether the owner can have another automaton. The excess was already reported.
     pub(super) fn has_automata_left(&self) -> bool {
         self.regexes.get(&self.member).copied().unwrap_or(0) <= self.automata_max()
     }
@@ -60,7 +59,7 @@ impl Builder<'_> {
         *spent
     }
 
-    /// Pays for an automaton; complains where it is too much.
+    /// Adds an automaton to the budget; reports an excess.
     pub(super) fn pays_automaton(&mut self, bytes: usize, span: Span) -> bool {
         let most = self.automata_max();
         let may = self.spend_automaton(bytes) <= most;
@@ -75,17 +74,18 @@ impl Builder<'_> {
             BadExpression::Syntax(text) => {
                 let why = text.lines().last().unwrap_or("").trim_start_matches("error: ");
                 (
-                    format!("this regular expression does not compile: {why}"),
-                    "look-around and back-references do not exist here, so that no input is slow",
+                    format!("the regular expression does not compile: {why}"),
+                    "look-around and back-references are not supported, so that matching is always \
+                     fast",
                 )
             }
             BadExpression::TooLarge => (
                 format!(
-                    "the automaton of this regular expression has more than {REGEX_BYTES_MAX} bytes"
+                    "the automaton of the regular expression has more than {REGEX_BYTES_MAX} bytes"
                 ),
-                "a counted repetition that something else may come before is what makes it large: \
-                 write `*` or `+` in the place of `{1,100}`, begin the expression with `^`, or \
-                 write `(?-u)` before it where the text is ASCII",
+                "a counted repetition after other text makes the automaton large: use `*` or `+` \
+                 instead of `{1,100}`, begin the expression with `^`, or write `(?-u)` before it \
+                 for ASCII text",
             ),
         };
         self.complain(Diagnostic::error(Code::Regex, self.file, span, message).help(help));
@@ -93,14 +93,13 @@ impl Builder<'_> {
 
     fn too_many(&mut self, span: Span, most: usize) {
         let message = format!(
-            "with this one the regular expressions and searches for several texts take more than \
-             {} MiB when compiled",
+            "the regular expressions and searches for several texts need more than {} MiB with \
+             this one",
             most >> 20
         );
         self.complain(Diagnostic::error(Code::TooMany, self.file, span, message).help(
-            "`contains`, `starts_with` and sets are cheaper, and often say the same; counted \
-                 repetitions such as `{1,1000}` are what costs, and many texts belong into a list \
-                 file",
+            "use `contains`, `starts_with` and sets where possible; avoid counted repetitions such \
+             as `{1,1000}`, and move many texts to a list file",
         ));
     }
 }

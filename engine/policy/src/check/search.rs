@@ -1,4 +1,4 @@
-//! `contains`, `starts_with` and `ends_with` with several texts: a set, or a list.
+//! `contains`, `starts_with` and `ends_with` with several texts: a set or a list.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::span::{Span, Spanned};
 use crate::syntax::ast::{CompareOp, Literal, OpKind, Operand};
 use crate::texts::{NoSearch, Position, Search, TextSet};
 
-/// How an operator looks for texts; `None` where it does something else.
+/// Returns the kind of search of an operator; `None` if it is not a search.
 pub(super) fn search_of(op: CompareOp) -> Option<Search> {
     let position = match op.kind {
         OpKind::Contains => Position::Anywhere,
@@ -25,7 +25,7 @@ pub(super) fn search_of(op: CompareOp) -> Option<Search> {
     Some(Search { position, nocase: op.nocase })
 }
 
-/// The test for one text.
+/// Returns the test for one text.
 pub(super) fn needle(search: Search, bytes: Box<[u8]>) -> Check {
     let Search { position, nocase } = search;
     let bytes = if nocase { bytes.to_ascii_lowercase().into() } else { bytes };
@@ -38,8 +38,8 @@ pub(super) fn needle(search: Search, bytes: Box<[u8]>) -> Check {
 }
 
 impl Builder<'_> {
-    /// The test for several texts, where the right side is a set or a list. The outer `None` says
-    /// that it is neither.
+    /// Returns the test for several texts if the right side is a set or a list. The outer `None`
+    /// means that it is neither.
     pub(super) fn several(
         &mut self,
         (search, op): (Search, Span),
@@ -88,7 +88,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Makes a search for texts that are written out, within the budget for automata.
+    /// Builds a search for the texts of a set, within the budget for automata.
     fn text_set(
         &mut self,
         search: Search,
@@ -107,13 +107,13 @@ impl Builder<'_> {
             }
             Err(why @ NoSearch::TooLarge { .. }) => {
                 let said = Diagnostic::error(Code::TooMany, self.file, span, format!("this {why}"));
-                self.complain(said.help("put the texts into a list file, and fewer of them"));
+                self.complain(said.help("reduce the texts, or move them to a list file"));
                 None
             }
         }
     }
 
-    /// The test for the elements of a list.
+    /// Returns the test for the elements of a list.
     fn listed(
         &mut self,
         (search, op): (Search, Span),
@@ -137,7 +137,7 @@ impl Builder<'_> {
         Some((Check::HasListed(list, search), key))
     }
 
-    /// The texts of a list, where they are known.
+    /// Returns the texts of a list if they are in the policy.
     fn written_texts(&self, list: ListId) -> Option<&hashbrown::HashSet<Box<[u8]>>> {
         match &self.program.lists.get(list.0 as usize)?.source {
             ListSource::Inline(Set::Strings(all)) => Some(all),
@@ -145,7 +145,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What a file holds may change any day.
+    /// Returns whether a list can contain upper-case letters. A file can change at any time.
     fn may_hold_capitals(&self, list: ListId) -> bool {
         let has_capital = |text: &[u8]| text.iter().any(u8::is_ascii_uppercase);
         self.written_texts(list).is_none_or(|all| all.iter().any(|text| has_capital(text)))
@@ -155,16 +155,15 @@ impl Builder<'_> {
         self.written_texts(list).is_some_and(|all| all.contains(&b""[..]))
     }
 
-    /// Complains about the empty text, which every text holds, begins and ends with.
+    /// Reports the empty text, because every text contains it.
     pub(super) fn refuse_empty(&mut self, span: Span, subject: &str) {
-        let message = "the empty text stands in every text, so this is always true";
+        let message = "every text contains the empty text, so this is always true";
         let said = Diagnostic::error(Code::OperatorType, self.file, span, message);
-        let help = format!("`{subject} is present` asks whether there is one");
+        let help = format!("use `{subject} is present` to test whether there is a value");
         self.complain(said.help(help));
     }
 
-    /// Complains about an empty text in a list that a test gives, where one of its elements is
-    /// looked for.
+    /// Reports an empty text in a list that a test replaces, if the list is used in a search.
     pub(super) fn refuse_empty_given(&mut self, list: ListId, set: &Set, span: Span) {
         let is_searched = self.program.searches(list, 0).next().is_some();
         if is_searched && set.has_bytes(b"") {
@@ -172,7 +171,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The value known at load that an operator looks for, as bytes.
+    /// Returns the constant that an operator searches, as bytes.
     pub(super) fn one_text(
         &mut self,
         right: &Spanned<Operand>,
@@ -183,7 +182,7 @@ impl Builder<'_> {
         Some(constant.and_then(Self::const_bytes))
     }
 
-    /// Whether an operand is the name of a set.
+    /// Returns whether an operand is the name of a set.
     pub(super) fn is_set(&self, operand: &Operand) -> bool {
         let Operand::Word(word) = operand else { return false };
         matches!(self.let_value(word), Some(Constant::Set(_)))

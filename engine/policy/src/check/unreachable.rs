@@ -1,10 +1,9 @@
-//! Rules that can never act.
+//! Finds rules that can never act.
 //!
-//! A rule is unreachable where an earlier final rule of the same layer, which always acts, takes
-//! every request that it would take. What is recognised is what people write by accident: the same
-//! condition, a narrower set, a network inside another, an exact path under a prefix, a higher
-//! threshold behind a lower one. A rule that is unreachable for a deeper reason is not found; a
-//! rule that is called unreachable is.
+//! A rule is unreachable if an earlier final rule of the same layer always acts for every request
+//! to which it would apply. The check recognises the usual mistakes: the same condition, a narrower
+//! set, a network inside another, an exact path under a prefix, a higher threshold after a lower
+//! one. Limitation: it does not find all unreachable rules. A reported rule is always unreachable.
 
 use std::collections::HashMap;
 
@@ -20,10 +19,10 @@ use crate::program::{
 use crate::set::Set;
 
 impl Builder<'_> {
-    /// Complains about every rule that an earlier one hides.
+    /// Reports every rule that an earlier rule hides.
     pub(super) fn find_unreachable(&mut self) {
         let program = &self.program;
-        // The host's layers were looked at before any member's.
+        // The operator's layers were checked before those of the members.
         let (mine, sites_before) = (self.host.rules == 0, self.host.sites);
         let layers = [&program.guarantee, &program.floor, &program.defaults];
         let layers = layers.into_iter().filter(|_| mine);
@@ -52,34 +51,34 @@ impl Builder<'_> {
                 Code::Unreachable,
                 rule.file,
                 rule.span,
-                format!("`{}` never acts: `{}` takes every request before it", rule.name, by.name),
+                format!("`{}` never acts: `{}` applies first to every request", rule.name, by.name),
             )
             .label("this is never reached")
-            .related(by.file, by.span, "this one always acts first")
-            .help("put the narrower rule first, or remove one of them"),
+            .related(by.file, by.span, "this rule always acts first")
+            .help("move the narrower rule first, or remove one of them"),
         );
     }
 }
 
-/// A rule that ends the walk for all that pass its tests.
+/// A final rule that acts for all requests that pass its tests.
 struct Termination<'p> {
     step: &'p Step,
     tests: Vec<AtomId>,
 }
 
-/// The rules before, filed by the rarest of their tests, so that ten thousand rules are not held
-/// against each other one by one: whatever implies all tests of a rule implies that one.
+/// The earlier rules, indexed by the rarest of their tests, so that ten thousand rules are not
+/// compared in pairs. A test that implies all tests of a rule implies that one.
 struct Earlier<'p> {
     program: &'p Program,
     endings: Vec<Termination<'p>>,
-    /// Those that take every request.
+    /// Rules that apply to every request.
     all: Vec<usize>,
     same: HashMap<AtomId, Vec<usize>>,
     beginnings: HashMap<OperandId, HashMap<&'p [u8], Vec<usize>>>,
     nets: HashMap<(OperandId, Prefix), Vec<usize>>,
-    /// Tests that only themselves and a set of one imply.
+    /// Tests that only an equal test or a set of one element implies.
     equals: HashMap<OperandId, Vec<usize>>,
-    /// Tests that only a known value implies.
+    /// Tests that only a constant implies.
     of_values: HashMap<OperandId, Vec<usize>>,
     others: HashMap<OperandId, Vec<usize>>,
 }
@@ -122,7 +121,7 @@ impl<'p> Earlier<'p> {
         }
     }
 
-    /// The last rule before that takes all that this one would.
+    /// Returns the last earlier rule that applies to all requests of this rule.
     fn hiding(&self, step: &Step, tests: &[AtomId]) -> Option<&'p Step> {
         let mut may = self.all.clone();
         for test in tests {
@@ -142,7 +141,7 @@ impl<'p> Earlier<'p> {
         })
     }
 
-    /// Rules that are filed under what another test may imply.
+    /// Adds the rules that another test can imply.
     fn implied_by(&self, atom: &Atom, may: &mut Vec<usize>) {
         let operand = atom.operand;
         may.extend(self.others.get(&operand).into_iter().flatten());
@@ -153,7 +152,7 @@ impl<'p> Earlier<'p> {
                 if set.len() == 1 {
                     may.extend(self.equals.get(&operand).into_iter().flatten());
                 }
-                // What takes all of a set takes any one of it.
+                // A rule that covers all elements of a set covers any one of them.
                 match set {
                     Set::Strings(all) => all.iter().take(1).for_each(|one| {
                         self.beginnings_of(operand, one, may);
@@ -199,7 +198,7 @@ impl<'p> Earlier<'p> {
     }
 }
 
-/// Tests that fewer rules share come first.
+/// Returns a rank: tests that fewer rules share come first.
 fn commonness(program: &Program, test: AtomId) -> u8 {
     match program.atoms.get(test.0 as usize).map(|atom| (&atom.check, atom.negated)) {
         Some((Check::Equal(Const::Bytes(_) | Const::Ip(_) | Const::Net(_)), false)) => 0,
@@ -209,7 +208,7 @@ fn commonness(program: &Program, test: AtomId) -> u8 {
     }
 }
 
-/// Whether a rule ends the walk for whatever passes its condition.
+/// Returns whether a rule is final for every request that meets its condition.
 fn always_ends(step: &Step) -> bool {
     let ends = matches!(
         step.then.last,
@@ -224,7 +223,8 @@ fn always_ends(step: &Step) -> bool {
     ends && step.limit.is_none() && !step.shadow && step.expires.is_none() && step.unless.is_none()
 }
 
-/// The tests of a condition that is nothing but tests joined by `and`; none for `true`.
+/// Returns the tests of a condition that consists only of tests joined by `and`; no tests for
+/// `true`.
 fn conjuncts(program: &Program, condition: Option<CondId>) -> Option<Vec<AtomId>> {
     let Some(id) = condition else { return Some(Vec::new()) };
     let ops = program.conditions.get(id.0 as usize)?;
@@ -243,7 +243,7 @@ fn conjuncts(program: &Program, condition: Option<CondId>) -> Option<Vec<AtomId>
     Some(atoms)
 }
 
-/// Whether the wide test holds wherever the narrow one does.
+/// Returns whether the wide test holds whenever the narrow one does.
 fn implies(program: &Program, narrow: AtomId, wide: AtomId) -> bool {
     if narrow == wide {
         return true;
@@ -257,7 +257,7 @@ fn implies(program: &Program, narrow: AtomId, wide: AtomId) -> bool {
         && check_implies(&narrow.check, &wide.check)
 }
 
-/// Two tests of a header may be satisfied by two different values of it.
+/// Returns whether a test can be met by any of several values of a header.
 fn is_multi(program: &Program, atom: &Atom) -> bool {
     matches!(
         program.operands.get(atom.operand.0 as usize),
@@ -293,7 +293,7 @@ fn check_implies(narrow: &Check, wide: &Check) -> bool {
     }
 }
 
-/// Whether a value that is known passes a test.
+/// Returns whether a constant passes a test.
 fn constant_passes(value: &Const, check: &Check) -> bool {
     match (value, check) {
         (value, Check::Equal(other)) => value == other,
@@ -306,7 +306,7 @@ fn constant_passes(value: &Const, check: &Check) -> bool {
             !n.nocase && memchr::memmem::find(bytes, &n.bytes).is_some()
         }
         (Const::Bytes(bytes), Check::HasOne(set)) => {
-            // It is looked for once, while the policy is checked.
+            // The search runs once, while the policy is checked.
             let texts = set.texts();
             !texts.search().nocase && texts.found_in(bytes, &Fuel::new(u64::MAX))
         }
@@ -319,7 +319,7 @@ fn constant_passes(value: &Const, check: &Check) -> bool {
     }
 }
 
-/// Whether every number that stands so to one bound stands so to the other.
+/// Returns whether every number within one bound is within the other.
 fn order_implies((a, n): (Order, i64), (b, m): (Order, i64)) -> bool {
     let least = |order, n: i64| match order {
         Order::Greater => Some(n.saturating_add(1)),

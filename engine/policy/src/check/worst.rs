@@ -1,6 +1,6 @@
-//! What a rule can cost at worst, in fuel: for a head of [`HEAD_BYTES`] that means harm, with nothing
-//! decided early. What is charged when it runs is never more; a test of `ruleset` holds the two
-//! together.
+//! The maximum cost of a rule in fuel: for a hostile request header of [`HEAD_BYTES`], with no
+//! earlier decision. INVARIANT: the fuel taken at run time is never more. A test of `ruleset`
+//! compares both.
 
 use crate::expression::Expression;
 use crate::fuel::price;
@@ -9,23 +9,23 @@ use crate::program::{
 };
 use crate::schema::{Schema, Type};
 
-/// Bytes of the head that is reckoned with: what `head_bytes_max` is by default.
+/// Bytes of the request header: the default of `head_bytes_max`.
 pub const HEAD_BYTES: usize = 32 << 10;
-/// Bytes of a value that is no word of its enumeration: what `method_bytes_max` is by default.
+/// Bytes of a value that is not a word of its enumeration: the default of `method_bytes_max`.
 const WORD_BYTES: usize = 32;
-/// Fields of it.
+/// Header fields in it.
 const FIELDS: u64 = 100;
-/// Pairs of a query or of cookies that it holds: a byte and a separator each.
+/// Pairs of a query or of cookies in it: one byte and one separator each.
 const PAIRS: u64 = HEAD_BYTES as u64 / 2;
 
-/// A value at its worst.
+/// A value in the worst case.
 #[derive(Debug, Clone, Copy, Default)]
 struct Value {
-    /// What it costs to come by.
+    /// The fuel to read it.
     fuel: u64,
     /// Its bytes.
     len: usize,
-    /// How many of it there can be.
+    /// The most values of it.
     count: u64,
 }
 
@@ -35,7 +35,7 @@ impl Value {
     }
 }
 
-/// What a step costs at worst.
+/// Returns the maximum fuel of a step.
 pub(super) fn worst(program: &Program, schema: &Schema, step: &Step) -> u64 {
     let reckoner = Reckoner { program, schema };
     let conditions = [step.when, step.unless].into_iter().flatten();
@@ -73,7 +73,7 @@ impl Reckoner<'_> {
             }
             _ => 0,
         };
-        // Many values share the bytes of one head.
+        // The bytes of all values together are those of one header.
         let each = check(&atom.check, 0).saturating_add(other);
         let all = check(&atom.check, value.len).saturating_add(other);
         value
@@ -82,7 +82,7 @@ impl Reckoner<'_> {
             .saturating_add(all)
     }
 
-    /// The value where one is wanted: of many the first, which is copied.
+    /// Returns the value if one is needed: the first of several, which is copied.
     fn first(&self, id: OperandId) -> Value {
         let value = self.value(id);
         let copied = if value.count > 1 { price::bytes(value.len) } else { 0 };
@@ -99,12 +99,12 @@ impl Reckoner<'_> {
         match self.program.operands.get(id.0 as usize) {
             None | Some(Operand::Const(_)) => Value::scalar(0),
             Some(Operand::Field(field)) => match self.schema.spec(*field).map(|spec| spec.ty) {
-                // Its name is looked for among the fields, or it is read to its end.
+                // It is searched by name among the fields, or read to its end.
                 Some(Type::Str | Type::Size) => {
                     let read = named(16).max(len as u64);
                     Value { fuel: read, len, count: 1 }
                 }
-                // A value that is no word is read as it came.
+                // A value that is not a word is read in full.
                 Some(Type::Enum(id))
                     if self.schema.words(id).is_some_and(|of| of.others.is_some()) =>
                 {
@@ -153,7 +153,7 @@ impl Reckoner<'_> {
 
     fn counter(&self, counter: u32, price: u64) -> u64 {
         let counter = self.program.counters.get(counter as usize);
-        // The key is looked for among those of all counters.
+        // The key is searched among those of all counters.
         let others = self.program.counters.len() as u64;
         let key = counter.map_or(0, |counter| self.key(counter));
         price.saturating_add(others).saturating_add(key)
@@ -177,12 +177,12 @@ impl Reckoner<'_> {
             value.fuel.saturating_add(hashing(value.len.max(32))).saturating_add(packed)
         };
         let fuel = args.iter().map(arg).fold(price::CALL, u64::saturating_add);
-        // What it answers is bounded by the sandbox.
+        // The size of its result is limited by the sandbox.
         Value { fuel, len: 4 << 10, count: 1 }
     }
 }
 
-/// What finding a field by a name of so many bytes costs.
+/// Returns the fuel to find a field by a name of this length.
 fn named(name: usize) -> u64 {
     let each = price::NAMED_EACH.saturating_add(name as u64 / 8);
     price::NAMED.saturating_add(FIELDS.saturating_mul(each))
@@ -192,7 +192,7 @@ fn hashing(len: usize) -> u64 {
     price::MADE.saturating_add(len as u64)
 }
 
-/// What holding a value of so many bytes against something costs.
+/// Returns the fuel to compare a value of this length.
 fn check(check: &Check, len: usize) -> u64 {
     match check {
         Check::Equal(Const::Bytes(constant)) => price::bytes(constant.len().min(len)),

@@ -1,10 +1,10 @@
-//! What was found for strings that come again and again.
+//! A cache of index searches for values that occur often.
 //!
-//! Agents, `Accept` and fingerprints take few values on most requests, and searching them is what
-//! costs. Each worker remembers a fixed number of values with what was found for them; a value is
-//! compared byte for byte, so remembering never changes an answer, and a flood of values that come
-//! once costs the search it would have cost anyway, and nothing grows. What is remembered is paid for
-//! as the search was, so that no decision depends on what a worker has seen before.
+//! User agents, `Accept` headers and fingerprints have few different values on most servers, and
+//! their search is expensive. Each worker caches a fixed number of values with their results. A
+//! value is compared byte for byte, so the cache never changes a result. A flood of unique values
+//! costs only the search and no memory. A cache hit takes the same fuel as the search, so that no
+//! decision depends on earlier requests.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -14,33 +14,33 @@ use hashbrown::DefaultHashBuilder;
 use super::postings::Found;
 use crate::fuel::Fuel;
 
-/// How many values a worker remembers.
+/// Number of values in the cache of a worker.
 pub const MEMO_VALUES: usize = 4_096;
 
-/// The longest value, in bytes, that is remembered.
+/// Longest value in the cache, in bytes.
 pub const MEMO_VALUE_BYTES_MAX: usize = 240;
 
-/// The most steps that are remembered for one value.
+/// Most steps in the cache for one value.
 pub const MEMO_STEPS_MAX: usize = 8;
 
-/// Which value of which ruleset: rulesets come and go, numbers do not come again.
+/// The index and source of a value. Numbers of indexes are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Place {
     /// The index.
     pub(super) index: u64,
-    /// The source in it.
+    /// The source in the index.
     pub(super) source: u32,
 }
 
 impl Place {
-    /// Spread over the bits, so that equal values of two places seldom meet.
+    /// Returns a hash over all bits, so that equal values of two sources rarely share a slot.
     fn mixed(self) -> u64 {
         (self.index.rotate_left(16) ^ u64::from(self.source)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
             >> 20
     }
 }
 
-/// One value. An index of 0 is none.
+/// One cached value. An index of 0 marks an empty slot.
 #[derive(Clone)]
 struct Slot {
     place: Place,
@@ -51,7 +51,7 @@ struct Slot {
     found: [u32; MEMO_STEPS_MAX],
 }
 
-/// The values of one worker.
+/// The cache of one worker.
 struct IndexCache {
     hasher: DefaultHashBuilder,
     slots: Vec<Slot>,
@@ -64,7 +64,7 @@ thread_local! {
     });
 }
 
-/// Adds what is remembered for a value, or else what `search` adds, which is then remembered.
+/// Adds the cached steps for a value. On a cache miss, calls `search` and caches its result.
 pub(super) fn find(
     place: Place,
     value: &[u8],
@@ -76,7 +76,7 @@ pub(super) fn find(
     }
     MEMO.with(|memo| match memo.try_borrow_mut() {
         Ok(mut memo) => memo.find(place, value, (found, fuel), search),
-        // A search inside a search: nothing is remembered for it.
+        // A nested search is not cached.
         Err(_) => search(found),
     });
 }
@@ -96,7 +96,7 @@ impl IndexCache {
         let at = mixed as usize % MEMO_VALUES;
         let Some(slot) = self.slots.get_mut(at) else { return search(found) };
         if slot.place == place && slot.value() == value {
-            // Most values find nothing.
+            // Most values have no steps.
             if fuel.take(slot.fuel.into()) && slot.steps > 0 {
                 found.extend_from_slice(slot.found());
             }
@@ -130,7 +130,7 @@ impl Slot {
         self.found.get(..usize::from(self.steps)).unwrap_or_default()
     }
 
-    /// Keeps a value in the place of whatever was there.
+    /// Stores a value and overwrites the previous value of the slot.
     fn keep(&mut self, place: Place, value: &[u8], (steps, fuel): (&[u32], u32)) {
         let room = (self.bytes.get_mut(..value.len()), self.found.get_mut(..steps.len()));
         let (Some(bytes), Some(found)) = room else { return };

@@ -1,4 +1,4 @@
-//! One value of the request, and everything that rules hold it against.
+//! One value of the request, and the index of all tests on it.
 
 use std::collections::BTreeMap;
 
@@ -18,29 +18,29 @@ use crate::schema::FieldId;
 use crate::set::Set;
 use crate::texts::{Position, Search, TextSet};
 
-/// How a value is come by.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// A plain field, which most are.
+    /// A plain field; the most frequent source.
     Field(FieldId),
-    /// One value.
+    /// A single value.
     One(OperandId),
     /// Each value of a named field.
     Each(FieldId, Box<str>),
 }
 
-/// A value, and what is filed under what it may be.
+/// A value, and the steps indexed by it.
 #[derive(Debug)]
 pub(super) struct FieldIndex {
-    /// The first step that it can find.
+    /// The first step that it can return.
     pub(super) first: u32,
-    /// The lowest level at which it finds one.
+    /// The lowest level at which it returns a step.
     pub(super) level: LevelId,
-    /// Whether what it finds is worth remembering.
+    /// Whether its results are worth caching.
     pub(super) remembers: bool,
     origin: Origin,
     plain: Strings,
-    /// With letters of ASCII in lower case, as the value is then.
+    /// Compared in ASCII lower case, as is the value.
     folded: Strings,
     grams: Grams,
     numbers: HashMap<i64, Posting>,
@@ -48,20 +48,20 @@ pub(super) struct FieldIndex {
     lists: Box<[(Listed, Posting)]>,
 }
 
-/// A list that the value is held against: whether it is an element, or whether an element stands in
-/// it.
+/// A list that the value is tested against: whether the value is an element, or whether it contains
+/// an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
     list: ListId,
     search: Option<Search>,
-    /// In lower case.
+    /// Whether the value is compared in lower case.
     folded: bool,
 }
 
-/// Steps filed under strings.
+/// Steps by string.
 type FieldIndexEntry = BTreeMap<Box<[u8]>, Vec<u32>>;
 
-/// What is filed, before it is made ready to be looked up.
+/// The entries before the index is built.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     plain: [FieldIndexEntry; 3],
@@ -72,17 +72,17 @@ pub(super) struct Draft {
     lists: BTreeMap<Listed, Vec<u32>>,
 }
 
-/// Which of three maps: the whole value, its beginning, its end.
+/// Numbers of the three maps: the whole value, its beginning, its end.
 const WHOLE: usize = 0;
 const BEGINNING: usize = 1;
 const END: usize = 2;
 
-/// Where the value of a test comes from, and whether it is folded on the way.
+/// Returns the source of the value of a test, and whether the value is lower-cased.
 pub(super) fn origin(program: &Program, operand: OperandId) -> Option<(Origin, bool)> {
     Some(match program.operands.get(operand.0 as usize)? {
         Operand::Values(field, name) => (Origin::Each(*field, name.clone()), false),
         Operand::Lower(of) => {
-            // The first of several values is one of them: a wider net, and no miss.
+            // The index covers all values of the field: more candidates, but none is missed.
             let (origin, _) = origin(program, *of)?;
             (origin, true)
         }
@@ -92,7 +92,7 @@ pub(super) fn origin(program: &Program, operand: OperandId) -> Option<(Origin, b
 }
 
 impl Draft {
-    /// Files a step under a test. Says how many entries and bytes that took.
+    /// Adds a step under a test. Returns the number of entries and of bytes added.
     pub(super) fn file(&mut self, atom: &Atom, folded: bool, step: u32) -> (usize, usize) {
         match &atom.check {
             Check::Equal(Const::Bytes(bytes)) => self.string(WHOLE, folded, bytes, step),
@@ -174,7 +174,7 @@ impl Draft {
         (1, 32)
     }
 
-    /// Made ready to be looked up.
+    /// Builds the index.
     pub(super) fn finish(
         self,
         origin: Origin,
@@ -217,7 +217,7 @@ impl Draft {
     }
 }
 
-/// Adds steps that were found, as far as they can be paid for.
+/// Adds found steps, as far as the fuel allows.
 #[inline]
 fn add_found(found: &mut Found, steps: &[u32], fuel: &Fuel) {
     if fuel.take((steps.len() as u64).saturating_mul(price::FOUND)) {
@@ -230,7 +230,7 @@ fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
 }
 
 impl Listed {
-    /// Whether the value is what is looked for, as far as that can be paid for.
+    /// Returns whether the value matches, as far as the fuel allows.
     fn has<C: Context>(self, value: &Value<'_>, ctx: &C) -> bool {
         let bytes = if let Value::Bytes(bytes) = value { &**bytes } else { &[] };
         let len = price::bytes(bytes.len());
@@ -252,7 +252,7 @@ impl Listed {
 }
 
 impl FieldIndex {
-    /// Calls `visit` with each value that this request has.
+    /// Calls `visit` with each value of this request.
     #[inline]
     pub(super) fn values<C: Context>(
         &self,
@@ -278,8 +278,8 @@ impl FieldIndex {
         }
     }
 
-    /// Adds the steps that are filed under lists that hold a value. Never remembered: a test of the
-    /// policy may put another list in the place of one.
+    /// Adds the steps under lists that contain a value. Never cached, because a policy test may
+    /// replace a list.
     #[inline]
     pub(super) fn find_in_lists<C: Context>(
         &self,
@@ -298,7 +298,7 @@ impl FieldIndex {
         }
     }
 
-    /// Adds the steps that are filed under a value.
+    /// Adds the steps under a value.
     pub(super) fn find(
         &self,
         value: &Value<'_>,
@@ -327,12 +327,12 @@ impl FieldIndex {
         self.grams.each(&low, fuel, &mut add);
     }
 
-    /// Whether substrings are searched for, which is what costs.
+    /// Returns whether the index has a substring search, the expensive part.
     pub(super) fn searches(&self) -> bool {
         !self.grams.is_empty()
     }
 
-    /// The field that it reads.
+    /// Returns the field that it reads.
     pub(super) fn field(&self) -> Option<(FieldId, &str)> {
         match &self.origin {
             Origin::Field(field) => Some((*field, "")),
@@ -341,7 +341,7 @@ impl FieldIndex {
         }
     }
 
-    /// About how much memory it takes.
+    /// Returns the approximate memory in bytes.
     pub(super) fn bytes(&self) -> usize {
         [
             self.plain.bytes(),

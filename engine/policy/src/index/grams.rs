@@ -1,11 +1,12 @@
-//! Which of many substrings a text holds, in one pass that does not grow with their number.
+//! Finds the substrings of a set that a text contains, in one pass whose cost does not grow with
+//! their number.
 //!
-//! Each needle is filed under one *gram* of it, four bytes (three where it is that short), the one
-//! that the fewest other needles have too. The pass hashes the gram at every place of the text and
-//! asks one bit of a small map; only where the bit is set are needles compared. Aho–Corasick needs
-//! a dependent load for each byte and tables that leave the cache; this needs neither. The hash is
-//! fixed: who makes up texts that share grams with needles makes the pass compare, and each comparison
-//! is paid for.
+//! Each needle is stored under one *gram*: four of its bytes (three if it is that short). The gram
+//! shared with the fewest other needles is chosen. The pass hashes the gram at every position of
+//! the text and tests one bit of a small map. Needles are compared only if the bit is set.
+//! Aho–Corasick needs a dependent load for each byte, and tables larger than the cache; this method
+//! needs neither. The hash is fixed. A client can send texts that share grams with needles, and
+//! each comparison then takes fuel.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -13,22 +14,22 @@ use smallvec::SmallVec;
 use super::postings::Posting;
 use crate::fuel::{Fuel, price};
 
-/// Bits of the map for each needle, at least.
+/// Fewest bits of the map for each needle.
 const BITS_PER_NEEDLE: usize = 64;
 
-/// Until so many needles were found in one text, they are told apart by looking through them.
+/// Number of needles found in one text up to which a linear scan removes duplicates.
 const FEW: usize = 32;
 
 /// A needle: at least three bytes, letters of ASCII in lower case.
 #[derive(Debug)]
 struct Needle {
     bytes: Box<[u8]>,
-    /// Where its gram begins.
+    /// The position of its gram.
     offset: u32,
     posting: Posting,
 }
 
-/// Needles whose grams have `N` bytes.
+/// Needles with grams of `N` bytes.
 #[derive(Debug, Default)]
 struct GramScan<const N: usize> {
     bits: Box<[u64]>,
@@ -37,7 +38,7 @@ struct GramScan<const N: usize> {
     needles: Vec<Needle>,
 }
 
-/// All needles that are searched for in one value.
+/// All needles to search in one value.
 #[derive(Debug, Default)]
 pub(super) struct Grams {
     three: GramScan<3>,
@@ -45,7 +46,7 @@ pub(super) struct Grams {
 }
 
 impl Grams {
-    /// Needles, each once, with what is filed under each.
+    /// Creates the search. Each needle occurs once, with its postings.
     pub(super) fn new(needles: Vec<(Box<[u8]>, Posting)>) -> Self {
         let (long, short): (Vec<_>, Vec<_>) =
             needles.into_iter().partition(|(bytes, _)| bytes.len() >= 4);
@@ -56,8 +57,8 @@ impl Grams {
         self.three.needles.is_empty() && self.four.needles.is_empty()
     }
 
-    /// Calls `visit` once with what is filed under each needle that `text` holds. The text has its
-    /// letters of ASCII in lower case.
+    /// Calls `visit` once with the postings of each needle that `text` contains. The text is in
+    /// ASCII lower case.
     pub(super) fn each(&self, text: &[u8], fuel: &Fuel, mut visit: impl FnMut(Posting)) {
         self.three.each(text, fuel, &mut visit);
         self.four.each(text, fuel, &mut visit);
@@ -123,7 +124,8 @@ impl<const N: usize> GramScan<N> {
         }
     }
 
-    /// The needles whose gram stands here; whether they could be paid for.
+    /// Compares the needles whose gram is at this position. Returns whether the fuel was
+    /// sufficient.
     #[cold]
     fn compare(
         &self,
@@ -142,7 +144,7 @@ impl<const N: usize> GramScan<N> {
                 found(*id, needle.posting);
             }
         }
-        // Where no needle has this gram, looking for it cost something all the same.
+        // A lookup without a match costs time, too.
         fuel.take(price::NEEDLE)
     }
 
@@ -152,8 +154,8 @@ impl<const N: usize> GramScan<N> {
     }
 }
 
-/// Multiplicative hashing; the constant is 2^64 divided by the golden ratio (Knuth, TAOCP vol. 3,
-/// §6.4).
+/// Returns a multiplicative hash. The constant is 2^64 divided by the golden ratio (Knuth, TAOCP,
+/// vol. 3, §6.4).
 #[inline]
 fn hash<const N: usize>(gram: [u8; N], shift: u32) -> usize {
     let mut word = [0_u8; 8];
@@ -164,7 +166,7 @@ fn hash<const N: usize>(gram: [u8; N], shift: u32) -> usize {
     mixed.checked_shr(shift).unwrap_or(0) as usize
 }
 
-/// Which needles this text was found to hold already.
+/// The needles already found in this text.
 #[derive(Default)]
 struct Seen {
     few: SmallVec<[u32; FEW]>,
@@ -189,7 +191,7 @@ impl Seen {
         self.mark(id)
     }
 
-    /// Whether it was not marked before.
+    /// Marks a needle. Returns whether it was not marked before.
     fn mark(&mut self, id: u32) -> bool {
         let Some(word) = self.many.get_mut(id as usize / 64) else { return true };
         let bit = 1 << (id % 64);

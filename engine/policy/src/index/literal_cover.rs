@@ -1,8 +1,8 @@
-//! Which tests must hold, one of them at least, where a condition holds.
+//! Computes a set of tests of which at least one must hold if a condition holds.
 //!
-//! A rule is filed under such a *cover*: while none of its tests holds, the condition is false and
-//! nobody need look at it. A cover is necessary, never sufficient: whoever is found through it is
-//! still evaluated in full, so a wide cover costs time and a narrow one can lose nothing.
+//! A rule is indexed by such a *cover*: while none of its tests holds, the condition is false and
+//! the rule is not evaluated. A cover is necessary, never sufficient. A rule found through it is
+//! still evaluated in full, so a wide cover costs time and a narrow cover misses nothing.
 
 use crate::program::{Atom, AtomId, Check, CondId, Const, Op, Operand, Program};
 use crate::schema::{Schema, Type};
@@ -11,30 +11,30 @@ use crate::texts::{Position, TextSet};
 
 use super::literals::{SUBSTRING_BYTES_MIN, must_contain};
 
-/// The most tests of one cover; a condition that needs more is evaluated on every request.
+/// Most tests of one cover. A condition that needs more is evaluated for every request.
 pub const COVER_TESTS_MAX: usize = 256;
 
-/// How deep conditions in parentheses are looked into.
+/// Deepest nesting of conditions that is analysed.
 const NESTING_MAX: u32 = 64;
 
-/// What is known of when a condition holds.
+/// The requests for which a condition can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cover {
-    /// It may hold whatever the request.
+    /// Any request.
     Always,
-    /// It never holds.
+    /// No request.
     Never,
-    /// It holds only where one of these tests does, without its `not`.
+    /// Only requests for which one of these tests holds, without its `not`.
     Tests {
         /// The tests, each once, in ascending order.
         tests: Vec<AtomId>,
-        /// How often one is expected to hold and what it costs to find out: less is better.
+        /// How often a test is expected to hold, and its cost. Lower is better.
         weight: u32,
     },
 }
 
 impl Cover {
-    /// Where one of two things must be.
+    /// Returns the cover of `self or other`.
     fn either(self, other: Self) -> Self {
         match (self, other) {
             (Self::Always, _) | (_, Self::Always) => Self::Always,
@@ -56,7 +56,7 @@ impl Cover {
         }
     }
 
-    /// Where both things must be: the narrower one will do.
+    /// Returns the cover of `self and other`: the narrower one is sufficient.
     fn both(self, other: Self) -> Self {
         match (self, other) {
             (Self::Never, _) | (_, Self::Never) => Self::Never,
@@ -72,7 +72,7 @@ impl Cover {
     }
 }
 
-/// The cover of a condition; of none, that it always may hold.
+/// Returns the cover of a condition; `Always` for `None`.
 #[must_use]
 pub fn cover(program: &Program, schema: &Schema, condition: Option<CondId>) -> Cover {
     match condition {
@@ -87,8 +87,8 @@ struct Finder<'p> {
 }
 
 impl Finder<'_> {
-    /// From the last operation to the first: what must be for the run to end with true, where the
-    /// machine comes to an operation with either truth value.
+    /// Goes from the last operation to the first. Computes for each operation and each truth value
+    /// which tests must hold so that the program ends with true.
     fn condition(&self, id: CondId, depth: u32) -> Cover {
         let Some(ops) = self.program.conditions.get(id.0 as usize) else { return Cover::Never };
         // One pair for each operation and one for the end: with false, with true.
@@ -120,11 +120,11 @@ impl Finder<'_> {
         at(&known, 0, false)
     }
 
-    /// What must be for a test to come out so.
+    /// Returns the cover of the event that a test has this result.
     fn test(&self, id: AtomId, truth: bool, depth: u32) -> Cover {
         let Some(atom) = self.program.atoms.get(id.0 as usize) else { return Cover::Always };
         if truth == atom.negated {
-            // The plain test is false, which most requests make it.
+            // The plain test is false, which it is for most requests.
             return Cover::Always;
         }
         if let (Some(Operand::Condition(inner)), Check::True) =
@@ -139,7 +139,7 @@ impl Finder<'_> {
         }
     }
 
-    /// How wide a test is; none where no index finds it.
+    /// Returns the width of a test; `None` if no index can find it.
     fn weight(&self, atom: &Atom) -> Option<u32> {
         let ty = self.indexed_type(atom)?;
         let bytes = |least: usize, len: usize, weight: u32| (len >= least).then_some(weight);
@@ -173,8 +173,8 @@ impl Finder<'_> {
         }
     }
 
-    /// The type of what a test looks at, where that is the same throughout a request and costs no
-    /// more to look up than to index.
+    /// Returns the type of the tested value if the value is constant during a request and a lookup
+    /// is not more expensive than a test.
     fn indexed_type(&self, atom: &Atom) -> Option<Type> {
         let operand = self.program.operands.get(atom.operand.0 as usize)?;
         match operand {
@@ -191,7 +191,7 @@ impl Finder<'_> {
     }
 }
 
-/// An AS is one of many; a country or a method is one of few.
+/// Returns the width for numeric types: there are many AS numbers, few countries and methods.
 const fn numbers(ty: Type) -> Option<u32> {
     match ty {
         Type::Asn => Some(12),
@@ -201,7 +201,7 @@ const fn numbers(ty: Type) -> Option<u32> {
     }
 }
 
-/// How wide a test for several texts is: each is looked for as if it stood alone.
+/// Returns the width of a test for several texts, each counted as a single test.
 fn weight_of_texts(set: &TextSet) -> Option<u32> {
     let (least, weight) = match set.texts().search().position {
         Position::Anywhere => (SUBSTRING_BYTES_MIN, 50),
@@ -212,7 +212,7 @@ fn weight_of_texts(set: &TextSet) -> Option<u32> {
     all_long.then(|| small(set.len()).saturating_add(weight))
 }
 
-/// A larger set holds for more requests, and weighs a little more.
+/// Returns a small addition for larger sets, because they match more requests.
 fn small(len: usize) -> u32 {
     len.checked_ilog2().unwrap_or(0)
 }

@@ -1,27 +1,27 @@
-//! The literals of which a regular expression must contain one.
+//! Extracts literals of which a text must contain one to match a regular expression.
 //!
-//! RE2's FilteredRE2 has the idea: search for the literals of all expressions at once, and run an
-//! expression only where one of its own was found.
+//! The idea is that of RE2's FilteredRE2. All literals of all expressions are searched at once, and
+//! an expression runs only if one of its literals was found.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// The fewest bytes of a substring that is worth searching for.
+/// Fewest bytes of a substring that the index searches.
 pub const SUBSTRING_BYTES_MIN: usize = 3;
 
-/// The most literals of one expression; more are searched for in vain.
+/// Most literals of one expression. With more, the search does not pay off.
 const LITERALS_MAX: usize = 64;
 
-/// What a part of an expression needs.
+/// The literals that a part of an expression requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RequiredLiteral {
-    /// It matches without any literal that is known.
+    /// No known literal is required.
     Nothing,
-    /// One of these, letters of ASCII in lower case.
+    /// One of these literals, in ASCII lower case.
     OneOf(Vec<Vec<u8>>),
 }
 
-/// In lower case, the literals of which a text must hold one, in whatever case, for `pattern` to
-/// match it. `None` where there is no such set worth searching for.
+/// Returns literals in lower case. A text must contain one of them, in any case, to match
+/// `pattern`. Returns `None` if there is no such set that pays off.
 #[must_use]
 pub fn must_contain(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
@@ -33,7 +33,7 @@ pub fn must_contain(pattern: &str) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The parser bounds how deep an expression nests, and so this recursion.
+/// Returns the requirement of an expression. The parser limits the nesting, and so the recursion.
 fn need(hir: &Hir) -> RequiredLiteral {
     match hir.kind() {
         HirKind::Literal(literal) => RequiredLiteral::OneOf(vec![literal.0.to_ascii_lowercase()]),
@@ -49,7 +49,7 @@ fn need(hir: &Hir) -> RequiredLiteral {
     }
 }
 
-/// All parts must match: the best of their needs, neighbouring literals joined.
+/// Returns the best requirement of parts that must all match, with neighbouring literals joined.
 fn of_all(parts: &[Hir]) -> RequiredLiteral {
     let mut best = RequiredLiteral::Nothing;
     let mut run: Vec<u8> = Vec::new();
@@ -57,7 +57,8 @@ fn of_all(parts: &[Hir]) -> RequiredLiteral {
         let piece = match part.kind() {
             HirKind::Literal(literal) => Some(literal.0.to_ascii_lowercase()),
             HirKind::Class(class) => one_letter(class).map(|letter| vec![letter]),
-            // A sign between two literals that takes no room, as `\b`, parts nothing.
+            // An assertion without width between two literals, such as `\b`, does not separate
+            // them.
             HirKind::Look(_) => Some(Vec::new()),
             _ => None,
         };
@@ -72,7 +73,7 @@ fn of_all(parts: &[Hir]) -> RequiredLiteral {
     better(best, RequiredLiteral::OneOf(vec![run]))
 }
 
-/// Any part may match: all of their needs together.
+/// Returns the joined requirements of parts of which any may match.
 fn of_any(parts: &[Hir]) -> RequiredLiteral {
     let mut all = Vec::new();
     for part in parts {
@@ -86,7 +87,7 @@ fn of_any(parts: &[Hir]) -> RequiredLiteral {
     if all.len() > LITERALS_MAX { RequiredLiteral::Nothing } else { RequiredLiteral::OneOf(all) }
 }
 
-/// The need whose shortest literal is longest.
+/// Returns the requirement whose shortest literal is longer.
 fn better(a: RequiredLiteral, b: RequiredLiteral) -> RequiredLiteral {
     let shortest = |need: &RequiredLiteral| match need {
         RequiredLiteral::Nothing => 0,
@@ -95,7 +96,7 @@ fn better(a: RequiredLiteral, b: RequiredLiteral) -> RequiredLiteral {
     if shortest(&b) > shortest(&a) { b } else { a }
 }
 
-/// A class that is one letter of ASCII in either case, in lower case.
+/// Returns the letter in lower case if the class is one ASCII letter in both cases.
 fn one_letter(class: &Class) -> Option<u8> {
     let mut letters = Vec::with_capacity(2);
     match class {
@@ -172,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(found(pattern), None, "{pattern}");
         }
-        // U+212A, the Kelvin sign, folds to `k`: no literal runs through it.
+        // U+212A, the Kelvin sign, is the same as `k` without case, so no literal contains it.
         assert_eq!(found("(?i)kkkk"), None);
     }
 

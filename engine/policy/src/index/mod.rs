@@ -1,9 +1,9 @@
-//! Which rules of a layer may apply to a request, without asking each.
+//! An index of the rules of a layer: returns the rules that may apply to a request.
 //!
-//! Every rule is filed under the narrowest tests of which one must hold ([`cover`]); every value of
-//! the request that such tests look at is looked up once, for all rules together ([`field_index`]). What
-//! is found is evaluated in full and in page order, so an index changes what a decision costs and
-//! never what it is. Rules that no test finds are evaluated always.
+//! Every rule is stored under the narrowest set of tests of which one must hold ([`cover`]). Every
+//! value that such tests read is looked up once for all rules ([`field_index`]). Found rules are
+//! evaluated in full and in source order. An index therefore changes the cost of a decision and
+//! never its result. Rules that no index covers are always evaluated.
 
 mod cache;
 mod field_index;
@@ -31,42 +31,42 @@ use cache::Place;
 use field_index::{Draft, FieldIndex, Origin};
 use postings::{Found, Postings};
 
-/// The most values, networks and substrings that an index holds.
+/// Most values, networks and substrings in an index.
 pub const INDEX_ENTRIES_MAX: usize = 500_000;
 
-/// The most bytes that they have together.
+/// Most bytes of all of them together.
 pub const INDEX_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Numbers of indexes: what a worker remembers of one is never taken for another's.
+/// The next number of an index. Numbers are unique, so cached results never mix.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// An index that would be larger than it may be, and the rule at which that was seen.
+/// An index above its limit, with the rule that exceeded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
     /// The rule.
     pub rule: RuleId,
-    /// Entries so far.
+    /// Entries up to this rule.
     pub entries: usize,
-    /// Their bytes so far.
+    /// Bytes up to this rule.
     pub bytes: usize,
 }
 
-/// Steps, filed by what must hold for them to apply.
+/// Steps, stored by the tests that they need.
 #[derive(Debug)]
 pub struct Index {
     number: u64,
-    /// In the order of the first step that each can find.
+    /// Ordered by the first step that each can return.
     sources: Box<[FieldIndex]>,
     postings: Postings,
-    /// Steps that no source finds: for each level those that stand at it or below.
+    /// Steps that are always evaluated: for each level, the steps with this or a lower level.
     always: Box<[Box<[u32]>]>,
 }
 
 impl Index {
-    /// Files steps. Their numbers are their places in `steps`, in the order of the walk.
+    /// Builds the index. The number of a step is its position in `steps`, in evaluation order.
     ///
     /// # Errors
-    /// The index would be larger than [`INDEX_ENTRIES_MAX`] or [`INDEX_TEXT_BYTES_MAX`] allow.
+    /// The index exceeds [`INDEX_ENTRIES_MAX`] or [`INDEX_TEXT_BYTES_MAX`].
     pub fn new<'s>(
         program: &Program,
         schema: &Schema,
@@ -105,7 +105,7 @@ impl Index {
         })
     }
 
-    /// About how much memory it takes.
+    /// Returns the approximate memory in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let always: usize = self.always.iter().map(|steps| steps.len().saturating_mul(4)).sum();
@@ -113,14 +113,14 @@ impl Index {
         always.saturating_add(sources).saturating_add(self.postings.bytes())
     }
 
-    /// The steps that are evaluated for every request, at the worst level.
+    /// Returns the steps that are evaluated for every request at the highest level.
     #[must_use]
     pub fn always(&self) -> &[u32] {
         self.always.last().map_or(&[], |steps| steps)
     }
 }
 
-/// Tests on their way into an index.
+/// The tests that are being added to an index.
 struct Filing<'p> {
     program: &'p Program,
     drafts: BTreeMap<Origin, Draft>,
@@ -148,7 +148,7 @@ impl Filing<'_> {
     }
 }
 
-/// For each level, the steps that stand at it or below.
+/// Returns for each level the steps with this or a lower level.
 fn by_level(program: &Program, always: &[(LevelId, u32)]) -> Box<[Box<[u32]>]> {
     let of = |level: usize| {
         let steps = always.iter().filter(|(least, _)| usize::from(least.0) <= level);
@@ -157,29 +157,29 @@ fn by_level(program: &Program, always: &[(LevelId, u32)]) -> Box<[Box<[u32]>]> {
     (0..=program.levels.len()).map(of).collect()
 }
 
-/// A way through the steps of an index in ascending order, for one request.
+/// An iterator over the steps of an index in ascending order, for one request.
 #[derive(Debug)]
 pub struct Walk<'i> {
     index: &'i Index,
     level: LevelId,
     always: &'i [u32],
-    /// Sources that were not asked yet.
+    /// Sources that were not looked up yet.
     sources: &'i [FieldIndex],
-    /// Steps that sources found, the next one last.
+    /// Steps that sources returned; the next one is last.
     found: Found,
 }
 
 impl<'i> Walk<'i> {
-    /// At the first step, at this level.
+    /// Starts at the first step, at this level.
     #[must_use]
     pub fn new(index: &'i Index, level: LevelId) -> Self {
         let always = index.always.get(usize::from(level.0)).map_or(index.always(), |steps| steps);
         Self { index, level, always, sources: &index.sources, found: Found::new() }
     }
 
-    /// The next step below `end` that may apply. A source is asked when it may find the next step
-    /// and not before: where an early rule ends the walk, later values are never looked at. Where the
-    /// fuel is empty what it says means nothing.
+    /// Returns the next step below `end` that may apply. A source is looked up only when it can
+    /// return the next step. If an early rule ends the walk, later values are never read. The
+    /// result has no meaning if the fuel is exhausted.
     pub fn next<C: Context>(&mut self, end: u32, program: &Program, ctx: &C) -> Option<u32> {
         loop {
             let always = self.always.first().copied().unwrap_or(u32::MAX);
@@ -235,7 +235,7 @@ impl<'i> Walk<'i> {
         }
     }
 
-    /// Nothing more is found: what is not paid for is not known.
+    /// Ends the search, because results without fuel are incomplete.
     #[cold]
     fn stop(&mut self) {
         (self.always, self.sources) = (&[], &[]);

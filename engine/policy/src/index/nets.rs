@@ -1,8 +1,8 @@
-//! Which of many networks hold an address.
+//! Finds the networks of a set that contain an address.
 //!
-//! Networks lie inside each other or apart, never across: the address space falls into ranges, each
-//! with one smallest network, and every network knows the next larger one around it. A lookup is a
-//! binary search and a climb as high as networks are nested.
+//! Two networks are nested or disjoint. The address space is therefore a sequence of ranges. Each
+//! range has one smallest network, and every network refers to the next larger one around it. A
+//! lookup is a binary search and one step for each level of nesting.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ struct Node {
     around: u32,
 }
 
-/// Networks of one family: where each range begins, and its smallest network.
+/// Networks of one family: the start of each range, and its smallest network.
 #[derive(Debug, Default)]
 struct Family<T> {
     starts: Box<[T]>,
@@ -37,7 +37,7 @@ pub(super) struct Nets {
 }
 
 impl Nets {
-    /// Networks, each once, with what is filed under each.
+    /// Creates the search. Each network occurs once, with its postings.
     pub(super) fn new(nets: Vec<(Prefix, Posting)>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (net, posting) in nets {
@@ -59,7 +59,7 @@ impl Nets {
         v4.saturating_add(v6).saturating_add(nodes.saturating_mul(12))
     }
 
-    /// Calls `visit` with what is filed under each network that holds the address.
+    /// Calls `visit` with the postings of each network that contains the address.
     pub(super) fn each(&self, ip: IpAddr, visit: impl FnMut(Posting)) {
         match ip {
             IpAddr::V4(ip) => self.v4.each(u32::from(ip), visit),
@@ -70,11 +70,11 @@ impl Nets {
 
 impl<T: Ord + Copy> Family<T> {
     fn new(mut nets: Vec<(T, T, Posting)>, next: impl Fn(T) -> Option<T>) -> Self {
-        // A larger network stands before those that begin where it does.
+        // A larger network comes before the networks that start at the same address.
         nets.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         let mut out = Ranges { starts: Vec::new(), smallest: Vec::new() };
         let mut nodes: Vec<Node> = Vec::with_capacity(nets.len());
-        // The networks that are open at this address, the smallest last.
+        // The networks that contain this address, the smallest last.
         let mut open: Vec<(T, u32)> = Vec::new();
         for (from, to, posting) in nets {
             close(&mut open, Some(from), &mut out, &next);
@@ -91,7 +91,7 @@ impl<T: Ord + Copy> Family<T> {
         let after = self.starts.partition_point(|start| *start <= address);
         let at = after.checked_sub(1).and_then(|at| self.smallest.get(at));
         let mut node = at.and_then(|id| self.nodes.get(*id as usize));
-        // INVARIANT: `around` is always an earlier node, so this climb ends.
+        // INVARIANT: `around` is always an earlier node, so this loop ends.
         while let Some(found) = node {
             visit(found.posting);
             node = self.nodes.get(found.around as usize);
@@ -107,7 +107,7 @@ struct Ranges<T> {
 impl<T: Ord + Copy> Ranges<T> {
     fn begin(&mut self, start: T, id: u32) {
         if self.starts.last() == Some(&start) {
-            // The network that begins here too and is smaller.
+            // A smaller network that starts at the same address.
             if let Some(last) = self.smallest.last_mut() {
                 *last = id;
             }
@@ -118,7 +118,8 @@ impl<T: Ord + Copy> Ranges<T> {
     }
 }
 
-/// Ends the networks that end before `upto`: behind each begins the rest of the one around it.
+/// Closes the networks that end before `upto`. After each, the rest of the network around it
+/// follows.
 fn close<T: Ord + Copy>(
     open: &mut Vec<(T, u32)>,
     upto: Option<T>,

@@ -1,11 +1,11 @@
-//! Which steps are filed under one entry of an index.
+//! The steps under one entry of an index.
 
 use smallvec::SmallVec;
 
-/// Steps, in ascending order. Few, for nearly every request.
+/// Steps, in ascending order. Nearly every request finds few.
 pub(super) type Found = SmallVec<[u32; 16]>;
 
-/// A run of [`Postings`].
+/// A slice of [`Postings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Posting {
     pub(super) from: u32,
@@ -19,14 +19,14 @@ impl Posting {
     }
 }
 
-/// All runs, one behind the other.
+/// All slices, concatenated.
 #[derive(Debug, Default)]
 pub(super) struct Postings {
     steps: Vec<u32>,
 }
 
 impl Postings {
-    /// Files steps, in any order.
+    /// Adds steps, in any order.
     pub(super) fn file(&mut self, mut steps: Vec<u32>) -> Posting {
         steps.sort_unstable();
         steps.dedup();

@@ -1,4 +1,4 @@
-//! Which of many whole values, beginnings and ends a value has.
+//! Finds the whole values, prefixes and suffixes of a set that match a value.
 
 use hashbrown::HashMap;
 
@@ -6,10 +6,10 @@ use crate::fuel::{Fuel, price};
 
 use super::postings::Posting;
 
-/// What is filed under strings.
+/// Postings by string.
 type Map = HashMap<Box<[u8]>, Posting>;
 
-/// Strings of which each stands once, compared in one case.
+/// Unique strings, all compared with or all without case.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     exact: Map,
@@ -35,7 +35,7 @@ impl Strings {
         self.exact.is_empty() && self.beginnings.is_empty() && self.ends.is_empty()
     }
 
-    /// Calls `visit` with what is filed under the value, its beginnings and its ends.
+    /// Calls `visit` with the postings of the value, its prefixes and its suffixes.
     pub(super) fn each(&self, value: &[u8], fuel: &Fuel, mut visit: impl FnMut(Posting)) {
         let looks_up = |len: usize| fuel.take(price::LOOKUP.saturating_add(price::bytes(len)));
         if !self.exact.is_empty()
@@ -72,7 +72,7 @@ impl Strings {
     }
 }
 
-/// In ascending order of length.
+/// Groups strings by length, in ascending order.
 fn by_length(all: Vec<(Box<[u8]>, Posting)>) -> Box<[(usize, Map)]> {
     let mut lengths: Vec<(usize, Map)> = Vec::new();
     let mut sorted = all;

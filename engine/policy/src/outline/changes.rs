@@ -1,43 +1,43 @@
-//! What differs between two policies.
+//! The differences between two policies.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::Outline;
 use super::clause::{Clause, Entry};
 
-/// Something that differs.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The word of the language, as in `rule`.
+    /// The keyword, such as `rule`.
     pub kind: &'static str,
     /// The full name.
     pub name: Box<str>,
-    /// What became of it.
+    /// The kind of change.
     pub how: How,
 }
 
-/// What became of an entry.
+/// A change of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// It is new; all of it on one line.
+    /// The entry is new; its text on one line.
     Added(String),
-    /// It is gone; all of it on one line.
+    /// The entry was removed; its text on one line.
     Removed(String),
-    /// It says something else.
+    /// Clauses of the entry changed.
     Changed(Vec<ClauseChange>),
-    /// It says the same at another place; behind which one it stands now, if it is not the first.
+    /// The entry is unchanged at another position. The value is the entry before it; `None` at the
+    /// start.
     Moved(Option<Box<str>>),
 }
 
-/// A clause that says something else. Where the texts are the same, a name in them that `let` gave
-/// stands for another value.
+/// A changed clause. If both texts are equal, a `let` name in them has another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClauseChange {
-    /// The word that it begins with.
+    /// The keyword of the clause.
     pub word: &'static str,
-    /// What followed, if it was there.
+    /// The text before, if the clause existed.
     pub before: Option<Box<str>>,
-    /// What follows, if it is there.
+    /// The text after, if the clause exists.
     pub after: Option<Box<str>>,
 }
 
@@ -48,7 +48,8 @@ fn key(entry: &Entry) -> Key<'_> {
 }
 
 impl Outline {
-    /// What `newer` says differently: first what is gone, then the rest in the order of `newer`.
+    /// Returns the changes to get `newer`: first the removed entries, then the others in the order
+    /// of `newer`.
     #[must_use]
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
         let old: HashMap<Key<'_>, &Entry> = self.entries().map(|e| (key(e), e)).collect();
@@ -81,7 +82,7 @@ impl Outline {
     }
 }
 
-/// Clauses of one word are compared in their order: a decision table has many.
+/// Compares clauses with the same keyword in their order; a decision table has many of them.
 fn clause_changes(before: &[Clause], after: &[Clause]) -> Vec<ClauseChange> {
     let mut words: Vec<&'static str> = Vec::new();
     for clause in before.iter().chain(after) {
@@ -107,8 +108,8 @@ fn clause_changes(before: &[Clause], after: &[Clause]) -> Vec<ClauseChange> {
     all
 }
 
-/// Entries that both have and that stand in another order: all that are not part of the longest run
-/// that kept its order, so that moving one does not say that all others moved.
+/// Returns the entries in both outlines whose order changed: all that are not in the longest
+/// subsequence with the same order. One moved entry is therefore reported as one.
 fn moved<'e>(old: &Outline, newer: &'e Outline) -> BTreeSet<Key<'e>> {
     let ordered = |entry: &&Entry| entry.order.is_some();
     let places: HashMap<(Key<'_>, Option<&str>), usize> = (old.entries().filter(ordered))
@@ -130,9 +131,9 @@ fn moved<'e>(old: &Outline, newer: &'e Outline) -> BTreeSet<Key<'e>> {
     moved
 }
 
-/// A longest rising run of different numbers, by patience sorting.
+/// Returns a longest increasing subsequence of distinct numbers, by patience sorting.
 fn longest_rise(numbers: impl Iterator<Item = usize>) -> BTreeSet<usize> {
-    // The last number of the best run of each length, and what stands before each number.
+    // The last number of the best subsequence of each length, and the predecessor of each number.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: HashMap<usize, usize> = HashMap::new();
     for number in numbers {

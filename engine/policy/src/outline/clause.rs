@@ -1,41 +1,41 @@
-//! What a policy says is made of.
+//! The parts of an outline: entries and clauses.
 
 use std::collections::BTreeSet;
 
 /// A part of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
-    /// The word that it begins with, as in `when`.
+    /// The keyword, such as `when`.
     pub word: &'static str,
-    /// What follows, on one line, as its author wrote it.
+    /// The text after the keyword, on one line, as its author wrote it.
     pub text: Box<str>,
-    /// What that means.
+    /// The normal form of the text.
     pub(super) meaning: Box<str>,
 }
 
-/// Something with a name.
+/// A named statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The word of the language, as in `rule`.
+    /// The keyword, such as `rule`.
     pub kind: &'static str,
     /// The full name.
     pub name: Box<str>,
-    /// Its parts, in the order of the language.
+    /// Its clauses, in the order of the language.
     pub clauses: Vec<Clause>,
-    /// What it is ordered among, where the order means something: a layer, a member, the levels.
+    /// The group in which its order matters: a layer, a member, the levels.
     pub(super) order: Option<Box<str>>,
-    /// The tracks that it asks, by full name.
+    /// The tracks that it reads, by full name.
     pub(super) asks: BTreeSet<Box<str>>,
 }
 
 impl Entry {
-    /// The clause that begins with `word`.
+    /// Returns the clause with the keyword `word`.
     #[must_use]
     pub fn clause(&self, word: &str) -> Option<&Clause> {
         self.clauses.iter().find(|clause| clause.word == word)
     }
 
-    /// All of it on one line.
+    /// Returns the whole entry on one line.
     #[must_use]
     pub fn text(&self) -> String {
         let clause = |clause: &Clause| format!("{} {}", clause.word, clause.text).trim().to_owned();

@@ -1,4 +1,4 @@
-//! From the tree to entries.
+//! Conversion of the syntax tree to entries.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,14 +11,14 @@ use crate::syntax::ast::{
     Action, Decl, Extern, Item, Limit, List, ListSource, Member, Meta, Rule, Shadow, Stmt, Track,
 };
 
-/// What stands around the statements that are being read.
+/// The context of the statements that are being read.
 #[derive(Clone, Copy)]
 struct OutlineScope<'a> {
     file: FileId,
     member: Option<&'a str>,
-    /// A layer's word or the member's name.
+    /// The keyword of a layer or the name of the member.
     layer: &'a str,
-    /// The worst `under` around, where there is one, as it is named.
+    /// The highest level of the enclosing `under` blocks, as written.
     under: Option<Span>,
     /// The hosts of a `site` block.
     hosts: Option<Span>,
@@ -31,7 +31,7 @@ struct Reader<'r> {
     entries: Vec<Entry>,
 }
 
-/// Those of `pages`, which may use what `known` declares.
+/// Returns the entries of `pages`, which may use the declarations of `known`.
 pub(super) fn entries(known: &[Page], pages: &[Page], files: &Files) -> Vec<Entry> {
     let mut reader =
         Reader { files, lets: HashMap::new(), tracks: BTreeSet::new(), entries: Vec::new() };
@@ -42,7 +42,7 @@ pub(super) fn entries(known: &[Page], pages: &[Page], files: &Files) -> Vec<Entr
     reader.entries
 }
 
-/// The declarations of an item, wherever in it they stand.
+/// Calls `note` with the declarations of an item at any depth.
 fn each_decl(item: &Item, note: &mut dyn FnMut(&Decl)) {
     match item {
         Item::Decl(decl) => note(decl),
@@ -62,7 +62,7 @@ fn each_decl_of(stmts: &[Stmt], note: &mut dyn FnMut(&Decl)) {
     }
 }
 
-/// An entry that is being put together.
+/// An incomplete entry.
 struct Draft<'d> {
     wording: Wording<'d>,
     clauses: Vec<Clause>,
@@ -82,7 +82,7 @@ impl Draft<'_> {
         self.span(word, part.map(|part| part.span))
     }
 
-    /// A clause of several parts that stand side by side.
+    /// Adds a clause with several parts.
     fn all<T>(&mut self, word: &'static str, parts: &[Spanned<T>]) -> &mut Self {
         self.span(word, parts.iter().map(|part| part.span).reduce(Span::to))
     }
@@ -125,7 +125,7 @@ impl Reader<'_> {
         Draft { wording, clauses: Vec::new(), asks: BTreeSet::new() }
     }
 
-    /// Puts an entry together and files it.
+    /// Builds an entry and stores it.
     fn file(
         &mut self,
         (kind, name): (&'static str, Box<str>),
@@ -156,7 +156,7 @@ impl Reader<'_> {
             }
             Item::Site(site) => {
                 let hosts = site.hosts.iter().map(|host| host.span).reduce(Span::to);
-                // As everywhere: without a member, names begin with the first host.
+                // Without a member, names begin with the first host, as everywhere.
                 let first = site.hosts.first().map_or("", |host| &*host.node);
                 let layer = member.unwrap_or(first);
                 self.stmts(&site.stmts, OutlineScope { hosts, layer, ..around });
@@ -277,7 +277,7 @@ impl Reader<'_> {
         });
     }
 
-    /// What has no name of its own, or only one that it borrows.
+    /// Reads statements without a name of their own, or with the name of another entry.
     fn other(&mut self, stmt: &Stmt, around: OutlineScope<'_>) {
         match stmt {
             Stmt::Decide(decide) => {

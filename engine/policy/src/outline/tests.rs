@@ -1,4 +1,4 @@
-//! Outlines of small policies, and what differs between them.
+//! Outlines of small policies, and their differences.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::diagnostic::FileId;
 use crate::syntax::parse::parse;
 
-/// The outline of host files, each in turn, and of one of alice's.
+/// Returns the outline of the operator's files and of one file of alice.
 fn outline_of(host: &[&str], alice: &str) -> Outline {
     let mut files = Files::default();
     let mut pages = Vec::new();
@@ -33,7 +33,7 @@ fn changes(old: &str, new: &str) -> Vec<Change> {
     outline(old).changes(&outline(new))
 }
 
-/// Changes as short texts.
+/// Returns the changes as short texts.
 fn told(changes: &[Change]) -> Vec<String> {
     let line = |Change { kind, name, how }: &Change| match how {
         How::Added(text) => format!("+ {kind} {name}: {text}"),
@@ -161,7 +161,7 @@ fn only_what_left_its_place_has_moved() {
         ("ab", "ba", vec!["> rule floor.a Some(\"floor.b\")"]),
     ] {
         let said = told(&changes(&rules(old), &rules(new)));
-        // Of two that changed places either may be said to have moved.
+        // If two entries swapped, either of them may be reported as moved.
         let either = (old, new) == ("ab", "ba") && said == ["> rule floor.b None"];
         assert!(either || said == expected, "{old} {new}: {said:?}");
     }
@@ -228,7 +228,7 @@ proptest! {
         let removed: fn(&How) -> bool = |how| matches!(how, How::Removed(_));
         prop_assert_eq!(count(&there, added), count(&back, removed));
         prop_assert_eq!(count(&there, removed), count(&back, added));
-        // No change at all means the same rules in the same order.
+        // Without changes, the rules and their order are the same.
         if there.is_empty() {
             let names = |of: &Outline| {
                 of.entries().map(|entry| entry.name.clone()).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! A clause's text and what it means.
+//! The text and the normal form of a clause.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,19 +8,19 @@ use crate::syntax::ast::{Duration, Rate};
 use crate::syntax::lex::{Kind, Punct, Token, decode, lex};
 use crate::text::duration_ms;
 
-/// What the words of one file can stand for.
+/// The names that the words of one file can refer to.
 pub(super) struct Wording<'w> {
     /// The text of the file.
     pub(super) text: &'w str,
-    /// Whose file it is.
+    /// The member that owns the file.
     pub(super) member: Option<&'w str>,
-    /// What `let` names mean, by full name.
+    /// The normal forms of `let` values, by full name.
     pub(super) lets: &'w HashMap<Box<str>, Box<str>>,
     /// The full names of tracks.
     pub(super) tracks: &'w BTreeSet<Box<str>>,
 }
 
-/// The full form of a name that a member or the host declares.
+/// Returns the full form of a name that a member or the operator declares.
 pub(super) fn full(member: Option<&str>, name: &str) -> Box<str> {
     match member {
         Some(member) => format!("{member}.{name}").into(),
@@ -29,7 +29,8 @@ pub(super) fn full(member: Option<&str>, name: &str) -> Box<str> {
 }
 
 impl Wording<'_> {
-    /// The clause that `word` begins and `span` holds; the tracks that it asks are added to `asks`.
+    /// Returns the clause with the keyword `word` at `span`, and adds the tracks that it reads to
+    /// `asks`.
     pub(super) fn clause(
         &self,
         word: &'static str,
@@ -43,13 +44,13 @@ impl Wording<'_> {
         Clause { word, text: one_line(text, &tokens).into(), meaning }
     }
 
-    /// What the value of a `let` means.
+    /// Returns the normal form of the value of a `let`.
     pub(super) fn value(&self, span: Span) -> Box<str> {
         let text = self.text.get(span.range()).unwrap_or_default();
         self.meaning(text, &lex(text).tokens).into()
     }
 
-    /// A member's own names come before the host's.
+    /// Looks a name up. Names of the member hide those of the operator.
     fn known(&self, word: &str, known: impl Fn(&str) -> bool) -> Option<Box<str>> {
         [self.member, None].into_iter().map(|of| full(of, word)).find(|name| known(name))
     }
@@ -75,14 +76,14 @@ impl Wording<'_> {
             Kind::Size(bytes) => format!("{bytes}B"),
             Kind::Asn(n) => format!("AS{n}"),
             Kind::Ip(ip) => ip.to_string(),
-            // In a list, bits behind the prefix make it another thing.
+            // In a list, bits behind the prefix change the meaning.
             Kind::Cidr(written, len) => format!("{written}/{len}"),
             Kind::Date(date) => format!("@{}", date.unix_s),
             Kind::ListRef | Kind::Punct(_) | Kind::Stands(_) | Kind::Bad => spelt.to_owned(),
         })
     }
 
-    /// The tracks that a text asks: what stands behind the opening of a call.
+    /// Returns the tracks that a text reads: the names after the opening parenthesis of a call.
     fn asked(&self, text: &str, tokens: &[Token]) -> Vec<Box<str>> {
         let pairs = tokens.iter().zip(tokens.iter().skip(1));
         let arguments = pairs.filter(|(open, word)| {
@@ -99,7 +100,7 @@ fn duration_text(Duration { us }: Duration) -> String {
     if us.is_multiple_of(1_000) { duration_ms(us / 1_000) } else { format!("{us}us") }
 }
 
-/// A text without its comments, every run of blanks between two tokens one blank.
+/// Returns a text without comments, with single blanks between tokens.
 fn one_line(text: &str, tokens: &[Token]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut end = 0;

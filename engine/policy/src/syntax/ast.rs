@@ -1,8 +1,7 @@
-//! The tree of a policy file, as LANGUAGE §3 writes it, with the place of everything.
+//! The syntax tree of a policy file, with the position of every part.
 //!
-//! The tree holds what was written, complete or not: a clause that is missing is `None`, a part
-//! that could not be read is an `Error` node that later stages pass over in silence, since the
-//! parser has spoken about it already.
+//! The tree can be incomplete. A missing clause is `None`. A part that the parser could not read is
+//! an `Error` node, and later stages ignore it because the parser has reported it.
 
 use std::net::IpAddr;
 
@@ -10,21 +9,21 @@ use seawall_model::{PassKind, Prefix};
 
 use crate::span::{Span, Spanned};
 
-/// A name where it stands. Lower and upper case differ.
+/// A name with its position. Case matters.
 pub type Name = Spanned<Box<str>>;
 
-/// One file.
+/// A policy file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct File {
     /// The language version of the first line.
     pub version: Option<Spanned<i64>>,
-    /// The free text behind it.
+    /// The free text after it.
     pub revision: Option<Spanned<Box<str>>>,
-    /// What follows.
+    /// The items after the first line.
     pub items: Vec<Item>,
 }
 
-/// What stands at the top of a file.
+/// An item at the top level of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// `include "glob"`
@@ -35,7 +34,7 @@ pub enum Item {
     Level(Level),
     /// `extern name(…) -> type { … }`
     Extern(Extern),
-    /// `guarantee`, `floor` or `defaults` with its block.
+    /// A `guarantee`, `floor` or `defaults` block.
     Layer(Layer),
     /// `site "host", … { … }`
     Site(Site),
@@ -45,7 +44,7 @@ pub enum Item {
     Decl(Decl),
 }
 
-/// A declaration that may stand inside or outside a layer.
+/// A declaration that is valid inside and outside a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decl {
     /// `let name = value`
@@ -56,19 +55,19 @@ pub enum Decl {
     Track(Box<Track>),
 }
 
-/// The layers that a host file may write.
+/// The layers in a file of the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayerKind {
-    /// Never refused.
+    /// Requests that are never rejected.
     Guarantee,
-    /// Never let in.
+    /// Requests that are always rejected.
     Floor,
-    /// What every site gets.
+    /// Rules for every site.
     Defaults,
 }
 
 impl LayerKind {
-    /// The word of the language.
+    /// Returns the keyword.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -82,22 +81,22 @@ impl LayerKind {
 /// A layer block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// Which.
+    /// The layer.
     pub kind: LayerKind,
-    /// The keyword.
+    /// The position of the keyword.
     pub span: Span,
-    /// The statements, in page order.
+    /// The statements, in source order.
     pub stmts: Vec<Stmt>,
 }
 
-/// A member's block.
+/// A `site` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// The hosts that it is for.
+    /// The hosts of the block.
     pub hosts: Vec<Spanned<Box<str>>>,
-    /// The keyword.
+    /// The position of the keyword.
     pub span: Span,
-    /// The statements, in page order.
+    /// The statements, in source order.
     pub stmts: Vec<Stmt>,
 }
 
@@ -121,7 +120,7 @@ pub enum Stmt {
 }
 
 impl Stmt {
-    /// Where it says what it is: its name, where it has one.
+    /// Returns the position of its name, or of its keyword if it has no name.
     #[must_use]
     pub const fn span(&self) -> Span {
         match self {
@@ -137,7 +136,7 @@ impl Stmt {
 }
 
 impl Decl {
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> &Name {
         match self {
@@ -162,35 +161,35 @@ pub struct Let {
 pub struct List {
     /// The name, without `@`.
     pub name: Name,
-    /// The word of the elements' type.
+    /// The keyword of the element type.
     pub element: &'static str,
-    /// Where its elements come from.
+    /// The source of its elements.
     pub source: ListSource,
     /// `allow wide`
     pub allow_wide: Option<Span>,
 }
 
-/// Where a list's elements come from.
+/// The source of the elements of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListSource {
-    /// Written out.
+    /// In the policy.
     Set(Spanned<Vec<Spanned<Literal>>>),
-    /// In a file, one element a line.
+    /// In a file, one element in each line.
     File {
         /// The path, relative to this file.
         path: Spanned<Box<str>>,
-        /// The most elements it may hold.
+        /// Maximum number of elements.
         max: Option<Spanned<i64>>,
-        /// How often it is looked at beside file events.
+        /// The polling interval, in addition to file events.
         reload: Option<Spanned<Duration>>,
-        /// What a failure to read it does.
+        /// The behaviour after a read error.
         on_error: Option<Spanned<OnListError>>,
     },
-    /// Could not be read; said already.
+    /// Not readable; already reported.
     Error,
 }
 
-/// Microseconds: the finest unit that the language writes.
+/// A duration in microseconds, the smallest unit of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration {
     /// Microseconds.
@@ -198,30 +197,30 @@ pub struct Duration {
 }
 
 impl Duration {
-    /// In milliseconds, rounded up, so that a positive duration never becomes none.
+    /// Returns milliseconds, rounded up so that a positive duration never becomes 0.
     #[must_use]
     pub const fn ms(self) -> u64 {
         self.us.div_ceil(1_000)
     }
 }
 
-/// `10/1m`: so many in each window.
+/// `10/1m`: a number for each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number.
     pub n: u64,
-    /// In which window.
+    /// The window.
     pub window: Duration,
 }
 
-/// A calendar date, with a time of day where one was written.
+/// A calendar date with an optional time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Date {
     /// Seconds since 1970-01-01T00:00:00Z.
     pub unix_s: i64,
 }
 
-/// What a track counts.
+/// The value that a track counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Counted {
     /// `count requests`
@@ -260,7 +259,7 @@ pub struct Meta {
     pub note: Option<Spanned<Box<str>>>,
     /// `expires`
     pub expires: Option<Spanned<Date>>,
-    /// A clause of the block could not be read; said already, so nothing is missing here.
+    /// Whether a clause of the block was not readable; if so, no missing clause is reported.
     pub broken: bool,
 }
 
@@ -276,7 +275,7 @@ pub struct Shadow {
 /// `rule name { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Evaluates but does not act.
+    /// Set for a shadow rule: it is evaluated but does not act.
     pub shadow: Option<Shadow>,
     /// The name.
     pub name: Name,
@@ -293,9 +292,9 @@ pub struct Rule {
 /// `10/1m`, or the name of a `let`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RateOrName {
-    /// Written out.
+    /// As a rate.
     Rate(Rate),
-    /// By name.
+    /// As the name of a `let`.
     Name(Box<str>),
 }
 
@@ -311,16 +310,16 @@ pub struct To {
 /// `hold d doubling to m`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// How long.
+    /// The duration of the hold.
     pub duration: Spanned<Duration>,
-    /// Up to how long it doubles.
+    /// The maximum up to which it doubles.
     pub doubling_to: Option<Spanned<Duration>>,
 }
 
 /// `limit name { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// Evaluates but does not act.
+    /// Set for a shadow limit: it is evaluated but does not act.
     pub shadow: Option<Shadow>,
     /// The name.
     pub name: Name,
@@ -328,7 +327,7 @@ pub struct Limit {
     pub condition: Option<Spanned<Expr>>,
     /// `unless …`
     pub unless: Option<Spanned<Expr>>,
-    /// `per …`; empty where it is missing.
+    /// `per …`; empty if missing.
     pub per: Vec<Spanned<Operand>>,
     /// `to …`
     pub to: Option<Spanned<To>>,
@@ -349,24 +348,24 @@ pub struct Limit {
 pub struct Under {
     /// The level.
     pub level: Name,
-    /// What holds at that level or a worse one.
+    /// The statements for this level and higher levels.
     pub stmts: Vec<Stmt>,
 }
 
 /// `decide { when … then … otherwise … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decide {
-    /// The keyword.
+    /// The position of the keyword.
     pub span: Span,
-    /// The thresholds, in page order.
+    /// The thresholds, in source order.
     pub thresholds: Vec<Threshold>,
-    /// What holds where none does.
+    /// The action if no threshold applies.
     pub otherwise: Option<Spanned<Action>>,
-    /// A line could not be read; said already, so nothing is missing here.
+    /// Whether a line was not readable; if so, no missing line is reported.
     pub broken: bool,
 }
 
-/// One line of a decision table.
+/// A line of a decision table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Threshold {
     /// `when …`
@@ -399,7 +398,7 @@ pub struct Adjust {
 pub struct Disable {
     /// The rule or limit of `defaults`.
     pub name: Name,
-    /// Why.
+    /// The author's explanation.
     pub note: Option<Spanned<Box<str>>>,
 }
 
@@ -408,7 +407,7 @@ pub struct Disable {
 pub struct Level {
     /// The name.
     pub name: Name,
-    /// One for each site.
+    /// Whether each site has its own state of the level.
     pub per_site: bool,
     /// `enter when …`
     pub enter: Option<Spanned<Expr>>,
@@ -441,7 +440,7 @@ pub struct Member {
     pub meta: Meta,
 }
 
-/// One parameter of an extern.
+/// A parameter of an extern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
     /// The name.
@@ -475,11 +474,11 @@ pub struct Extern {
     pub on_failure: Option<Spanned<Literal>>,
     /// `isolate per_call`
     pub isolate: Option<Span>,
-    /// A clause could not be read; said already, so nothing is missing here.
+    /// Whether a clause was not readable; if so, no missing clause is reported.
     pub broken: bool,
 }
 
-/// What a rule, a limit or a threshold does.
+/// An action of a rule, a limit or a threshold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// `allow`
@@ -495,16 +494,16 @@ pub enum Action {
     Drop,
     /// `ban d [per unit]`
     Ban {
-        /// How long.
+        /// The duration of the ban.
         duration: Spanned<Duration>,
-        /// Whom.
+        /// The unit that is banned.
         per: Option<Spanned<BanUnit>>,
     },
     /// `challenge [kind] [for d]`
     Challenge {
-        /// The least proof that satisfies.
+        /// The weakest kind of proof that is accepted.
         kind: Option<Spanned<PassKind>>,
-        /// How long the pass is valid.
+        /// The validity of the pass.
         valid: Option<Spanned<Duration>>,
     },
     /// `throttle to rate [per keys]`
@@ -518,49 +517,49 @@ pub enum Action {
     Tarpit(Spanned<Duration>),
     /// `tag "…"`
     Tag(Spanned<Box<str>>),
-    /// `score += n` or `score -= n`; the number carries the sign.
+    /// `score += n` or `score -= n`; the number has the sign.
     Score(Spanned<i64>),
     /// `log ["…"]`
     Log(Option<Spanned<Box<str>>>),
-    /// Could not be read; said already.
+    /// Not readable; already reported.
     Error,
 }
 
 /// A condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expr {
-    /// All of them.
+    /// All terms must hold.
     And(Vec<Spanned<Expr>>),
-    /// Any of them.
+    /// At least one term must hold.
     Or(Vec<Spanned<Expr>>),
-    /// The opposite.
+    /// A negation.
     Not(Box<Spanned<Expr>>),
     /// A comparison.
     Compare {
-        /// What is looked at.
+        /// The left side.
         left: Spanned<Operand>,
-        /// How.
+        /// The operator.
         op: Spanned<CompareOp>,
-        /// What it is held against.
+        /// The right side.
         right: Spanned<Operand>,
     },
     /// `x is present` (true) or `x is absent` (false).
     Is {
-        /// What is looked at.
+        /// The value.
         operand: Spanned<Operand>,
-        /// `present`
+        /// Whether it is `present`.
         present: bool,
     },
-    /// A boolean operand by itself.
+    /// A Boolean operand without a comparison.
     Bare(Operand),
-    /// Could not be read; said already.
+    /// Not readable; already reported.
     Error,
 }
 
-/// A comparison word with its `not` and `nocase`.
+/// A comparison operator with its `not` and `nocase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompareOp {
-    /// The word.
+    /// The operator.
     pub kind: OpKind,
     /// `!=`, `not in`, `not contains` …
     pub negated: bool,
@@ -568,7 +567,7 @@ pub struct CompareOp {
     pub nocase: bool,
 }
 
-/// The comparison words; `!=` is a negated `Eq`.
+/// The comparison operators; `!=` is a negated `Eq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OpKind {
     /// `==`
@@ -598,9 +597,9 @@ pub enum OpKind {
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operand {
-    /// Written out, a bare word apart.
+    /// A literal, except a bare word.
     Literal(Literal),
-    /// A bare word: a field, a `let` or a word of an enumeration. Which one, `check` finds.
+    /// A bare word: a field, a `let` or a word of an enumeration. `check` resolves it.
     Word(Box<str>),
     /// `@name`
     ListRef(Box<str>),
@@ -615,14 +614,14 @@ pub enum Operand {
     },
     /// `( … )`
     Group(Box<Spanned<Expr>>),
-    /// Could not be read; said already.
+    /// Not readable; already reported.
     Error,
 }
 
-/// A value written out. Sets may hold words; elsewhere a word is an [`Operand::Word`].
+/// A literal value. Sets can contain words; elsewhere a word is an [`Operand::Word`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Literal {
-    /// `"…"` or `r"…"`: bytes, since what requests carry are bytes.
+    /// `"…"` or `r"…"`: bytes, because requests contain bytes.
     Str(Box<[u8]>),
     /// `10`, `20k`
     Int(i64),
@@ -638,7 +637,7 @@ pub enum Literal {
     Asn(u32),
     /// An address.
     Ip(IpAddr),
-    /// A network, and the address as written where it has bits behind the prefix.
+    /// A network, and the address as written if it has bits behind the prefix.
     Cidr(Prefix, Option<IpAddr>),
     /// A date.
     Date(Date),
@@ -646,29 +645,29 @@ pub enum Literal {
     Bool(bool),
     /// A word inside a set.
     Word(Box<str>),
-    /// Could not be read; said already.
+    /// Not readable; already reported.
     Error,
 }
 
 /// `test "…" { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
-    /// What it says.
+    /// The name of the test.
     pub name: Spanned<Box<str>>,
     /// Its lines.
     pub steps: Vec<Spanned<Step>>,
 }
 
-/// A line of a test.
+/// A line in a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// `given level name`
     GivenLevel(Name),
     /// `given client ip { … }`
     GivenClient {
-        /// Whose.
+        /// The client.
         ip: Spanned<IpAddr>,
-        /// What is known of them.
+        /// Facts about it.
         props: Vec<Spanned<Prop>>,
     },
     /// `given @list = { … }`
@@ -694,21 +693,21 @@ pub enum Step {
 /// `request METHOD "url" from ip { … } times n over d`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method: a word, or in quotes.
+    /// The method: a word, or a quoted string.
     pub method: Spanned<Literal>,
-    /// The URL, sent as it is written.
+    /// The URL, sent unchanged.
     pub url: Spanned<Box<str>>,
     /// The client.
     pub from: Option<Spanned<IpAddr>>,
-    /// What it carries.
+    /// Its properties.
     pub props: Vec<Spanned<Prop>>,
-    /// How often.
+    /// The number of requests.
     pub times: Option<Spanned<i64>>,
-    /// Spread over how long.
+    /// The duration over which they are spread.
     pub over: Option<Spanned<Duration>>,
 }
 
-/// A property of a test's request or client.
+/// A property of a request or client in a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prop {
     /// `header "name" "value"`
@@ -737,16 +736,16 @@ pub enum Prop {
     PassAge(Duration),
     /// `answered status [after d]`
     Answered {
-        /// The origin's status.
+        /// The status of the origin.
         status: Spanned<i64>,
-        /// How long it took.
+        /// The duration until the response.
         after: Option<Spanned<Duration>>,
     },
-    /// `bytes n`: the size of the origin's answer.
+    /// `bytes n`: the size of the origin's response.
     Bytes(i64),
 }
 
-/// Whom a ban refuses.
+/// The unit that a ban rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BanUnit {
     /// `client`
@@ -759,12 +758,12 @@ pub enum BanUnit {
     Asn,
 }
 
-/// What a failure to read a list does.
+/// The behaviour after a list cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnListError {
-    /// The last good copy stays.
+    /// The last valid copy stays in force.
     Keep,
-    /// The policy is refused.
+    /// The policy is rejected.
     Reject,
     /// The list is empty.
     Empty,

@@ -1,6 +1,6 @@
-//! The written form: text to tokens to tree.
+//! The syntax: from text to tokens to a tree.
 //!
-//! Nothing here knows what a field or an action means; that is `check`'s work.
+//! This module does not know the meaning of fields or actions; `check` does.
 
 pub mod ast;
 pub mod lex;

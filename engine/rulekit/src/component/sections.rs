@@ -1,17 +1,17 @@
-//! What stands at the top of a component: its custom sections, and what it imports.
+//! The top level of a component: its custom sections and imports.
 
 use anyhow::Result;
 use wasmparser::{ComponentTypeRef, Parser, Payload, TypeBounds};
 
-/// The custom section that holds a rule's cases.
+/// The custom section with the test vectors of a rule.
 pub(crate) const CASES: &str = "seawall:cases";
 
-/// The one instance whose import is none: the interface of type names. A world that uses them
-/// imports the instance and each name; neither can be called.
+/// The only allowed import: the interface with type names. A world that uses them imports the
+/// instance and each name; neither can be called.
 const TYPES: &str = "seawall:rule/types@0.1.";
 
-/// The bytes of all custom sections of this name at the top of a module or component, one after the
-/// other.
+/// Returns the bytes of all custom sections with this name at the top level of a module or
+/// component, concatenated.
 pub(crate) fn section(wasm: &[u8], name: &str) -> Result<Vec<u8>> {
     let (mut found, mut depth) = (Vec::new(), 0_u32);
     for payload in Parser::new(0).parse_all(wasm) {
@@ -27,7 +27,7 @@ pub(crate) fn section(wasm: &[u8], name: &str) -> Result<Vec<u8>> {
     Ok(found)
 }
 
-/// How many modules and components are open after this.
+/// Returns how many modules and components are open after this payload.
 fn deeper(payload: &Payload<'_>, depth: u32) -> u32 {
     match payload {
         Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth.saturating_add(1),
@@ -36,7 +36,7 @@ fn deeper(payload: &Payload<'_>, depth: u32) -> u32 {
     }
 }
 
-/// What a component asks for from outside. Names of types are nothing.
+/// Returns the imports of a component. Type names are ignored.
 pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
     let (mut found, mut depth) = (Vec::new(), 0_u32);
     for payload in Parser::new(0).parse_all(component) {

@@ -1,7 +1,7 @@
 // Written by `seawall rule build`, and run by it in the rule's folder.
 //
-// One file is made of the rule and what it imports, and of that a component. Complaints name the rule's
-// own files: the bundler by itself, the runtime through the bundle's map.
+// Bundles the rule with its imports to one file, and builds a component from it. Errors name the rule's
+// own files: those of the bundler directly, those of the runtime through the source map.
 
 import { SourceMap } from "node:module";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ const bundled = await build({
 }).catch(() => process.exit(1));
 if (bundled.errors.length > 0) process.exit(1);
 
-/** `bundle.js:LINE:COLUMN` as a place in the rule. */
+/** Returns `bundle.js:LINE:COLUMN` as a position in the rule. */
 function place(whole, line, column) {
   const map = new SourceMap(JSON.parse(readFileSync("target/bundle.js.map", "utf8")));
   const found = map.findEntry(Number(line) - 1, Number(column) - 1);

@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript: bundled by esbuild, made a component by componentize-qjs.
+//! JavaScript and TypeScript: bundled by esbuild, built by componentize-qjs.
 
 use super::project::{Script, installed, note_installed, version};
 use crate::describe::{Function, Kind};
@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// What drives both builders.
+/// The script that runs both builders.
 const DRIVER: &str = include_str!("build.mjs");
 
-/// The least version of Node.js that both run on.
+/// Lowest version of Node.js for both.
 const NODE_MAJOR_MIN: u32 = 18;
 
-/// Where the packages are listed, and pinned.
+/// The files with the pinned packages.
 const LISTS: [&str; 2] = ["package.json", "package-lock.json"];
 
 pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()> {
@@ -32,14 +32,17 @@ pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()
     run(&mut node, BuildOutputMode::Aloud(say), NO_COMPILE)
 }
 
-/// The file that the rule is written in.
+/// Returns the source file of the rule.
 fn source(folder: &Path) -> Result<&'static str> {
     match (folder.join("rule.js").is_file(), folder.join("rule.ts").is_file()) {
         (true, false) => Ok("rule.js"),
         (false, true) => Ok("rule.ts"),
-        (true, true) => bail!("there are rule.js and rule.ts: keep one of them"),
+        (true, true) => bail!("both rule.js and rule.ts exist: keep one of them"),
         (false, false) => {
-            bail!("there is no rule.js here, and no rule.ts: one of them is the rule")
+            bail!(
+                "there is no rule.js and no rule.ts in this folder: one of them must contain the \
+                rule"
+            )
         }
     }
 }
@@ -50,37 +53,35 @@ fn find_node() -> Result<()> {
         return Ok(());
     }
     bail!(
-        "no Node.js {NODE_MAJOR_MIN} or later with npm, which build a rule in JavaScript: install it \
-         from https://nodejs.org, or on Debian with `apt-get install nodejs npm`. The builders \
-         themselves (componentize-qjs and esbuild, 50 MB) then go into node_modules/ of this folder"
+        "Node.js {NODE_MAJOR_MIN} or later with npm is missing: install it from \
+         https://nodejs.org, or on Debian with `apt-get install nodejs npm`. The builders \
+         (componentize-qjs and esbuild, 50 MB) are then installed in node_modules/ of this folder"
     )
 }
 
-/// Puts the packages into the rule's folder, unless they are there.
+/// Installs the packages in the rule's folder, unless they are present.
 fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     let place = folder.join("node_modules");
     let Some(hash) = installed(&place, folder, &LISTS)? else { return Ok(()) };
     let pinned = folder.join("package-lock.json").is_file();
-    say(
-        "seawall: installing the packages of package.json into node_modules/, 50 MB the first time",
-    );
+    say("seawall: installing the packages of package.json in node_modules/, 50 MB the first time");
     let mut npm = Command::new("npm");
     npm.arg(if pinned { "ci" } else { "install" });
-    // No package's own program runs but the builders, and those when they build.
+    // Only the builders run, and only at a build; no install script of a package does.
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(folder);
     run(
         &mut npm,
         BuildOutputMode::Aloud(say),
-        "npm could not install them: see what it says above",
+        "npm could not install the packages: see its output above",
     )
-    .context("package.json lists what builds the rule")?;
-    // Without a list of exact versions before, there is one now.
+    .context("package.json must list the packages that build the rule")?;
+    // Without a previous list of exact versions, the installation has written one.
     let hash = if pinned { hash } else { installed(&place, folder, &LISTS)?.unwrap_or(hash) };
     note_installed(&place, &hash)
 }
 
-/// What stands between the rule's functions and the component's.
+/// Returns the code between the rule's functions and those of the component.
 fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
     let mut text = format!(
         "// Written by `seawall rule build` from rule.toml.\nimport \"../{sdk}/guard.js\";\nimport {{ \
@@ -95,7 +96,7 @@ fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
             .zip(&names)
             .map(|((_, kind), name)| format!("taken.{}({name})", word(*kind)))
             .collect();
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "import {{ {name} as rule{n} }} from \"../{source}\";\nexport function {name}({}) {{\n  \
@@ -110,7 +111,7 @@ fn entry(functions: &[Function], source: &str, sdk: &str) -> String {
 
 const fn word(kind: Kind) -> &'static str {
     match kind {
-        // What rule.toml declares is of none of the last two.
+        // `rule.toml` cannot declare the last two.
         Kind::Bytes | Kind::Foreign => Kind::Text.word(),
         kind => kind.word(),
     }

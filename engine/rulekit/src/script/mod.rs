@@ -1,9 +1,8 @@
-//! Rules in languages that carry their runtime along: from source to component by a builder of that
-//! language's own packages.
+//! Rules in languages with a runtime, built by a builder from the packages of that language.
 //!
-//! Decision: the builder is installed into the rule's own folder, in exactly the version that its list
-//! of packages names, and never anywhere else. A build takes long and asks a registry, so one whose
-//! sources are those of the last time is not started.
+//! Decision: the builder is installed in the rule's own folder, in exactly the version in its
+//! package list, and nowhere else. A build takes long and contacts a registry, so it is skipped if
+//! the sources are unchanged.
 
 mod javascript;
 mod project;
@@ -19,23 +18,23 @@ use crate::wit_world::world_of;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Counts up when the same sources should give another component.
+/// Increases if the same sources must give another component.
 const BUILDER_VERSION: u32 = 1;
 
-/// What the last build was made from and what it said, in `target/`.
+/// The sources and messages of the last build, in `target/`.
 const MARK: &str = "built";
 
-/// Whether a build would change anything.
+/// Whether a build is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildState {
-    /// The component is the one of these sources; what its build said.
+    /// The component is up to date; the messages of its build.
     Current(String),
-    /// It is to be built; the hash of what it would be built from.
+    /// The component must be built; the hash of its sources.
     OutOfDate(String),
 }
 
 impl Script<'_> {
-    /// Whether the component is the one of these sources.
+    /// Returns whether the component is up to date.
     ///
     /// # Errors
     /// A source cannot be read.
@@ -52,7 +51,7 @@ impl Script<'_> {
             .map_or(BuildState::OutOfDate(hash), |said| BuildState::Current(said.to_owned())))
     }
 
-    /// Makes the component. Progress and complaints go to `say`, line by line.
+    /// Builds the component. Progress and messages are passed to `say`, line by line.
     ///
     /// # Errors
     /// The tools are missing or cannot be installed, or the rule does not build.
@@ -60,21 +59,21 @@ impl Script<'_> {
         let cases = cases_text(&self.folder)?;
         self.write_world()?;
         let raw = self.target().join(RAW);
-        // An older one would pass for this one. Mostly there is none.
+        // An old output could be used instead. Mostly there is none.
         let _ = std::fs::remove_file(&raw);
         match self.project.language {
             Language::Python => python::build(self, say)?,
             Language::JavaScript | Language::Rust => javascript::build(self, say)?,
         }
         let raw = std::fs::read(&raw)
-            .with_context(|| format!("the builder left no {}", raw.display()))?;
+            .with_context(|| format!("the builder produced no {}", raw.display()))?;
         into_component(&raw, &self.functions, &cases)
     }
 
-    /// Remembers what the component was built from, `hash`, and what was said of it.
+    /// Stores the hash of the sources and the messages of a build.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// They cannot be written.
     pub fn note(&self, hash: &str, component: &[u8], said: &str) -> Result<()> {
         let mark = format!("{hash} {}\n{said}", sha256(component));
         save(&self.target().join(MARK), mark.as_bytes())
@@ -88,7 +87,7 @@ impl Script<'_> {
                 paths.extend(files(&outside)?);
             }
         }
-        // What is read by people, and what is built.
+        // Documentation, and the output of builds.
         let left_out = |path: &Path| {
             path.extension().is_some_and(|ext| {
                 ["md", "wasm", "part", "pyc"].iter().any(|left_out| ext == *left_out)
@@ -99,7 +98,7 @@ impl Script<'_> {
         hash_of(&self.folder, &paths, &salt)
     }
 
-    /// The rule's world and the contract, as builders want to have them.
+    /// Writes the world of the rule and the contract in the form that builders need.
     fn write_world(&self) -> Result<()> {
         self.write("wit/world.wit", &world_of(WORLD, &self.functions))?;
         self.write("wit/deps/seawall-rule/seawall-rule.wit", CONTRACT)

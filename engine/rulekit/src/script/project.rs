@@ -1,5 +1,4 @@
-//! A rule in JavaScript or Python as its builders see it: where it lies, and what is installed for
-//! it.
+//! A rule in JavaScript or Python: its folder and its installed packages.
 
 use crate::Project;
 use crate::describe::Function;
@@ -7,23 +6,23 @@ use crate::files::{hash_of, save};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// The world's name, for builders: it must not be that of a file of the rule.
+/// The name of the world for builders. It must differ from the names of the rule's files.
 pub(super) const WORLD: &str = "seawall-built";
 
-/// What a builder leaves, in `target/`.
+/// The output of a builder, in `target/`.
 pub(super) const RAW: &str = "raw.wasm";
 
-/// A rule in JavaScript or Python, ready to be built.
+/// A rule in JavaScript or Python, ready to build.
 #[derive(Debug)]
 pub struct Script<'p> {
     pub(super) project: &'p Project,
-    /// Absolute.
+    /// An absolute path.
     pub(super) folder: PathBuf,
     pub(super) functions: Vec<Function>,
 }
 
 impl<'p> Script<'p> {
-    /// The rule of a project that is not in Rust.
+    /// Opens the rule of a project in another language than Rust.
     ///
     /// # Errors
     /// `rule.toml` declares no functions for it.
@@ -47,10 +46,10 @@ impl<'p> Script<'p> {
     }
 }
 
-/// What packages were installed from, in the folder where they are.
+/// The file with the hash of the installed package lists.
 const INSTALLED: &str = ".seawall";
 
-/// Whether `place` was installed from these lists; the hash of the lists to write there if not.
+/// Returns `None` if `place` was installed from these lists, else the hash of the lists.
 pub(super) fn installed(place: &Path, folder: &Path, lists: &[&str]) -> Result<Option<String>> {
     let lists: Vec<PathBuf> = lists.iter().map(|list| folder.join(list)).collect();
     let hash = hash_of(folder, &lists, "")?;
@@ -58,12 +57,12 @@ pub(super) fn installed(place: &Path, folder: &Path, lists: &[&str]) -> Result<O
     Ok((noted != hash).then_some(hash))
 }
 
-/// Says in `place` what it was installed from, once it was.
+/// Stores the hash of the lists after an installation in `place`.
 pub(super) fn note_installed(place: &Path, hash: &str) -> Result<()> {
     save(&place.join(INSTALLED), hash.as_bytes())
 }
 
-/// A program's version, as its `--version` says it: the first two numbers.
+/// Returns the first two numbers of a program's version, from `--version`.
 pub(super) fn version(program: &str) -> Option<(u32, u32)> {
     let said = std::process::Command::new(program).arg("--version").output().ok()?;
     version_in(&String::from_utf8_lossy(&said.stdout))

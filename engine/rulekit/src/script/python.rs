@@ -1,4 +1,4 @@
-//! Python: made a component by componentize-py, with CPython inside.
+//! Python: built by componentize-py, with CPython inside.
 
 use super::project::{RAW, Script, WORLD, installed, note_installed, version};
 use crate::describe::{Function, Kind};
@@ -8,18 +8,22 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// The least version that the builder runs on. The rule itself runs on the one inside it.
+/// Lowest version for the builder. The rule itself runs on the included version.
 const PYTHON_MIN: (u32, u32) = (3, 10);
 
-/// Where the packages are listed, and pinned.
+/// The file with the pinned packages.
 const LISTS: [&str; 1] = ["requirements.txt"];
 
-/// The module that the builder begins with, in `target/python`.
+/// The main module for the builder, in `target/python`.
 const ENTRY: &str = "seawall_entry";
 
 pub(super) fn build(script: &Script<'_>, say: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = &script.folder;
-    ensure!(folder.join("rule.py").is_file(), "there is no rule.py here: it is the rule");
+    ensure!(
+        folder.join("rule.py").is_file(),
+        "there is no rule.py in this folder: it must contain \
+        the rule"
+    );
     script.write(&format!("python/{ENTRY}.py"), &entry(&script.functions))?;
     find_python()?;
     install(folder, say)?;
@@ -40,7 +44,7 @@ fn command(script: &Script<'_>) -> Command {
     let folder = &script.folder;
     let mut command = Command::new(folder.join(".venv/bin/componentize-py"));
     command.args(["--quiet", "--wit-path", "target/wit", "--world", WORLD, "componentize"]);
-    // The first is where places are counted from.
+    // Paths in messages are relative to the first folder.
     command.args(["--stub-wasi", "--python-path", "."]);
     if !script.project.sdk.as_os_str().is_empty() {
         command.arg("--python-path").arg(&script.project.sdk);
@@ -51,7 +55,8 @@ fn command(script: &Script<'_>) -> Command {
     command
 }
 
-/// What of the builder's complaint is about the rule: it wraps it into a failure of its own.
+/// Returns the part of the builder's output that concerns the rule, because the builder wraps it in
+/// an error of its own.
 fn complaint(lines: &[String]) -> Vec<String> {
     const OPENS: &str = "AssertionError: ";
     let Some(first) = lines.iter().position(|line| line.starts_with(OPENS)) else {
@@ -72,42 +77,43 @@ fn find_python() -> Result<()> {
     }
     let (major, minor) = PYTHON_MIN;
     bail!(
-        "no Python {major}.{minor} or later, which builds a rule in Python: install it from \
-         https://python.org, or on Debian with `apt-get install python3 python3-venv`. The builder \
-         itself (componentize-py, 70 MB) then goes into .venv/ of this folder"
+        "Python {major}.{minor} or later is missing: install it from https://python.org, or on \
+         Debian with `apt-get install python3 python3-venv`. The builder (componentize-py, 70 MB) \
+         is then installed in .venv/ of this folder"
     )
 }
 
-/// Puts the packages into the rule's folder, unless they are there.
+/// Installs the packages in the rule's folder, unless they are present.
 fn install(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     let place = folder.join(".venv");
     let Some(hash) = installed(&place, folder, &LISTS)? else { return Ok(()) };
     ensure!(
         folder.join("requirements.txt").is_file(),
-        "there is no requirements.txt here: it names the builder, `componentize-py==0.25.1`"
+        "there is no requirements.txt in this folder: it must list the builder, \
+         `componentize-py==0.25.1`"
     );
-    say("seawall: installing the packages of requirements.txt into .venv/, 70 MB the first time");
+    say("seawall: installing the packages of requirements.txt in .venv/, 70 MB the first time");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear", ".venv"]).current_dir(folder);
     run(
         &mut venv,
         BuildOutputMode::Aloud(say),
-        "python3 could not make .venv: see what it says above",
+        "python3 could not create .venv: see its output above",
     )
-    .context("on Debian, `apt-get install python3-venv`")?;
+    .context("on Debian, run `apt-get install python3-venv`")?;
     let mut pip = Command::new(place.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     pip.args(["--requirement", "requirements.txt"]).current_dir(folder);
     run(
         &mut pip,
         BuildOutputMode::Aloud(say),
-        "pip could not install them: see what it says above",
+        "pip could not install the packages: see its output above",
     )
-    .context("requirements.txt lists what builds the rule")?;
+    .context("requirements.txt must list the packages that build the rule")?;
     note_installed(&place, &hash)
 }
 
-/// What stands between the rule's functions and the component's.
+/// Returns the code between the rule's functions and those of the component.
 fn entry(functions: &[Function]) -> String {
     let mut text =
         "# Written by `seawall rule build` from rule.toml.\nfrom seawall_rule import _guard\n\n\
@@ -129,7 +135,7 @@ fn entry(functions: &[Function]) -> String {
             Kind::Int => "give_int",
             _ => "give_string",
         };
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "_rule{n} = _glue.function(rule, \"{name}\")");
         let _ = writeln!(
             class,
@@ -140,7 +146,7 @@ fn entry(functions: &[Function]) -> String {
     text + &class
 }
 
-/// An argument as the rule gets it. What it arrives as is right for the other kinds.
+/// Returns the expression that converts an argument. Other types need no conversion.
 fn taken(kind: Kind, name: &str) -> String {
     match kind {
         Kind::Address => format!("_glue.take_ip({name})"),

@@ -1,7 +1,7 @@
-// How many of the fields that every browser sends are missing where a browser is claimed.
+// Counts the fields that every browser sends and that this request lacks, for a claimed browser.
 //
-// A rule computes, and the policy counts and acts. It sees only what it is given, and keeps nothing
-// between calls: no variable that changes outside a function, no clock, no chance, no files.
+// A rule only computes; the policy counts and acts. A rule sees only its arguments and keeps no state
+// between calls: no mutable variable outside a function, no clock, no random numbers, no files.
 
 /** @import { Headers } from "./sdk/index.js" */
 
@@ -9,9 +9,9 @@
 const EXPECTED = ["accept", "accept-encoding", "accept-language"];
 
 /**
- * From 0, nothing is missing, to 3. Who does not claim to be a browser is not judged.
+ * Returns 0 (nothing is missing) to 3. Returns 0 if the User-Agent claims no browser.
  *
- * What it takes and answers, rule.toml says: `bool` is a boolean, `int` a whole number within 2^53,
+ * rule.toml declares the types: `bool` is a boolean, `int` a whole number within 2^53,
  * `string` a string with one character for each byte, `ip` an Address, `headers` are Headers.
  *
  * @param {string} ua

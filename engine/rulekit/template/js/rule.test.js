@@ -1,4 +1,4 @@
-// An ordinary function, so an ordinary test: `node --test`.
+// An ordinary function has an ordinary test: `node --test`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-"""How many of the fields that every browser sends are missing where a browser is claimed.
+"""Counts the fields that every browser sends and that this request lacks, for a claimed browser.
 
 A rule computes, and the policy counts and acts. It sees only what it is given, and keeps nothing
 between calls: no variable that changes outside a function, no clock, no chance, no files.
@@ -11,7 +11,7 @@ EXPECTED = (b"accept", b"accept-encoding", b"accept-language")
 
 
 def template_rule(ua: bytes, all: Headers) -> int:
-    """From 0, nothing is missing, to 3. Who does not claim to be a browser is not judged.
+    """Returns 0 (nothing is missing) to 3. Returns 0 if the User-Agent claims no browser.
 
     What it takes and answers, rule.toml says: ``bool`` and ``int`` are themselves, ``string`` is
     bytes, ``ip`` an address of ``ipaddress``, ``headers`` are Headers.

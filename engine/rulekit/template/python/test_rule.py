@@ -1,4 +1,4 @@
-"""An ordinary function, so an ordinary test: ``python3 -m unittest``."""
+"""An ordinary function has an ordinary test: ``python3 -m unittest``."""
 
 import unittest
 

@@ -1,51 +1,50 @@
-//! How much is done for members in one assembly.
+//! Limits on the work for members in one assembly.
 //!
-//! What one member saves is bounded by her own budgets; what all of them save together is not, and
-//! the host's edit must not wait for it. So an assembly compiles and tests members' changed files up
-//! to a bound that is counted in bytes and requests, not in time, and the others keep their part in
-//! force until the next assembly, which begins with them.
+//! Each member's work is limited by the member's own quotas, but the work for all members is not,
+//! and the operator's edit must not wait for it. An assembly therefore compiles and tests changed
+//! files of members up to a limit. The limit counts bytes and requests, not time. The other members
+//! keep their active part, and the next assembly begins with them.
 
 use crate::build::sources::MemberSources;
 
-/// The most bytes of members' changed policy files that one assembly compiles: 2 MiB, which take
+/// Most bytes of changed policy files of members that one assembly compiles: 2 MiB, which take
 /// about half a second.
 pub const MEMBERS_COMPILE_BYTES_MAX: u64 = 2 << 20;
 
-/// The most requests of members' tests that one assembly sends: 200,000, which take about half a
+/// Most requests of members' tests that one assembly sends: 200,000, which take about half a
 /// second.
 pub const MEMBERS_TEST_REQUESTS_MAX: u64 = 200_000;
 
-/// The most bytes of members' policy files that one assembly compiles though they have not changed:
-/// because the host's have, or since they are a member's last good ones. 16 MiB, which take about
-/// four seconds. The smallest come first, so that a member with much keeps nobody else waiting.
+/// Most bytes of unchanged policy files of members that one assembly compiles, because the
+/// operator's files changed or because they are the last valid files: 16 MiB, which take about four
+/// seconds. The smallest come first, so that a member with large files does not delay the others.
 pub const MEMBERS_REBUILD_BYTES_MAX: u64 = 16 << 20;
 
-/// The most milliseconds that the cases inside one member's components may take together, by what
-/// their externs grant each.
+/// Most milliseconds of all component tests of one member, by the time that each extern grants.
 pub const MEMBER_CASES_MS_MAX: u64 = 1_000;
 
-/// How many times as much is done where nothing serves yet: a start waits longer, since what is not
-/// looked at then is not in force.
+/// Factor on the limits at start, when no policy is active yet: members whose files are not
+/// compiled then have no part in force.
 pub const START_EFFORTS: u64 = 32;
 
-/// How much may be done for members.
+/// The amount of work for members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// A server that serves: [`MEMBERS_COMPILE_BYTES_MAX`] and [`MEMBERS_TEST_REQUESTS_MAX`].
+    /// A running server: [`MEMBERS_COMPILE_BYTES_MAX`] and [`MEMBERS_TEST_REQUESTS_MAX`].
     Reload,
-    /// A server that starts: [`START_EFFORTS`] times as much of what is new to it.
+    /// A starting server: [`START_EFFORTS`] times as much for new files.
     Start,
-    /// All that there is to do: somebody waits for the answer.
+    /// All work, because the caller waits for the complete result.
     Unbounded,
 }
 
-/// The bytes of a member's policy files.
+/// Returns the bytes of a member's policy files.
 pub(crate) fn policy_bytes(sources: &MemberSources) -> u64 {
     let texts = sources.reached().policies().filter_map(|(_, bytes)| bytes.as_ref().ok());
     texts.map(|bytes| bytes.len() as u64).sum()
 }
 
-/// What is left of it.
+/// The remaining amounts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left {
     bytes: u64,
@@ -69,8 +68,8 @@ impl Left {
         Self { bytes, rebuild_bytes, requests }
     }
 
-    /// Takes the bytes of a member's policy files, where any are left. The last one may take more
-    /// than are left, so that each gets on.
+    /// Takes the bytes of a member's policy files if any bytes remain. The last member can take
+    /// more than remains, so that every member is compiled at some time.
     pub(crate) fn compile(&mut self, sources: &MemberSources) -> bool {
         let there = self.bytes > 0 && self.requests > 0;
         if there {
@@ -79,19 +78,19 @@ impl Left {
         there
     }
 
-    /// The same for files that have not changed.
+    /// Takes the bytes of unchanged files if any bytes remain.
     pub(crate) fn rebuild(&mut self, sources: &MemberSources) -> bool {
         let there = self.rebuild_bytes > 0;
         self.rebuild_bytes = self.rebuild_bytes.saturating_sub(policy_bytes(sources));
         there
     }
 
-    /// Whether there is anything left for tests that decide nothing.
+    /// Returns whether tests that do not decide about a part can run.
     pub(crate) fn may_test(&self) -> bool {
         self.requests > 0
     }
 
-    /// Takes requests of a member's tests.
+    /// Takes the requests of a member's tests.
     pub(crate) fn test(&mut self, requests: u64) {
         self.requests = self.requests.saturating_sub(requests);
     }

@@ -1,7 +1,7 @@
-//! Who turns a component's bytes into something that can be called.
+//! The interface of the component compiler.
 //!
-//! Compiling a stranger's bytes is the dearest and most dangerous step of a reload, so a server
-//! hands it to a process of its own, which this room knows nothing of: here is only what is asked.
+//! Compiling untrusted bytes is the most expensive and most dangerous step of a reload, so the
+//! server delegates it to a compiler process. This crate defines only the interface.
 
 use seawall_wasm::{Component, LoadError, Sandbox};
 
@@ -12,21 +12,22 @@ pub struct CompileJob<'j> {
     pub bytes: &'j [u8],
     /// Their SHA-256.
     pub digest: [u8; 32],
-    /// Its path as the policy writes it, for whoever reads a log.
+    /// Its path as written in the policy, for logs.
     pub path: &'j str,
-    /// The member who brings it; none for the host's.
+    /// The member that owns it; `None` for the operator.
     pub member: Option<&'j str>,
 }
 
 /// Compiles components.
 pub trait Compiler: Send + Sync {
+    /// Compiles a component.
+    ///
     /// # Errors
-    /// Why there is none. [`LoadError::Compiling`] where it was not waited for.
+    /// The reason for the failure. [`LoadError::Compiling`] if the result is not ready yet.
     fn compile(&self, sandbox: &Sandbox, job: CompileJob<'_>) -> Result<Component, LoadError>;
 }
 
-/// Compiles at once and within this process, without a limit on time: for tests and for bytes of one's
-/// own.
+/// Compiles immediately in this process, without a time limit. For tests and trusted bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InProcessCompiler;
 

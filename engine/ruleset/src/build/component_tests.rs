@@ -1,8 +1,8 @@
-//! A component asked its own cases, before anything is published that calls it.
+//! Runs the component tests of a component before a policy that calls it is published.
 //!
-//! The cases are asked with the limits that the policy grants, so that they also show an `extern`
-//! whose fuel does not suffice or whose parameters are in another order. What the clock ended is no
-//! finding: that is the machine's doing, and an edit under attack must not be refused for it.
+//! The tests run with the limits in the policy. They therefore also detect an `extern` with too
+//! little fuel or with parameters in another order. A timeout is not a failure: it depends on the
+//! load of the machine, and an edit during an attack must not be rejected for it.
 
 use seawall_wasm::{
     CallLimits, CallValue, Case, CaseCall, Component, Failure, ParamKind, Signature, cases_inside,
@@ -11,22 +11,22 @@ use seawall_wasm::{
 
 use seawall_model::Tick;
 
-/// Cases of one function that are asked at most.
+/// Most test vectors of one function that are run.
 pub const CASES_MAX: usize = 1_000;
-/// Milliseconds that they may take together by what the `extern` grants each: with the usual 5 ms a
-/// thousand cases, with 100 ms fifty.
+/// Milliseconds for all of them, by the time that the `extern` grants each: a thousand vectors with
+/// the usual 5 ms, fifty with 100 ms.
 pub const REHEARSAL_MS_MAX: u64 = 5_000;
-/// Time between two cases, as the function's breaker sees it.
+/// Time between two test vectors, as the quarantine of the function counts it.
 const APART_MS: u64 = 1_000_000;
-/// Findings that are told; the others are counted.
+/// Most failures that are reported in full; the others are counted.
 const TOLD_MAX: usize = 1;
 
-/// Asks the function of this signature, of a member or of the host, the cases inside `bytes`, of which
-/// `component` was made, for as long as `go_on` says so and no more of them than `left_ms` is enough
-/// for, of which it takes theirs.
+/// Runs the test vectors inside `bytes` against the function with this signature of `component`,
+/// for the member or the operator. Stops when `go_on` returns false. Takes the time of the vectors
+/// from `left_ms` and runs no more than fit into it.
 ///
 /// # Errors
-/// A case is not passed, or cannot be asked; the text names it.
+/// A vector failed or could not be run; the text names it.
 pub(crate) fn rehearse(
     (component, member, bytes): (&Component, Option<&str>, &[u8]),
     (signature, limits): (&Signature, CallLimits),
@@ -45,13 +45,13 @@ pub(crate) fn rehearse(
     let names = component.param_names(&signature.name).unwrap_or_default();
     let names = names.iter().map(|name| name.replace('-', "_"));
     let params: Vec<(String, ParamKind)> = names.zip(signature.params.iter().copied()).collect();
-    // A function of its own: what the cases count is no traffic's.
+    // A function of its own, so that its counts do not mix with those of requests.
     let bound = component.bind_for(member, &signature.name, signature, limits);
     let function = bound.map_err(|why| why.to_string())?;
     let mut wrong = Vec::new();
     let mut now = Tick::default();
     for case in hers.into_iter().take_while(|_| go_on()) {
-        // So far apart that failures never add up to a quarantine.
+        // So far apart that failures never lead to a quarantine.
         now = now.plus_ms(APART_MS);
         let answer = |call: &CaseCall| function.call(&call.args(), now);
         wrong.extend(finding(case, &params, signature, answer));
@@ -64,7 +64,7 @@ pub(crate) fn rehearse(
     }
 }
 
-/// What is wrong with one case.
+/// Returns the failure of one test vector.
 fn finding(
     case: &Case,
     params: &[(String, ParamKind)],

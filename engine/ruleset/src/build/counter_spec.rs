@@ -1,9 +1,9 @@
-//! What the state must know of the counters that a policy declares.
+//! Conversion of declared counters to the specifications of the state.
 
 use seawall_policy::program::Counts;
 use seawall_state::{CounterShape, CounterSpec, TrackKind};
 
-/// What the state must know of a counter.
+/// Returns the specification of a counter.
 pub(crate) fn spec(counter: &seawall_policy::program::Counter) -> CounterSpec {
     let track = |counted| CounterShape::Track {
         counted,

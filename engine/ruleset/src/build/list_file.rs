@@ -1,4 +1,4 @@
-//! The file that a list comes from.
+//! The file of a list.
 
 use seawall_policy::diagnostic::Files;
 use seawall_policy::program::{List, ListSource};
@@ -6,12 +6,12 @@ use seawall_policy::program::{List, ListSource};
 use crate::build::parts::LoadedList;
 use crate::build::sources::resolve;
 
-/// The file of a list, as it is in force.
+/// The active file of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListFile {
     /// Its path, from the policy root.
     pub path: Box<str>,
-    /// SHA-256 of the bytes that are in force; all zero where none ever were.
+    /// SHA-256 of the bytes in force; all zero if no valid file ever existed.
     pub digest: [u8; 32],
 }
 

@@ -1,4 +1,4 @@
-//! What a program needs beside itself, loaded: lists and functions of components.
+//! Loads the lists of a program and the functions of its components.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::build::signatures::{SIGNATURE_ENDING, TrustedKey, verify_signature};
 use crate::build::sources::resolve;
 
 impl LoadContext<'_> {
-    /// Loads everything. What failed is in the diagnostics, and then fewer functions come out than
-    /// the program has.
+    /// Loads everything. Failures are in the diagnostics; then there are fewer functions than the
+    /// program has.
     pub(crate) fn load(&mut self, program: &Program, workshop: &RuleSetBuilder) -> Loaded {
         let lists = load_lists(self, program, &workshop.settings.guarded);
         let mut loaded = Loaded { lists, ..Loaded::default() };
@@ -103,7 +103,7 @@ impl LoadContext<'_> {
             return Some(());
         }
         let message =
-            format!("`{}` has the digest {is}, not the one that is written here", item.module);
+            format!("`{}` has the digest {is}, but the policy has another one", item.module);
         self.complain(Code::Digest, item, message);
         None
     }
@@ -131,7 +131,7 @@ impl LoadContext<'_> {
     }
 }
 
-/// What the policy declares, in the sandbox's words.
+/// Returns the declaration in the policy as a signature of the sandbox.
 fn signature(item: &Extern) -> Signature {
     let params = item
         .params

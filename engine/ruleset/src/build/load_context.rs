@@ -1,4 +1,4 @@
-//! What the loading of one owner's lists and components goes by.
+//! The context for loading the lists and components of one owner.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::ruleset::RuleSet;
 /// Loads what one owner's program needs.
 pub(crate) struct LoadContext<'l> {
     pub(crate) reached: &'l Reached,
-    /// The policy files; lists that are complained about are put behind them.
+    /// The policy files; lists with diagnostics are appended.
     pub(crate) files: &'l mut Files,
     pub(crate) diagnostics: &'l mut Vec<Diagnostic>,
     pub(crate) previous: Option<&'l RuleSet>,
     pub(crate) before: ListsBefore<'l>,
-    /// Components that were made for any owner since this assembly began.
+    /// Components compiled for any owner since the start of this assembly.
     pub(crate) made: &'l mut Components,
-    /// Whose it is; the host's is nobody's.
+    /// The owner; `None` is the operator.
     pub(crate) member: Option<&'l str>,
-    /// The number of its first list.
+    /// The number of the owner's first list.
     pub(crate) first_list: usize,
-    /// What automata of its lists take so far.
+    /// Memory of the automata for the owner's lists so far.
     pub(crate) search_bytes: usize,
-    /// Milliseconds that the cases inside components may still take, by what is granted each.
+    /// Remaining milliseconds for component tests, by the time that each extern grants.
     pub(crate) cases_ms: u64,
-    /// Whether it is still wanted.
+    /// Returns false when the result is no longer needed.
     pub(crate) go_on: &'l dyn Fn() -> bool,
 }
 
 impl LoadContext<'_> {
-    /// The bytes of a file that a policy names at a place.
+    /// Returns the bytes of a file that a policy names at a position.
     pub(crate) fn named(&mut self, file: FileId, span: Span, path: &str) -> Option<Arc<[u8]>> {
         let full = resolve(self.files.name(file), path);
         let bytes = full.as_deref().map(|full| self.reached.bytes(full).cloned());

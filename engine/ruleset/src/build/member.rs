@@ -1,4 +1,4 @@
-//! One member's part: compiled against the host's policy, loaded and tested by itself.
+//! The part of one member: compiled against the operator's policy, loaded and tested separately.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::http::foreign_syntax;
 use crate::inspect::diagnostics;
 use crate::ruleset::RuleSet;
 
-/// The most complaints about one member's files that are kept.
+/// Most diagnostics about one member's files that are stored.
 pub const MEMBER_COMPLAINTS_KEPT_MAX: usize = 100;
 
-/// The entries of members that have a file, each with its place, by name; of two of one name the
-/// first counts.
+/// The entries of members with a file, with their positions, by name. If a name occurs twice, the
+/// first entry counts.
 pub(crate) type Entries<'e> = HashMap<&'e str, (&'e Page, (FileId, Span))>;
 
 pub(crate) fn entries(pages: &[Page]) -> Entries<'_> {
@@ -41,7 +41,7 @@ pub(crate) fn entries(pages: &[Page]) -> Entries<'_> {
     entries
 }
 
-/// What members' parts are made with.
+/// The inputs for building members' parts.
 pub(crate) struct Bench<'b> {
     pub(crate) workshop: &'b RuleSetBuilder,
     pub(crate) host: &'b HostRead,
@@ -49,16 +49,17 @@ pub(crate) struct Bench<'b> {
     pub(crate) served: &'b Served<'b>,
     pub(crate) previous: Option<&'b RuleSet>,
     pub(crate) purpose: super::Purpose,
-    /// Digest of the host's policy texts and of whatever else decides how hers are read.
+    /// Digest of the operator's policy texts and of everything else that affects the compilation of
+    /// a member.
     pub(crate) host_digest: [u8; 32],
-    /// The same of all of the host's files.
+    /// The same digest over all of the operator's files.
     pub(crate) whole_host: [u8; 32],
     pub(crate) made: Components,
     pub(crate) go_on: &'b dyn Fn() -> bool,
 }
 
 impl Bench<'_> {
-    /// Compiles and loads one member's files. `Err` holds what is wrong.
+    /// Compiles and loads one member's files. `Err` contains the diagnostics.
     pub(crate) fn member(
         &mut self,
         policy: HostPolicy,
@@ -116,19 +117,19 @@ impl Bench<'_> {
         (policy, Ok(member))
     }
 
-    /// What a part of these files would be made of.
+    /// Returns the digests of the inputs of a part.
     pub(crate) fn made_of(&self, sources: &MemberSources) -> Made {
         Made { host: self.host_digest, hers: sources.digest() }
     }
 
-    /// What was wrong with her files at the last time, where they are the very same. What may come
-    /// out otherwise by itself is not known: a component that is being compiled.
+    /// Returns the stored diagnostics of the member if the files are unchanged. Returns `None` if
+    /// the result can change without them: for a component that is being compiled.
     pub(crate) fn same_wrong(&self, name: &str, made: Made) -> Option<Arc<Wrong>> {
         let wrong = self.previous?.wrong(name)?;
         (wrong.made == made && wrong.host == self.whole_host).then(|| Arc::clone(wrong))
     }
 
-    /// What is wrong with her files, to be known at the next time.
+    /// Stores the diagnostics of the member's files for the next assembly.
     pub(crate) fn wrong(
         &self,
         sources: &MemberSources,
@@ -140,18 +141,19 @@ impl Bench<'_> {
         lasts.then(|| Arc::new(Wrong { made, host: self.whole_host, diagnostics }))
     }
 
-    /// Where the host names her.
+    /// Returns the position of the member's entry in the operator's files.
     pub(crate) fn entry(&self, name: &str) -> Option<(FileId, Span)> {
         self.entries.get(name).map(|(_, entry)| *entry)
     }
 
-    /// Her part that is in force, or that was when the host's files changed last.
+    /// Returns the member's active part, or the part that was active when the operator's files last
+    /// changed.
     pub(crate) fn former(&self, name: &str) -> Option<&Arc<Member>> {
         self.previous?.former(name)
     }
 }
 
-/// Her lists in the ruleset before.
+/// Returns the member's lists in the previous rule set.
 fn before<'p>(previous: Option<&'p RuleSet>, name: &str) -> ListsBefore<'p> {
     let member = previous.and_then(|previous| previous.former(name));
     member.map_or(ListsBefore::default(), |member| ListsBefore {

@@ -1,6 +1,6 @@
-//! The hosts that policies name, held against the sites of the configuration.
+//! Compares the hosts in policies with the sites of the configuration.
 //!
-//! A rule for a host that no site serves never acts, and its author believes that it does.
+//! A rule for a host without a site never acts, although its author expects it to.
 
 use std::collections::HashSet;
 
@@ -13,17 +13,17 @@ use seawall_policy::syntax::ast::{Item, Literal};
 
 use crate::build::settings::SiteHosts;
 
-/// The most configured hosts that one complaint lists.
+/// Most configured hosts that one diagnostic lists.
 const LISTED_MAX: usize = 5;
-/// The most complaints of one owner's pages: each is held against all configured hosts.
+/// Most diagnostics for one owner's pages, because each is compared with all configured hosts.
 const UNSERVED_MAX: usize = 100;
 
-/// A host as a policy names it.
+/// A host in a policy.
 struct Named<'p> {
     text: &'p str,
     file: FileId,
     span: Span,
-    /// Whose it is said to be.
+    /// The member that owns it according to the policy.
     member: Option<&'p str>,
 }
 
@@ -44,15 +44,17 @@ impl<'s> Served<'s> {
         Self { sites, hosts }
     }
 
-    /// Complains about hosts that the configuration does not have, at most [`UNSERVED_MAX`] times;
-    /// nothing where it has none. Those of `told` were complained about before.
+    /// Returns diagnostics about hosts that the configuration does not have, at most
+    /// [`UNSERVED_MAX`]. Returns none if there are no configured hosts. Hosts in `told` were
+    /// already reported.
     pub(crate) fn complaints(&self, pages: &[Page], told: Option<&Page>) -> Vec<Diagnostic> {
         if self.hosts.is_empty() {
             return Vec::new();
         }
         let key =
             |named: &Named<'_>| (named.text.to_ascii_lowercase(), named.member.map(Box::from));
-        // What her entry names stands in the member's file again: one mistake, one message.
+        // The hosts in the member's entry occur again in the member's file: one error, one
+        // diagnostic.
         let mut seen: HashSet<(String, Option<Box<str>>)> =
             told.into_iter().flat_map(named).map(|named| key(&named)).collect();
         let named = pages.iter().flat_map(named);
@@ -94,7 +96,7 @@ fn complaint(
     served: &HostMap<&SiteHosts>,
 ) -> Option<Diagnostic> {
     let Named { text, file, span, member } = *named;
-    // What is no host is complained about where it is read.
+    // An invalid host is reported by the parser.
     let pattern = HostPattern::parse(text).ok()?;
     let name = pattern.to_string();
     let Some(below) = name.strip_prefix("*.") else {
@@ -104,7 +106,7 @@ fn complaint(
                 .map(|why| Diagnostic::error(Code::UnservedHost, file, span, why).warning()),
         };
     };
-    // A wildcard that reaches this far answers for any name, and so for one that is made up.
+    // A wildcard of this length matches any name, so an invented name is a valid test.
     let any = served.find(&format!("x.{below}")).is_some()
         || sites.iter().flat_map(|site| &site.hosts).any(|host| pattern.covers(host));
     (!any).then(|| not_there(text, file, span, sites).note())
@@ -122,14 +124,17 @@ fn not_there(text: &str, file: FileId, span: Span, sites: &[SiteHosts]) -> Diagn
             format!("the configuration has {}{more}", listed.join(", "))
         }
     };
-    let message = format!("no `[[site]]` of the configuration serves `{text}`");
+    let message = format!("no `[[site]]` of the configuration has the host `{text}`");
     Diagnostic::error(Code::UnservedHost, file, span, message).help(help)
 }
 
-/// What to say where the configuration gives the host to somebody else.
+/// Returns the message about a host that the configuration gives to another owner.
 fn of_another(site: &SiteHosts, text: &str, member: Option<&str>) -> Option<String> {
     let (hers, configured) = (member?, site.member.as_deref()?);
     (hers != configured).then(|| {
-        format!("`{text}` is a host of `{hers}` here and of `{configured}` in the configuration")
+        format!(
+            "`{text}` is a host of `{hers}` in the policy and of `{configured}` in the \
+            configuration"
+        )
     })
 }

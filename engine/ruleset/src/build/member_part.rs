@@ -1,4 +1,4 @@
-//! One member's part as a ruleset holds it, and what is remembered of those that are not in force.
+//! The part of one member in a rule set, and the stored results of members without an active part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,70 +12,70 @@ use crate::build::parts::Loaded;
 use crate::build::sources::MemberSources;
 use crate::inspect::diagnostics;
 
-/// What a part was made of: equal digests make an equal part.
+/// The inputs of a part: equal digests give an equal part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Made {
-    /// The host's policy texts.
+    /// The operator's policy texts.
     pub(crate) host: [u8; 32],
-    /// All that her files reach.
+    /// All files that the member's files refer to.
     pub(crate) hers: [u8; 32],
 }
 
-/// A member's part, ready to be linked behind the host's.
+/// The part of a member, ready to be linked after the operator's part.
 #[derive(Debug)]
 pub struct Member {
     pub(crate) made: Made,
     pub(crate) sources: MemberSources,
-    /// Its policy files alone.
+    /// Its policy files only.
     pub(crate) policies: MemberSources,
     pub(crate) part: Part,
-    /// Her files alone.
+    /// The member's files only.
     pub(crate) files: Files,
     pub(crate) outline: Outline,
     pub(crate) loaded: Loaded,
-    /// What is to be said about it, none of which is an error.
+    /// Notes and warnings about it; no errors.
     pub(crate) remarks: Vec<diagnostics::Diagnostic>,
 }
 
 impl Member {
-    /// Her name.
+    /// Returns the name of the member.
     #[must_use]
     pub fn name(&self) -> &str {
         self.sources.name()
     }
 
-    /// The files that it was made of.
+    /// Returns the files of which it was built.
     #[must_use]
     pub fn sources(&self) -> &MemberSources {
         &self.sources
     }
 
-    /// Names its content: equal for the same files, lists and components.
+    /// Returns a digest of its content: equal for the same files, lists and components.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.made.hers
     }
 
-    /// Her counters' memory.
+    /// Returns the memory of the member's counters.
     pub(crate) fn counter_bytes(&self) -> usize {
         self.part.own().counters.iter().map(|counter| spec(counter).bytes()).sum()
     }
 }
 
-/// A member's files that were wrong, so that they need not be looked at again while they are.
+/// Invalid files of a member. They are not compiled again while they are unchanged.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) made: Made,
-    /// All of the host's files: its lists may decide how her tests end.
+    /// Digest of all files of the operator: its lists can affect the result of a member's tests.
     pub(crate) host: [u8; 32],
     pub(crate) diagnostics: Vec<diagnostics::Diagnostic>,
 }
 
-/// Members whose turn has yet to come.
+/// Members that were postponed.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) names: Vec<Box<str>>,
-    /// Parts that were in force and have yet to be compiled against the host's new files.
+    /// Parts that were active and still have to be compiled against the operator's new files.
     pub(crate) former: BTreeMap<Box<str>, Arc<Member>>,
 }
 

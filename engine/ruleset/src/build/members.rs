@@ -1,8 +1,8 @@
-//! Members' parts, one after another, and what becomes of those that are wrong.
+//! Builds the parts of all members, one after another, and handles those with errors.
 //!
-//! Nothing here is tried twice: each member's files give a part or do not, her last good part fits
-//! the host's or does not, and then the next member's turn comes. So it always ends, and always with
-//! the host's policy.
+//! Nothing is tried twice: a member's files give a part or not, and the last valid part fits the
+//! operator's policy or not. Then the next member follows. The build therefore always ends, and
+//! always includes the operator's policy.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -25,49 +25,49 @@ use crate::policy_tests::budget::Whose;
 use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::RuleSet;
 
-/// What serves for a member whose files are wrong.
+/// The part in force for a member with invalid files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberPart {
-    /// Her last good part.
+    /// The last valid part.
     Kept,
-    /// The host's layers alone.
+    /// Only the operator's layers.
     Absent,
 }
 
-/// A member whose files are wrong.
+/// A member with invalid files.
 #[derive(Debug, Clone)]
 pub struct MemberState {
     /// The member.
     pub name: Box<str>,
-    /// What serves instead.
+    /// The part in force instead.
     pub part: MemberPart,
-    /// What is wrong.
+    /// The diagnostics.
     pub diagnostics: Vec<diagnostics::Diagnostic>,
 }
 
-/// What came of one member's files.
+/// The result for one member's files.
 enum Made {
     Part(Arc<Member>),
     Wrong(Vec<diagnostics::Diagnostic>),
-    /// There was too much to do at once.
+    /// Postponed: the limit on work was reached.
     Postponed,
 }
 
-/// One member whose turn comes.
+/// One member to process.
 struct Turn<'s> {
-    /// Of her entry among all.
+    /// The position of the member's entry.
     place: usize,
     member: &'s MemberSources,
     entry: (FileId, Span),
     of: Of,
 }
 
-/// Members on their way into a ruleset.
+/// The state while members are added to a rule set.
 pub(super) struct Joining<'b> {
     bench: Bench<'b>,
     terms: Terms<'b>,
-    /// The host's, behind which each part is tested; `None` where the host's files are wrong, and
-    /// then members' are looked at for what is to be said of them.
+    /// The operator's part, after which each member's part is tested. `None` if the operator's
+    /// files are invalid; then members' files are checked for diagnostics only.
     rules: Option<RuleSet>,
     left: Left,
     parts: Vec<Arc<Member>>,
@@ -79,7 +79,7 @@ pub(super) struct Joining<'b> {
     room: Room,
 }
 
-/// What members' parts share.
+/// The resources that members' parts share.
 #[derive(Default)]
 struct Room {
     counter_bytes: usize,
@@ -87,7 +87,7 @@ struct Room {
 }
 
 impl Room {
-    /// Those that wait, whose counters go on where there is room for them beside the others.
+    /// Returns the postponed members whose counters still fit in memory beside the others.
     fn beside(mut self, mut waiting: Waiting) -> Waiting {
         waiting.former.retain(|_, member| {
             self.counter_bytes = self.counter_bytes.saturating_add(member.counter_bytes());
@@ -115,7 +115,7 @@ impl<'b> Joining<'b> {
         }
     }
 
-    /// Looks at all members in turn, and takes in what is right in the order of their entries.
+    /// Processes all members and adds the valid parts in the order of the entries.
     pub(super) fn all(&mut self, mut policy: HostPolicy, sources: &Sources) {
         let turns = self.turns(sources);
         let mut all = Vec::with_capacity(turns.len());
@@ -136,11 +136,11 @@ impl<'b> Joining<'b> {
         }
     }
 
-    /// The members that have a file: those first whose turn did not come last time, and of those
-    /// that have to be compiled though they have not changed the smallest first.
+    /// Returns the members with a file, in processing order: first those postponed last time.
+    /// Unchanged members that must be compiled again come last, the smallest first.
     fn turns<'s>(&self, sources: &'s Sources) -> Vec<Turn<'s>> {
         let all = sources.members().iter().enumerate();
-        // An entry without a file is the host's to mend, and is complained about there.
+        // An entry without a file is reported as an error of the operator.
         let mut turns: Vec<Turn<'_>> = all
             .filter_map(|(place, member)| {
                 let entry = self.bench.entry(member.name())?;
@@ -174,7 +174,7 @@ impl<'b> Joining<'b> {
             Made::Wrong(wrong) => wrong,
             Made::Postponed => {
                 self.waiting.add(sources.name(), None);
-                let why = "it is looked at as soon as those before it are";
+                let why = "the file is compiled after those of earlier members";
                 vec![self.at_entry(Code::MemberQuota, entry, why)]
             }
         };
@@ -183,14 +183,14 @@ impl<'b> Joining<'b> {
         policy
     }
 
-    /// A member's part of the files that are there now.
+    /// Returns a member's part from its current files.
     fn made(&mut self, policy: HostPolicy, turn: &Turn<'_>) -> (HostPolicy, Made) {
         let &Turn { member: sources, entry, of, .. } = turn;
         let before = self.bench.former(sources.name());
         if let Some(same) = before.filter(|before| before.made == of) {
             return (policy, Made::Part(Arc::clone(same)));
         }
-        // Where only the host's files have changed, hers have to be compiled all the same.
+        // If only the operator's files changed, the member's have to be compiled nevertheless.
         let hers = before.is_none_or(|before| before.digest() != of.hers);
         if let Some(same) = self.bench.same_wrong(sources.name(), of) {
             let diagnostics = same.diagnostics.clone();
@@ -198,7 +198,7 @@ impl<'b> Joining<'b> {
             return (policy, Made::Wrong(diagnostics));
         }
         if sources.is_unsettled() {
-            let why = "her files keep changing while they are read";
+            let why = "the member's files change while they are read";
             return (policy, Made::Wrong(vec![self.at_entry(Code::SourceMissing, entry, why)]));
         }
         let may = if hers { self.left.compile(sources) } else { self.left.rebuild(sources) };
@@ -211,8 +211,8 @@ impl<'b> Joining<'b> {
             Err(wrong) => return (policy, self.is_wrong(sources, wrong)),
         };
         self.remarks.extend(part.remarks.iter().cloned());
-        // Where the host's new rules break the test of files that have not changed, that is the
-        // host's to know, and no reason to put the member's part aside.
+        // If the operator's new rules break a test in unchanged files, that is reported to the
+        // operator. It is no reason to disable the member's part.
         let outcomes = if hers || self.left.may_test() { self.tested(&part) } else { Vec::new() };
         let failed: Vec<diagnostics::Diagnostic> = outcomes
             .iter()
@@ -242,14 +242,14 @@ impl<'b> Joining<'b> {
         self.bench.member(policy, sources, (path, entry))
     }
 
-    /// How her tests end, behind the host's part alone.
+    /// Runs the member's tests, after the operator's part only.
     fn tested(&mut self, part: &Member) -> Vec<PolicyTestResult> {
         let Some(rules) = &mut self.rules else { return Vec::new() };
         let mark = rules.mark();
         let whose = Whose { host: false, member: &|name| name == part.name() };
         let rehearsed = match rules.push(part) {
             Ok(()) => rules.rehearse_within(whose, self.terms.go_on),
-            // It is found again, and told, where the part is to join.
+            // The same error is found and reported when the part is added.
             Err(_) => Rehearsed::default(),
         };
         rules.take_off(&mark);
@@ -257,20 +257,20 @@ impl<'b> Joining<'b> {
         rehearsed.outcomes
     }
 
-    /// Takes a part in, where there is room beside those before it.
+    /// Adds a part if there are sufficient resources.
     fn admit(&mut self, part: Arc<Member>) -> Result<(), Vec<diagnostics::Diagnostic>> {
         let bytes = self.room.counter_bytes.saturating_add(part.counter_bytes());
         let most = SCHEMA.counters.most;
         if bytes > most {
             let why = format!(
-                "the counters of the host and of the members before her leave no room for hers: \
-                 {bytes} of {most} bytes"
+                "the counters of the member do not fit: with those of the operator and of earlier \
+                 members they need {bytes} of {most} bytes"
             );
             return Err(vec![self.at_entry(Code::Memory, self.entry(&part), &why)]);
         }
         let hosts = || part.part.own().sites.iter().flat_map(|site| &site.hosts);
         if let Some(twice) = hosts().find(|host| self.room.hosts.contains(*host)) {
-            let why = format!("`{twice}` has a `site` block of another member already");
+            let why = format!("`{twice}` already has a `site` block of another member");
             return Err(vec![self.at_entry(Code::DuplicateName, self.entry(&part), &why)]);
         }
         self.room.hosts.extend(hosts().cloned());
@@ -279,9 +279,9 @@ impl<'b> Joining<'b> {
         Ok(())
     }
 
-    /// Her last good part, where there is one that fits the host's policy: the one in force, else the
-    /// one from before. Where there is too much to do at once, her hosts have the host's layers alone
-    /// until her turn comes: to wait for all would keep the host's edit out of force.
+    /// Returns the last valid part that fits the operator's policy: the active one, else the one
+    /// from before. If the limit on work is reached, the member's hosts have only the operator's
+    /// layers until the next assembly. Waiting for all members would delay the operator's edit.
     fn instead(
         &mut self,
         mut policy: HostPolicy,
@@ -301,7 +301,7 @@ impl<'b> Joining<'b> {
         let is_other =
             |good: &MemberSources| good.file() == sources.file() && known != Some(good.digest());
         let in_force = running.iter().map(|member| member.sources.clone());
-        // It is read only where the part in force does not fit.
+        // Read only if the active part does not fit.
         let before = std::iter::once_with(|| find_good(name)).flatten().filter(is_other);
         for good in in_force.chain(before) {
             if !self.left.rebuild(&good) {
@@ -321,7 +321,7 @@ impl<'b> Joining<'b> {
         self.bench.entry(part.name()).unwrap_or_default()
     }
 
-    /// A complaint at her entry.
+    /// Returns a diagnostic at the member's entry.
     fn at_entry(
         &self,
         code: Code,
@@ -332,7 +332,7 @@ impl<'b> Joining<'b> {
         diagnostics::one(&diagnostic, &self.bench.host.files)
     }
 
-    /// Puts the parts behind the host's.
+    /// Links the parts after the operator's.
     pub(super) fn finish(self, mut tests: Vec<PolicyTestResult>) -> BuildOutput {
         let Self { terms, rules, parts, states, remarks, tests: hers, waiting, wrong, .. } = self;
         let (postponed, waiting) = (waiting.names.len(), self.room.beside(waiting));

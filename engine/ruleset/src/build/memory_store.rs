@@ -1,35 +1,35 @@
-//! Files in memory, for tests of whatever reads sources.
+//! A source store in memory, for tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::build::sources::{CachedList, Entry, ReadError, SourceStore, entries_of};
 
-/// A policy root that is no folder.
+/// A policy root in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     files: BTreeMap<String, Arc<[u8]>>,
     kept: BTreeMap<String, Result<CachedList, String>>,
-    /// Where a path really leads, from the root; nowhere in it where it leads out.
+    /// Targets of links, relative to the root; `None` for a link that leads outside.
     links: BTreeMap<String, Option<String>>,
 }
 
 impl MemoryStore {
-    /// With one file more, or another content of it.
+    /// Adds or replaces a file.
     #[must_use]
     pub fn with(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.insert(path.to_owned(), bytes.into().into());
         self
     }
 
-    /// With what is kept of the list `name`, whatever its file.
+    /// Adds a stored copy of the list `name`.
     #[must_use]
     pub fn keeping(mut self, name: &str, kept: Result<CachedList, String>) -> Self {
         self.kept.insert(name.to_owned(), kept);
         self
     }
 
-    /// With a link at `path` to the file `to`, or out of the root.
+    /// Adds a link at `path` to the file `to`, or to outside of the root.
     #[must_use]
     pub fn linking(mut self, path: &str, to: Option<&str>) -> Self {
         self.links.insert(path.to_owned(), to.map(str::to_owned));

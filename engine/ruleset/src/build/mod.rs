@@ -1,13 +1,12 @@
-//! Sources in, a ruleset or every complaint out.
+//! Builds a rule set from sources, or returns all diagnostics.
 //!
-//! `seawall check`, start-up and reload are this one function, so what passes a check cannot fail a
-//! reload for a reason that the check could have seen.
+//! `seawall check`, start and reload use this one function. A policy that passes a check therefore
+//! cannot fail at reload for a reason that the check can detect.
 //!
-//! The host's files come first and by themselves: they are compiled, loaded and tested without any
-//! member, and only what is wrong with them refuses a policy. Then each member's part is compiled
-//! against the host's, loaded and tested by itself. A part that fails takes nothing but itself out
-//! of force. A part that was made of the very same before is taken over, so that the cost follows
-//! what changed. At the end the parts are put behind the host's.
+//! The operator's files come first: they are compiled, loaded and tested without members, and only
+//! their errors reject a policy. Then each member's part is compiled against them, loaded and
+//! tested separately. A failed part affects only itself. A part with unchanged inputs is reused, so
+//! that the cost depends on the changes. At the end the parts are linked after the operator's.
 
 mod budget;
 pub(crate) mod compiler;
@@ -62,7 +61,7 @@ use crate::policy_tests::budget::Whose;
 use crate::policy_tests::result::{PolicyTestResult, Rehearsed};
 use crate::ruleset::{Parts, RuleSet};
 
-/// Makes rulesets.
+/// Builds rule sets.
 pub struct RuleSetBuilder {
     settings: ServerSettings,
     sandbox: Sandbox,
@@ -75,23 +74,23 @@ impl std::fmt::Debug for RuleSetBuilder {
     }
 }
 
-/// On what terms a ruleset is made.
+/// The parameters of a build.
 #[derive(Clone, Copy)]
 pub struct Terms<'t> {
-    /// The ruleset in force, which lends what has not changed.
+    /// The active rule set, whose unchanged parts are reused.
     pub previous: Option<&'t RuleSet>,
-    /// The files of a member's last good part, where none that fits is in force: from before a
-    /// restart, or of the generation that somebody goes back to.
+    /// Returns the files of a member's last valid part if no active part fits: from before a
+    /// restart, or from the generation of a rollback.
     pub good: &'t dyn Fn(&str) -> Option<MemberSources>,
-    /// How much is done for members at once.
+    /// The amount of work for members.
     pub effort: Effort,
-    /// Whether the ruleset is still wanted; asked between members, requests of tests and cases of
-    /// components. Where it is not, there is none.
+    /// Returns whether the rule set is still needed. Called between members, requests of tests and
+    /// component tests. If it returns false, there is no rule set.
     pub go_on: &'t dyn Fn() -> bool,
 }
 
 impl<'t> Terms<'t> {
-    /// With no last good parts but those in force.
+    /// Creates parameters without last valid parts other than the active ones.
     #[must_use]
     pub fn new(previous: Option<&'t RuleSet>, effort: Effort) -> Self {
         Self { previous, good: &|_| None, effort, go_on: &|| true }
@@ -104,25 +103,27 @@ impl std::fmt::Debug for Terms<'_> {
     }
 }
 
-/// What came of it.
+/// The result of a build.
 #[derive(Debug)]
 pub struct BuildOutput {
-    /// The ruleset, where nothing of the host's was an error: with the part in force of each member.
+    /// The rule set with the active part of each member; `None` after an error in the operator's
+    /// files.
     pub rules: Option<RuleSet>,
-    /// Every complaint about the host's files, in reading order, and what is to be said of members'
-    /// parts that are in force and new.
+    /// All diagnostics about the operator's files, in source order, and those about new active
+    /// parts of members.
     pub diagnostics: Vec<diagnostics::Diagnostic>,
-    /// Members whose files are wrong, which refuses nothing but their parts.
+    /// Members with invalid files. Only their parts are rejected.
     pub members: Vec<MemberState>,
-    /// How the tests ended: the host's, and those of each member's files that are new.
+    /// The results of the tests: those of the operator, and those in new files of members.
     pub tests: Vec<PolicyTestResult>,
-    /// Members whose files have yet to be looked at, or whose last good part has: there was too
-    /// much to do at once.
+    /// Number of members whose files, or whose last valid part, were postponed because the limit on
+    /// work was reached.
     pub postponed: usize,
 }
 
 impl BuildOutput {
-    /// All that is to be said, members' files included. That a test fails is said by its outcome.
+    /// Returns all diagnostics, with those about members' files. A failed test is in its result
+    /// instead.
     #[must_use]
     pub fn everything(&self) -> Vec<diagnostics::Diagnostic> {
         let hers = self.members.iter().flat_map(|member| &member.diagnostics);
@@ -131,7 +132,7 @@ impl BuildOutput {
     }
 }
 
-/// The host's files, read.
+/// The operator's files after parsing.
 pub(crate) struct HostRead {
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
@@ -139,19 +140,19 @@ pub(crate) struct HostRead {
 }
 
 impl RuleSetBuilder {
-    /// A workshop for one host, which compiles components by itself.
+    /// Creates a builder for one server, which compiles components in this process.
     #[must_use]
     pub fn new(settings: ServerSettings, sandbox: Sandbox) -> Self {
         Self { settings, sandbox, compiler: Arc::new(InProcessCompiler) }
     }
 
-    /// The same with another compiler.
+    /// Sets another compiler.
     #[must_use]
     pub fn with_compiler(self, compiler: Arc<dyn Compiler>) -> Self {
         Self { compiler, ..self }
     }
 
-    /// Makes a ruleset of sources, with no bound on the work.
+    /// Builds a rule set from sources, without a limit on the work.
     #[must_use]
     pub fn build(
         &self,
@@ -162,8 +163,8 @@ impl RuleSetBuilder {
         self.assemble_within(sources, purpose, Terms::new(previous, Effort::Unbounded))
     }
 
-    /// The same within a bound on the work for members, so that the host's edit is not kept waiting
-    /// by what they save.
+    /// Builds a rule set with a limit on the work for members, so that the operator's edit does not
+    /// wait for their changes.
     #[must_use]
     pub fn assemble_within(
         &self,
@@ -204,13 +205,13 @@ impl RuleSetBuilder {
         let mut joining = members::Joining::new(bench, terms, rules);
         joining.all(policy, sources);
         let mut assembly = joining.finish(tests);
-        // What was left out since nobody wants it any more is in none that anybody may use.
+        // A rule set that is no longer needed can be incomplete, so it is not returned.
         assembly.rules = assembly.rules.filter(|_| !failed && (terms.go_on)());
         assembly.diagnostics.splice(0..0, located);
         assembly
     }
 
-    /// The host's part of the ruleset; `None` where something is wrong.
+    /// Returns the operator's part of the rule set; `None` after an error.
     fn host_rules(
         &self,
         bench: &mut member::Bench<'_>,
@@ -257,7 +258,7 @@ impl RuleSetBuilder {
         Given { schema: &SCHEMA, files, purpose, today: self.settings.today }
     }
 
-    /// Names what decides how a member's files are compiled, beside herself.
+    /// Returns a digest of everything outside a member's files that affects their compilation.
     fn host_digest(&self, sources: &Sources, purpose: Purpose) -> [u8; 32] {
         let mut digest = sha2::Sha256::default();
         sha2::Digest::update(&mut digest, sources.host_policy_digest());
@@ -266,8 +267,8 @@ impl RuleSetBuilder {
         sha2::Digest::finalize(digest).into()
     }
 
-    /// The counters that a policy declares, those of members that are wrong left out; none where
-    /// the host's files are wrong. Nothing but the policy files is looked at.
+    /// Returns the counters that a policy declares, without those of members with errors. Returns
+    /// `None` if the operator's files are invalid. Reads policy files only.
     #[must_use]
     pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
         let reading = PageReader::host(sources.host(), sources.root());
@@ -297,7 +298,7 @@ impl RuleSetBuilder {
     }
 }
 
-/// Complains about `member` entries whose file cannot be a member's.
+/// Reports `member` entries whose file cannot belong to a member.
 fn wrong_entries(sources: &Sources, pages: &[Page]) -> Vec<Diagnostic> {
     let members: HashMap<&str, &MemberSources> =
         sources.members().iter().map(|member| (member.name(), member)).collect();

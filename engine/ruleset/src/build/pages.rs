@@ -1,4 +1,4 @@
-//! The pages of one owner's files, includes in their place.
+//! The pages of one owner's files, with includes at their positions.
 
 use std::sync::Arc;
 
@@ -11,35 +11,35 @@ use seawall_policy::syntax::parse::parse;
 
 use crate::build::sources::{Reached, ReadError};
 
-/// The most files deep that includes may nest.
+/// Deepest nesting of includes.
 pub const INCLUDE_DEPTH_MAX: usize = 16;
 
-/// What is read of the host's files, or of one member's.
+/// Reads the operator's files, or those of one member.
 pub(crate) struct PageReader<'s> {
     reached: &'s Reached,
     pub(crate) files: Files,
     pub(crate) pages: Vec<Page>,
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// What the first file says of itself behind its version.
+    /// The free text after the version in the first file.
     pub(crate) revision: Option<Box<str>>,
-    /// The files that are being read, outermost first.
+    /// The files being read, outermost first.
     open: Vec<String>,
-    /// Files that were read; a second include of one would give everything in it twice.
+    /// Files already read. A second include would declare everything in the file twice.
     done: Vec<String>,
     /// The member whose files are read.
     member: Option<Box<str>>,
 }
 
 impl<'s> PageReader<'s> {
-    /// Reads the host's files from its root policy on.
+    /// Reads the operator's files, beginning with the root policy.
     pub(crate) fn host(reached: &'s Reached, root: &str) -> Self {
         let mut reading = Self::begin(reached, Files::default(), None);
         reading.file(root, None);
         reading
     }
 
-    /// Reads a member's files from her own one on; they stand behind the host's `files`. `entry` is
-    /// where the host names her.
+    /// Reads a member's files, beginning with the member's own file. They follow the operator's
+    /// `files`. `entry` is the position of the member's entry.
     pub(crate) fn member(
         reached: &'s Reached,
         files: Files,
@@ -64,7 +64,7 @@ impl<'s> PageReader<'s> {
         }
     }
 
-    /// Reads one file; `from` is where it is named.
+    /// Reads one file. `from` is the position that names it.
     fn file(&mut self, path: &str, from: Option<(FileId, Span)>) {
         let bytes = match self.reached.bytes(path) {
             Some(Ok(bytes)) => Arc::clone(bytes),
@@ -99,16 +99,19 @@ impl<'s> PageReader<'s> {
         };
         if found.is_empty() {
             self.diagnostics.push(
-                Diagnostic::error(Code::SourceMissing, file, span, "this names no file")
+                Diagnostic::error(Code::SourceMissing, file, span, "no file matches")
                     .warning()
-                    .help("it stands for the files that match, and none does"),
+                    .help("correct the pattern, or add a file"),
             );
         }
         for path in found {
             let message = if self.open.contains(&path) || self.open.len() >= INCLUDE_DEPTH_MAX {
-                format!("`{path}` is included by itself, or more than {INCLUDE_DEPTH_MAX} deep")
+                format!(
+                    "`{path}` includes itself, or is nested more than {INCLUDE_DEPTH_MAX} \
+                    levels deep"
+                )
             } else if self.done.contains(&path) {
-                format!("`{path}` is included twice, which would give everything in it twice")
+                format!("`{path}` is included twice, so all its declarations would occur twice")
             } else {
                 self.file(&path, Some((file, span)));
                 continue;
@@ -123,7 +126,7 @@ impl<'s> PageReader<'s> {
     }
 }
 
-/// Why a file that is needed is not there.
+/// Returns the diagnostic about a missing file.
 pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError) -> Diagnostic {
     let code = match why {
         ReadError::TooLarge { .. } | ReadError::OverBudget(_) => Code::SourceTooLarge,
@@ -135,10 +138,10 @@ pub(crate) fn source_error(file: FileId, span: Span, path: &str, why: &ReadError
     let diagnostic = Diagnostic::error(code, file, span, format!("`{path}`: {why}"));
     match why {
         ReadError::Outside => {
-            diagnostic.help("all files of a policy lie below the root policy's folder")
+            diagnostic.help("keep all files of a policy below the folder of the root policy")
         }
         ReadError::OutsideFolder { .. } | ReadError::Owned { .. } => {
-            diagnostic.help("a member's files lie in her own folder, and are nobody else's")
+            diagnostic.help("use files in the member's own folder that belong to no other owner")
         }
         ReadError::Missing => diagnostic.help("paths are relative to the file that names them"),
         _ => diagnostic,

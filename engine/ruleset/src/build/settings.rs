@@ -1,4 +1,4 @@
-//! The settings of the host that policies are held against.
+//! The settings of the server that policies are checked against.
 
 use seawall_model::{ClientPrefixes, HostPattern};
 
@@ -6,29 +6,29 @@ use crate::build::lists::protected::Guarded;
 use crate::build::signatures::TrustedKey;
 use crate::eval::fuel::FuelLimits;
 
-/// A configured site, as far as policies care.
+/// A configured site, as far as policies need it.
 #[derive(Debug, Clone)]
 pub struct SiteHosts {
     /// Its first host.
     pub name: Box<str>,
     /// Its hosts.
     pub hosts: Vec<HostPattern>,
-    /// The member whose site it is.
+    /// The member that owns the site.
     pub member: Option<Box<str>>,
 }
 
-/// What the host's configuration says that policies are held against.
+/// The settings of the server that policies are checked against.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSettings {
-    /// The units that clients are counted by.
+    /// The prefix sizes that define clients.
     pub units: ClientPrefixes,
     /// The sites.
     pub sites: Vec<SiteHosts>,
-    /// Who may bring components; where it is empty, everybody.
+    /// The keys that can sign components. If there are none, components need no signature.
     pub trusted_keys: Vec<TrustedKey>,
-    /// What lists of clients to refuse should not hold.
+    /// Addresses that lists of clients to reject should not contain.
     pub guarded: Guarded,
-    /// What one request may cost.
+    /// Limits on the cost of one request.
     pub fuel: FuelLimits,
     /// Days since 1970-01-01.
     pub today: u64,

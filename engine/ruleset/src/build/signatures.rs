@@ -1,26 +1,26 @@
-//! Whose components are taken: minisign signatures (Ed25519 over BLAKE2b, `X.wasm.minisig` beside
-//! `X.wasm`) against the keys that the host's configuration names.
+//! Signatures of components: minisign (Ed25519 over BLAKE2b, `X.wasm.minisig` beside `X.wasm`),
+//! verified with the keys in the configuration.
 //!
-//! Where this does not protect: a signature vouches for bytes, not for their age or their name. An
-//! old component that was signed once is taken for ever; the `sha256` of an `extern` pins one.
+//! Limitation: a signature covers bytes, not their age or name. An old component with a signature
+//! stays valid; the `sha256` of an `extern` pins one version.
 
 use minisign_verify::{Error, PublicKey, Signature};
 
-/// What a signature's file is called, behind the component's name.
+/// The suffix of a signature file.
 pub const SIGNATURE_ENDING: &str = ".minisig";
-/// The most bytes of a signature's file; minisign's have some 300.
+/// Most bytes of a signature file; those of minisign have about 300.
 pub const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
-/// The most keys that a configuration may name.
+/// Most keys in a configuration.
 pub const TRUSTED_KEYS_MAX: usize = 64;
 
-/// A key whose holder may bring components.
+/// A key whose owner can sign components.
 #[derive(Debug, Clone)]
 pub struct TrustedKey {
     text: Box<str>,
     key: PublicKey,
 }
 
-/// The same text is the same key.
+/// Equal texts are equal keys.
 impl PartialEq for TrustedKey {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -30,48 +30,49 @@ impl PartialEq for TrustedKey {
 impl Eq for TrustedKey {}
 
 impl TrustedKey {
-    /// The key of a line such as `RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3`, as it
-    /// stands in minisign's `.pub` files.
+    /// Parses a line such as `RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3`, the format
+    /// of minisign's `.pub` files.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let key = PublicKey::from_base64(text).ok()?;
         Some(Self { text: text.into(), key })
     }
 
-    /// The line.
+    /// Returns the line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Which key vouches for `bytes`.
+/// Returns the key with a valid signature of `bytes`.
 ///
 /// # Errors
-/// None does; the text says why and what to do.
+/// No key has one; the text contains the reason and the correction.
 pub fn verify_signature<'k>(
     keys: &'k [TrustedKey],
     bytes: &[u8],
     signature: Option<&[u8]>,
 ) -> Result<&'k TrustedKey, &'static str> {
     let Some(text) = signature else {
-        return Err("is not signed, and the configuration names the keys that may sign: \
-                    `seawall rule sign` makes its `.minisig`");
+        return Err(
+            "has no signature, but the configuration requires one: run `seawall rule sign`",
+        );
     };
-    let text = str::from_utf8(text).map_err(|_| "has a `.minisig` that is no text")?;
+    let text = str::from_utf8(text).map_err(|_| "has a `.minisig` that is not valid UTF-8")?;
     let signature =
-        Signature::decode(text).map_err(|_| "has a `.minisig` that is no minisign signature")?;
+        Signature::decode(text).map_err(|_| "has a `.minisig` that is not a minisign signature")?;
     let mut why = "is signed with a key that is not among `[rules] trusted_keys`";
     for key in keys {
         match key.key.verify(bytes, &signature, false) {
             Ok(()) => return Ok(key),
             Err(Error::UnexpectedKeyId) => {}
             Err(Error::UnexpectedAlgorithm | Error::UnsupportedLegacyMode) => {
-                why = "has a signature of an old kind: sign it anew";
+                why = "has a signature in an old format: sign it again";
             }
             Err(_) => {
-                why = "is not what was signed: it or its `.minisig` has changed since. Sign it \
-                       anew, or bring back the file that was signed";
+                why = "does not match its signature: the component or its `.minisig` has changed. \
+                    Sign it again, or restore the signed file";
             }
         }
     }
@@ -110,15 +111,15 @@ mod tests {
                 verify_signature(&keys(trusted), bytes, signature.map(str::as_bytes)).unwrap_err();
             assert!(why.contains(part), "{why}");
         };
-        refused(&[KEY], SIGNED, None, "is not signed");
+        refused(&[KEY], SIGNED, None, "has no signature");
         refused(&[OTHER], SIGNED, Some(SIGNATURE), "not among");
-        refused(&[KEY, OTHER], b"a c0mponent\n", Some(SIGNATURE), "not what was signed");
-        refused(&[KEY], SIGNED, Some("x"), "no minisign signature");
+        refused(&[KEY, OTHER], b"a c0mponent\n", Some(SIGNATURE), "does not match its signature");
+        refused(&[KEY], SIGNED, Some("x"), "not a minisign signature");
         refused(&[], SIGNED, Some(SIGNATURE), "not among");
         let forged = SIGNATURE.replace("trusted comment: ", "trusted comment: x");
-        refused(&[KEY], SIGNED, Some(&forged), "not what was signed");
+        refused(&[KEY], SIGNED, Some(&forged), "does not match its signature");
         let bytes = verify_signature(&keys(&[KEY]), SIGNED, Some(b"\xff")).unwrap_err();
-        assert!(bytes.contains("no text"), "{bytes}");
+        assert!(bytes.contains("not valid UTF-8"), "{bytes}");
     }
 
     #[test]

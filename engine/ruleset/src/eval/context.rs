@@ -1,9 +1,9 @@
-//! One request while it is judged: what the running program sees through `Context`.
+//! One request during its evaluation: the facts that a running program reads through `Context`.
 //!
-//! It holds the walk's own memory (score, tags) and what was worked out once for this request:
-//! packed headers, query and cookies, answers of rules. Nothing of it outlives the request. Host and
-//! member each pay for all that they use, whoever came first, so that neither's fuel depends on what
-//! the other did.
+//! It holds the score, the tags and the values computed once for this request: packed headers,
+//! query and cookies, results of WASM rules. All of it ends with the request. Operator and member
+//! each pay for everything that they use, whichever of them uses it first, so that the fuel of one
+//! does not depend on the other.
 
 use std::cell::{Cell, OnceCell, RefCell};
 
@@ -26,39 +26,38 @@ use crate::eval::trace::TestTrace;
 use crate::http::{Field, country, crawler, method};
 use crate::ruleset::RuleSet;
 
-/// The most different calls of externs that one part of a policy makes for one request; what is past
-/// them fails.
+/// Most different calls of externs by one part of a policy for one request. Further calls fail.
 pub const EXTERN_CALLS_MAX: usize = 32;
 
-/// A call of a rule that was answered: the function, the arguments as a key, the answer.
+/// A finished call of a WASM rule: the function, the arguments as a key, the result.
 type CallRecord = (ExternId, Key, Value<'static>);
 
-/// A key that was hashed.
+/// A hashed key.
 #[derive(Debug, Clone, Copy)]
 struct HashedKey {
     key: Key,
-    /// Whether none of its parts was absent.
+    /// Whether all of its parts are present.
     whole: bool,
 }
 
-/// What a request counts as under way, until it is dropped: one for each limit that says so.
+/// The counts of a request in flight, one for each concurrency limit, until they are dropped.
 pub type Units = Vec<Unit>;
 
-/// So many different keys of one request are kept without asking for memory.
+/// Number of different keys of one request that are stored without an allocation.
 const KEYS_EXPECTED: usize = 6;
 
-/// What differs between the server and a test.
+/// The differences between the server and a test.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EvalOptions<'g> {
-    /// How bad it is.
+    /// The level.
     pub(crate) level: LevelId,
     /// Lists replaced by a test.
     pub(crate) lists: &'g [GivenList<'g>],
-    /// Of each list, whether it is empty here where it was not replaced.
+    /// For each list, whether it is empty here if it is not replaced.
     pub(crate) withheld: &'g [bool],
-    /// Rule after rule, without an index, and whatever it costs.
+    /// Evaluates rule by rule, without an index and without a fuel limit.
     pub(crate) plain: bool,
-    /// No traffic: what happens here is held against nobody.
+    /// The request is not traffic, and failures do not count for a quarantine.
     pub(crate) rehearsed: bool,
 }
 
@@ -67,7 +66,7 @@ pub(crate) struct EvalOptions<'g> {
 pub(crate) struct GivenList<'g> {
     list: ListId,
     set: &'g Set,
-    /// Made where they are wanted first: they end with the test.
+    /// Built on first use; they end with the test.
     searches: Searches,
 }
 
@@ -77,27 +76,27 @@ impl<'g> GivenList<'g> {
     }
 
     fn stands_in(&self, search: Search, text: &[u8], fuel: &Fuel) -> bool {
-        // What has an empty text, or too many, was refused.
+        // A list with an empty text or too many texts was rejected by the checker.
         self.searches.ready(search, self.set).is_ok()
             && self.searches.get(search).is_some_and(|texts| texts.found_in(text, fuel))
     }
 }
 
 impl EvalOptions<'_> {
-    /// What the server gives.
+    /// Returns the options of the server.
     pub(crate) fn at(level: LevelId) -> Self {
         Self { level, ..Self::default() }
     }
 }
 
-/// What is shared between host and member, as bits of what each has paid for.
+/// Values shared between operator and member, as bits of what each has paid for.
 mod once {
     pub(super) const QUERY: u8 = 1;
     pub(super) const COOKIES: u8 = 2;
     pub(super) const HEADERS: u8 = 4;
 }
 
-/// A request that is being judged.
+/// A request during its evaluation.
 pub(crate) struct EvalContext<'j> {
     pub(crate) rules: &'j RuleSet,
     pub(crate) facts: &'j Facts<'j>,
@@ -105,33 +104,33 @@ pub(crate) struct EvalContext<'j> {
     pub(crate) now: Tick,
     pub(crate) given: EvalOptions<'j>,
     pub(crate) member: Option<&'j str>,
-    /// The member layer that the host belongs to.
+    /// The member layer of the host.
     pub(crate) site: Option<usize>,
-    /// How it was answered, once the answer has ended.
+    /// The response, after its end.
     pub(crate) answered: Option<ResponseInfo>,
-    /// Where tests are written down, for `explain`.
+    /// The record of tests for `explain`.
     pub(crate) trace: Option<&'j TestTrace>,
-    /// Of the limits that let it in, what it counts as under way.
+    /// The counts of the concurrency limits that accepted the request.
     pub(crate) units: RefCell<Units>,
     score: Cell<i64>,
     tags: RefCell<Vec<&'j str>>,
     headers: OnceCell<Option<Vec<u8>>>,
     query: OnceCell<Box<Pairs<'j>>>,
     cookies: OnceCell<Box<Pairs<'j>>>,
-    /// Of the calls that host and member made; the first says whose.
+    /// The results of calls; the flag is true for those of a member.
     answers: RefCell<Vec<(bool, CallRecord)>>,
     keys: RefCell<SmallVec<[(u32, HashedKey); KEYS_EXPECTED]>>,
-    /// The fuel of who is running: the host's, but for what [`EvalContext::for_site`] runs.
+    /// The fuel of the running part: the operator's, except inside [`EvalContext::for_site`].
     pub(crate) fuel: Fuel,
-    /// The other's.
+    /// The fuel of the other part.
     pub(crate) others_fuel: Fuel,
-    /// What is left for calls of the host and of the member.
+    /// The remaining budgets for calls of the operator and of the member.
     calls: [Cell<Budget>; 2],
-    /// What both have paid for, as bits of [`once`].
+    /// What each of them has paid for, as bits of [`once`].
     paid: [Cell<u8>; 2],
-    /// Whether what runs is a member's.
+    /// Whether the running part is the member's.
     is_member: Cell<bool>,
-    /// The member's part that still takes part.
+    /// The member's part, unless it is skipped.
     part: Cell<Option<&'j Part>>,
 }
 
@@ -175,7 +174,7 @@ impl<'j> EvalContext<'j> {
         }
     }
 
-    /// Finds the member layer that the host belongs to.
+    /// Finds the member layer of the host.
     pub(crate) fn find_site(&mut self) {
         self.site = self.rules.sites.find(self.facts.host).copied();
         let Some(at) = self.site else { return };
@@ -184,12 +183,12 @@ impl<'j> EvalContext<'j> {
         self.part.set(part.filter(|part| self.given.rehearsed || part.is_heard(self.now)));
     }
 
-    /// Of host and member, that of who is running.
+    /// Returns the value of the running part.
     fn own<'c, T>(&self, [hosts, members]: &'c [T; 2]) -> &'c T {
         if self.is_member.get() { members } else { hosts }
     }
 
-    /// Pays for what is worked out once, the first time that who is running wants it.
+    /// Takes the fuel for a value that is computed once, at the first use by the running part.
     fn pays_once(&self, bit: u8, price: impl FnOnce() -> u64) -> bool {
         let paid = self.own(&self.paid);
         if paid.get() & bit == 0 && self.fuel.take(price()) {
@@ -198,18 +197,18 @@ impl<'j> EvalContext<'j> {
         paid.get() & bit != 0
     }
 
-    /// Whether a member wrote what there is for this site alone.
+    /// Returns whether a member wrote the layer of this site.
     fn is_members(&self) -> bool {
         self.member.is_some()
     }
 
-    /// Whether what there is for this site alone takes part: what the host wrote always does.
+    /// Returns whether the layer of this site is evaluated. A layer of the operator always is.
     pub(crate) fn hears_site(&self) -> bool {
         !self.is_members() || self.part.get().is_some()
     }
 
-    /// Runs what there is for this site alone: a member's on her fuel. `None` where that is empty;
-    /// from then on it is passed over.
+    /// Runs code of the site's layer: a member's layer uses the member's fuel. Returns `None` if
+    /// the fuel is exhausted; the layer is then skipped for the rest of the request.
     pub(crate) fn for_site<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
         if !self.is_members() {
             return Some(run());
@@ -230,17 +229,17 @@ impl<'j> EvalContext<'j> {
         None
     }
 
-    /// Whether whoever is running had to stop for want of fuel.
+    /// Returns whether the running part stopped because its fuel is exhausted.
     pub(crate) fn has_stopped(&self) -> bool {
         self.fuel.is_empty()
     }
 
-    /// Score and tags so far, for [`EvalContext::forget`].
+    /// Returns the current score and number of tags, for [`EvalContext::forget`].
     pub(crate) fn said(&self) -> (i64, usize) {
         (self.score.get(), self.tags.borrow().len())
     }
 
-    /// Takes back what has been said since.
+    /// Removes the changes to score and tags since then.
     pub(crate) fn forget(&self, (score, tags): (i64, usize)) {
         self.score.set(score);
         self.tags.borrow_mut().truncate(tags);
@@ -254,8 +253,8 @@ impl<'j> EvalContext<'j> {
         self.tags.borrow_mut().push(tag);
     }
 
-    /// The key of a counter for this request. A limit counts all absentees as one key, a track does
-    /// not count them. Counters with the same `per` have the same key, which is hashed once.
+    /// Returns the key of a counter for this request. A limit counts all absent values as one key,
+    /// a track ignores them. Counters with the same `per` have the same key, which is hashed once.
     pub(crate) fn key(&self, id: CounterId, absent_counts: bool) -> Option<Key> {
         let shape = self.rules.key_shapes.get(id.0 as usize).copied().flatten();
         let shape = shape.map(|shape| self.whose(shape));
@@ -285,13 +284,13 @@ impl<'j> EvalContext<'j> {
         (hashed.whole || absent_counts).then_some(hashed.key)
     }
 
-    /// A kind of key, as that of who is running.
+    /// Returns a kind of key, separate for the operator and the member.
     fn whose(&self, shape: u16) -> u32 {
         u32::from(shape) | u32::from(self.is_member.get()) << 16
     }
 
-    /// What looking through many keys costs, the other's left out: what they are must cost nobody
-    /// else.
+    /// Returns the cost of a search in many keys, without the keys of the other part, because they
+    /// must not cost this part anything.
     #[cold]
     fn own_keys(&self, keys: &[(u32, HashedKey)]) -> u64 {
         let whose = self.whose(0);
@@ -321,7 +320,7 @@ impl<'j> EvalContext<'j> {
         HashedKey { key: builder.finish(), whole }
     }
 
-    /// A value as a key of its own, for `distinct`.
+    /// Returns a value as a key, for `distinct`.
     pub(crate) fn value_key(&self, value: &Value<'_>) -> Key {
         let mut builder = self.state.key();
         with_key_bytes(value, |bytes| {
@@ -345,7 +344,7 @@ impl<'j> EvalContext<'j> {
         })
     }
 
-    /// Pays for finding a field by its name: most of it is done for fields of the same length.
+    /// Takes the fuel to find a field by name. Most of the work is for fields of the same length.
     fn pays_for_field(&self, name: &str) -> bool {
         let each = price::NAMED_EACH.saturating_add(name.len() as u64 / 8);
         let fields = self.facts.headers.count() as u64;
@@ -461,7 +460,7 @@ impl<'j> EvalContext<'j> {
         let facts = self.facts;
         match field {
             Field::PathScript => facts.script.map_or(Value::Absent, Value::bytes),
-            // Each that is not registered is a value of its own.
+            // Each unregistered method is a value of its own.
             Field::Method => match method(facts.method) {
                 Some(known) => Value::Int(known),
                 None => Value::bytes(facts.method.as_bytes()),
@@ -522,18 +521,18 @@ impl<'j> EvalContext<'j> {
         }
     }
 
-    /// What a test puts in the place of a list.
+    /// Returns the list with which a test replaces a list.
     fn replaced(&self, list: ListId) -> Option<&GivenList<'j>> {
         self.given.lists.iter().find(|given| given.list == list)
     }
 
-    /// How many different calls who is running has made.
+    /// Returns the number of different calls by the running part.
     fn answers_kept(&self) -> usize {
         let is_member = self.is_member.get();
         self.answers.borrow().iter().filter(|(whose, _)| *whose == is_member).count()
     }
 
-    /// Asks the rule, with the arguments as the contract wants them.
+    /// Calls the WASM rule, with the arguments converted.
     fn evaluate(&self, id: ExternId, args: &[Value<'_>]) -> Option<Value<'static>> {
         let loaded = self.rules.externs.get(id.0 as usize)?;
         let declared = self.rules.program.externs.get(id.0 as usize)?;
@@ -555,8 +554,8 @@ impl<'j> EvalContext<'j> {
         }
     }
 
-    /// An absent text is empty, absent headers are none; an absent address has no bytes to give, so
-    /// the call is not made (LANGUAGE §10).
+    /// Returns a value as an argument. An absent text is empty, absent headers are none. An absent
+    /// address has no bytes, so the call is not made and fails.
     fn resolve_operand<'a>(
         &'a self,
         value: &'a Value<'_>,
@@ -713,13 +712,13 @@ impl Context for EvalContext<'_> {
     }
 }
 
-/// What hashing bytes with a key costs.
+/// Returns the fuel to hash bytes with a key.
 fn hashing(bytes: &[u8]) -> u64 {
     price::MADE.saturating_add(bytes.len() as u64)
 }
 
-/// A value as the bytes of a key; values of different types never share them within one key, since
-/// a key's parts have fixed types.
+/// Passes a value as the bytes of a key. Values of different types can have the same bytes, but the
+/// parts of one key have fixed types.
 fn with_key_bytes<R>(value: &Value<'_>, with: impl FnOnce(&[u8]) -> R) -> R {
     match value {
         Value::Absent => with(&[]),
@@ -732,7 +731,7 @@ fn with_key_bytes<R>(value: &Value<'_>, with: impl FnOnce(&[u8]) -> R) -> R {
     }
 }
 
-/// What stands behind the last dot of the last segment.
+/// Returns the text after the last dot of the last segment.
 fn extension(path: &[u8]) -> Option<&[u8]> {
     let name = path.rsplit(|b| *b == b'/').next()?;
     let dot = name.iter().rposition(|b| *b == b'.')?;

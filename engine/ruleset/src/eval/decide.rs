@@ -1,10 +1,10 @@
-//! The only place that judges.
+//! The evaluation of a request: the only code that makes a decision.
 //!
-//! `ban → guarantee → floor → site → defaults → decide → origin` (LANGUAGE §8). In each layer the
-//! steps are taken in page order, and the first final action ends the walk. Proxy, tests and replay
-//! all come through here: same facts, same state, same time, same answer. Each part of the policy
-//! runs on fuel of its own (`fuel`): where a member's is empty the walk goes on as if she had no part,
-//! where the host's is the request is answered 503.
+//! The order is `ban → guarantee → floor → site → defaults → decide → origin`. In each layer the
+//! steps run in source order, and the first final action ends the evaluation. The proxy, tests and
+//! replay use this code: the same facts, state and time give the same decision. Each part of the
+//! policy has its own fuel (`fuel`). If a member's fuel is exhausted, the member's part is skipped.
+//! If the operator's is exhausted, the response is 503.
 
 use seawall_model::{CounterId, Decision, Facts, PassKind, Prefix, Reason, RuleId, Tick, Verdict};
 use seawall_policy::eval::{Context, Value};
@@ -22,38 +22,38 @@ use crate::eval::context::{EvalContext, EvalOptions, Units};
 use crate::eval::index_plan::{HostIndexWalk, ServerLayer};
 use crate::ruleset::RuleSet;
 
-/// What became of a rule or limit that the walk came to.
+/// The result of a rule or limit that the evaluation reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleOutcome {
-    /// It stands under a level that is not reached.
+    /// The current level is below its level.
     BelowLevel,
-    /// Its `expires` is over.
+    /// Its `expires` date has passed.
     Expired,
     /// Its condition is false.
     Unmet,
     /// Its `unless` is true.
     Excused,
-    /// A limit that is not exceeded.
+    /// The limit is not exceeded.
     Within,
-    /// In `shadow`, it would have acted.
+    /// A shadow rule that would have acted.
     Shadowed,
-    /// It applied, finally or not.
+    /// It applied, with a final action or without.
     Applied,
 }
 
-/// What is told of a walk while it happens. Whoever does not want to know passes `&()`.
+/// Receives the events of an evaluation. `&()` ignores them.
 pub trait Observer {
-    /// The walk came to a rule, limit or decision table, and this became of it. Told before what it
-    /// does is done.
+    /// The evaluation reached a rule, limit or decision table, with this result. Called before its
+    /// actions.
     fn considered(&self, _rule: RuleId, _fate: RuleOutcome) {}
 
-    /// A rule or limit in `shadow` would have acted.
+    /// A shadow rule or limit would have acted.
     fn shadowed(&self, _rule: RuleId) {}
 
-    /// A rule or limit applied, finally or not.
+    /// A rule or limit applied, with a final action or without.
     fn applied(&self, _rule: RuleId) {}
 
-    /// A rule or limit that applied asks for a line in the log.
+    /// A rule or limit that applied requests a log line.
     fn logged(&self, _rule: RuleId, _text: Option<&str>) {}
 }
 
@@ -69,34 +69,33 @@ impl Observer for DecisionCounters {
     }
 }
 
-/// What a decision cost, in fuel.
+/// The cost of a decision in fuel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
-    /// The host's rules.
+    /// Fuel of the operator's rules.
     pub host: u64,
-    /// The member's rules.
+    /// Fuel of the member's rules.
     pub member: u64,
-    /// Whether the member's were passed over since theirs was empty.
+    /// Whether the member's rules were skipped because their fuel was exhausted.
     pub is_passed_over: bool,
 }
 
-/// What the walk says of one layer.
+/// The result of one layer.
 type LayerResult = Option<Decision>;
 
-/// A decision, and what counts as under way until its request has ended.
+/// A decision, and the counts of the request in flight until its end.
 #[derive(Debug)]
 pub struct Judged {
     /// The decision.
     pub decision: Decision,
-    /// Of limits that say `concurrent`; empty unless the request goes to its origin.
+    /// Counts of `concurrent` limits; empty unless the request goes to its origin.
     pub units: Units,
 }
 
-/// After so long a request that found a limit of requests under way full is told to try again: when
-/// one of them will end is not known.
+/// The retry time after a full limit on requests in flight. The end of those requests is not known.
 const CONCURRENT_RETRY_MS: u64 = 1_000;
 
-/// What is said where the host's fuel is empty.
+/// The decision if the operator's fuel is exhausted.
 const OUT_OF_FUEL: Decision = Decision {
     verdict: Verdict::Block { status: 503, retry_after_ms: None },
     reason: Reason::OutOfFuel,
@@ -105,7 +104,7 @@ const OUT_OF_FUEL: Decision = Decision {
 /// A request on its way through the layers.
 struct LayerWalk<'l, 'j> {
     judging: &'l EvalContext<'j>,
-    /// None where rule after rule is asked.
+    /// `None` if all rules are evaluated without an index.
     indexed: Option<HostIndexWalk<'l>>,
 }
 
@@ -118,15 +117,15 @@ impl<'l, 'j> LayerWalk<'l, 'j> {
 }
 
 impl RuleSet {
-    /// Judges one request, as if it had ended at once: it takes no part in limits that say
-    /// `concurrent` from then on.
+    /// Decides about one request as if it had ended immediately: it does not count for `concurrent`
+    /// limits.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>, state: &State, now: Tick) -> Decision {
         self.judge(facts, state, now, &()).decision
     }
 
-    /// Judges one request that counts as under way for as long as what is returned is kept, and tells
-    /// an observer what happens on the way.
+    /// Decides about one request and reports events to an observer. The request counts as in flight
+    /// as long as the returned value exists.
     pub fn judge<O: Observer>(
         &self,
         facts: &Facts<'_>,
@@ -140,7 +139,7 @@ impl RuleSet {
         Judged { decision, units: judging.units.into_inner() }
     }
 
-    /// The same, and says how much fuel the host's rules took, and the member's.
+    /// Returns the decision and the fuel of the operator's and of the member's rules.
     #[must_use]
     pub fn decide_metered(&self, facts: &Facts<'_>, state: &State, now: Tick) -> (Decision, Spent) {
         let given = EvalOptions::at(LevelId(state.level(facts.site)));
@@ -155,8 +154,8 @@ impl RuleSet {
         (decision, spent)
     }
 
-    /// The same without an index: rule after rule, as the page reads. It is the reference that the
-    /// indexed walk is held against, and tells the observer of every rule on the way.
+    /// Decides without an index, rule by rule. It is the reference for the evaluation with an
+    /// index, and reports every rule to the observer.
     pub fn decide_without_index<O: Observer>(
         &self,
         facts: &Facts<'_>,
@@ -187,7 +186,7 @@ impl RuleSet {
         }
         let decision = self.layers(judging, observer);
         if decision.verdict != Verdict::Allow || judging.fuel.is_empty() {
-            // What is refused is under way no longer.
+            // A rejected request is no longer in flight.
             judging.units.borrow_mut().clear();
         }
         if !judging.fuel.is_empty() {
@@ -220,21 +219,21 @@ impl RuleSet {
         judging.state.bans().covers(&facts.client, facts.geo.asn, scope, judging.now).is_some()
     }
 
-    /// Feeds tracks: before the layers run with every request that no ban refused, and when an
-    /// answer has ended.
+    /// Feeds tracks: before the layers with every request without an active ban, and at the end of
+    /// a response.
     pub(crate) fn feed_when(&self, judging: &EvalContext<'_>, on_response: bool) {
         let site = judging.site.and_then(|at| self.program.sites.get(at));
         let counted = |feed: &&Feed| feed.on_response == on_response;
         for feed in self.program.feeds.iter().filter(counted) {
             let _fed = self.feed(feed, judging);
         }
-        // A member's tracks see the member's hosts only.
+        // A member's tracks count requests to the member's hosts only.
         for feed in site.iter().flat_map(|site| &site.feeds).filter(counted) {
             let _fed = judging.for_site(|| self.feed(feed, judging));
         }
     }
 
-    /// Feeds one track; `None` where there is nothing to feed it, or no fuel left.
+    /// Feeds one track. Returns `None` without a key, or if the fuel is exhausted.
     #[inline]
     fn feed(&self, feed: &Feed, judging: &EvalContext<'_>) -> Option<()> {
         let counter: &Counter = self.program.counters.get(feed.counter.0 as usize)?;
@@ -269,7 +268,7 @@ impl RuleSet {
         Some(())
     }
 
-    /// One layer of the host.
+    /// Evaluates one layer of the operator.
     fn walk<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
@@ -285,7 +284,7 @@ impl RuleSet {
         self.first_of(std::iter::from_fn(found), judging, observer)
     }
 
-    /// The steps that there are for one site alone.
+    /// Evaluates the steps of the site's layer.
     fn walk_own<'j, O: Observer>(
         &'j self,
         steps: &'j [Step],
@@ -306,13 +305,13 @@ impl RuleSet {
             self.first_of(std::iter::from_fn(found), judging, observer)
         });
         walked.unwrap_or_else(|| {
-            // What she tagged and scored would speak for her further on.
+            // Tags and scores of the skipped part must not affect later layers.
             judging.forget(said);
             None
         })
     }
 
-    /// The host's defaults, as the site has adjusted them.
+    /// Evaluates the operator's defaults with the changes of the site.
     fn walk_defaults<'j, O: Observer>(
         &'j self,
         layers: &mut LayerWalk<'_, 'j>,
@@ -340,8 +339,8 @@ impl RuleSet {
         }
     }
 
-    /// The host's default at `at`, as the site has adjusted it. Where the member's own exception from
-    /// it costs more than she may spend, it holds as the host wrote it.
+    /// Evaluates the operator's default at `at` with the change of the site. If the member's own
+    /// exception needs more fuel than remains, the default applies unchanged.
     fn default_step<'j, O: Observer>(
         &'j self,
         (adjusted, at): (&'j Adjusted, usize),
@@ -364,8 +363,8 @@ impl RuleSet {
         self.step(hosts, None, judging, observer)
     }
 
-    /// What the first of these steps that decides says. All steps of a layer are what the indexed
-    /// walk is held against, and what `explain` tells of.
+    /// Returns the result of the first step that decides. The evaluation of all steps is the
+    /// reference for the index and the base of `explain`.
     fn first_of<'j, O: Observer>(
         &'j self,
         mut steps: impl Iterator<Item = &'j Step>,
@@ -375,7 +374,7 @@ impl RuleSet {
         steps.find_map(|step| self.step(step, None, judging, observer))
     }
 
-    /// What one step says; `hosts` is what a member has adjusted it from.
+    /// Returns the result of one step. `hosts` is the operator's step that a member has adjusted.
     fn step<'j, O: Observer>(
         &'j self,
         step: &'j Step,
@@ -415,7 +414,7 @@ impl RuleSet {
         Some(Decision { verdict, reason: Reason::Rule(step.rule) })
     }
 
-    /// Sets a ban: host-wide from `floor`, on the member's hosts from a `site`.
+    /// Adds a ban: on all hosts from `floor`, on the member's hosts from a `site` block.
     fn ban(&self, rule: RuleId, for_ms: u64, unit: Unit, judging: &EvalContext<'_>) {
         let client = &judging.facts.client;
         let unit = match unit {
@@ -434,12 +433,12 @@ impl RuleSet {
             _ => BanScope::Host,
         };
         let why = BanOrigin { rule: name.into(), generation: judging.state.generation() };
-        // A table without room, and a client that is never banned, are told by the table.
+        // The ban table itself counts a full table and an exempted client.
         let _added = judging.state.bans().add(unit, for_ms, why, scope, judging.now);
     }
 
-    /// Whether a step applies; beyond a limit, the milliseconds until it may be tried again. `None`
-    /// where that would cost more fuel than there is.
+    /// Returns whether a step applies; for an exceeded limit, the milliseconds until the next
+    /// attempt. Returns `None` if the fuel is exhausted.
     fn fate(
         &self,
         step: &Step,
@@ -458,7 +457,7 @@ impl RuleSet {
         if step.unless.is_some() && self.is_excused(step, hosts, judging)? {
             return Some((RuleOutcome::Excused, None));
         }
-        // What could not be paid for is not true.
+        // A result without fuel is not valid.
         if judging.has_stopped() {
             return None;
         }
@@ -476,8 +475,8 @@ impl RuleSet {
         ))
     }
 
-    /// Whether an `unless` holds; `None` where it costs more than there is. What a member has added
-    /// to the host's runs on her fuel.
+    /// Returns whether an `unless` holds; `None` if the fuel is exhausted. A member's addition to
+    /// the operator's step uses the member's fuel.
     fn is_excused(
         &self,
         step: &Step,
@@ -497,8 +496,9 @@ impl RuleSet {
         judging.for_site(|| holds(step.unless))
     }
 
-    /// Asks a limit; beyond it, the milliseconds until it may be tried again. `None` also where the
-    /// state has no such limit, which a state made for this ruleset never has.
+    /// Checks a limit. If it is exceeded, returns the milliseconds until the next attempt. Returns
+    /// `None` also if the state has no such limit, which never occurs with a state for this rule
+    /// set.
     fn admit(
         &self,
         limit: &LimitStep,
@@ -548,7 +548,8 @@ impl RuleSet {
         Some(judging.state.limit(counter)?.admit_on(key, &terms, judging.now))
     }
 
-    /// A final action as a verdict; `None` where the request satisfies it and the walk goes on.
+    /// Returns a final action as a verdict; `None` if the request satisfies it and the evaluation
+    /// continues.
     fn verdict(
         &self,
         last: &Final,
@@ -561,7 +562,8 @@ impl RuleSet {
             Final::Block { status, .. } => Verdict::Block { status: *status, retry_after_ms },
             Final::Drop => Verdict::Drop,
             Final::Ban { for_ms, .. } => Verdict::Ban { for_ms: *for_ms },
-            // Beyond a limit the pass was weighed by the limit: one older than the hold is none.
+            // For an exceeded limit, the limit checked the pass: a pass older than the hold is not
+            // valid.
             Final::Challenge { kind, .. } if retry_after_ms.is_none() && satisfied(*kind) => {
                 return None;
             }
@@ -585,7 +587,8 @@ impl RuleSet {
         })
     }
 
-    /// The decision table: the first line that holds, else `otherwise`, else the origin.
+    /// Returns the result of the decision table: the first matching line, else `otherwise`, else
+    /// the origin.
     fn table<O: Observer>(&self, judging: &EvalContext<'_>, observer: &O) -> Decision {
         let unopposed = Decision { verdict: Verdict::Allow, reason: Reason::Unopposed };
         let Some(table) = &self.program.decide else { return unopposed };

@@ -1,9 +1,9 @@
-//! What one request may cost, and what is done where it would cost more.
+//! Limits on the cost of one request.
 //!
-//! There are two tanks: the host's, and one for the member whose site is asked for. What a member
-//! wrote can empty hers only. Then her part is passed over for this request, as if she had none; who
-//! empties it again and again is passed over for a while without being asked. The host's own empty
-//! tank is a 503.
+//! There are two amounts of fuel: the operator's, and that of the member whose site is requested. A
+//! member's rules use only the member's fuel. If it is exhausted, the member's part is skipped for
+//! this request. If this happens often, the part is in quarantine for a time. If the operator's
+//! fuel is exhausted, the response is 503.
 
 mod part_status;
 
@@ -15,17 +15,17 @@ use seawall_model::Tick;
 use seawall_policy::program::Program;
 use seawall_wasm::{Quarantine, SandboxLimits};
 
-/// What one request may cost. One unit of fuel is about a nanosecond.
+/// Limits on the cost of one request. One unit of fuel is about one nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FuelLimits {
-    /// Fuel of the host's rules.
+    /// Fuel of the operator's rules.
     pub decision: u64,
-    /// Fuel of a member's rules, beside it.
+    /// Fuel of a member's rules, in addition.
     pub member: u64,
-    /// Fuel of all calls of externs that the host's rules make; a member's rules have half as much,
-    /// beside it.
+    /// Fuel of all calls of externs by the operator's rules. A member's rules have half of it, in
+    /// addition.
     pub externs: u64,
-    /// Milliseconds of those calls, the backstop; a member's rules have half as many.
+    /// Milliseconds of those calls, as a last limit. A member's rules have half of them.
     pub externs_ms: u64,
 }
 
@@ -37,12 +37,12 @@ impl Default for FuelLimits {
 }
 
 impl FuelLimits {
-    /// As much as anybody could want, for walks that are held against others.
+    /// Practically unlimited, for reference evaluations.
     pub(crate) const UNBOUNDED: Self =
         Self { decision: u64::MAX, member: u64::MAX, externs: u64::MAX, externs_ms: u64::MAX };
 }
 
-/// A member's part, as far as it outlives a request.
+/// The state of a member's part beyond one request.
 #[derive(Debug)]
 pub(crate) struct Part {
     name: Box<str>,
@@ -50,16 +50,16 @@ pub(crate) struct Part {
     passed_over: AtomicU64,
 }
 
-/// A member's part, in numbers.
+/// The counts of a member's part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartSummary {
     /// The member.
     pub name: Box<str>,
-    /// Requests for which her rules were passed over since their fuel was empty.
+    /// Requests for which the member's rules were skipped because the fuel was exhausted.
     pub passed_over: u64,
-    /// How often they were put into quarantine.
+    /// Number of quarantines.
     pub quarantines: u64,
-    /// The end of the last quarantine, past or not.
+    /// The end of the last quarantine, past or future.
     pub quarantined_until: Option<Tick>,
 }
 
@@ -91,12 +91,12 @@ impl Part {
     }
 }
 
-/// The members' parts, and how often the host's own fuel was empty.
+/// The members' parts, and the count of requests for which the operator's fuel was exhausted.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
-    /// By the number of the site; one member's sites share one.
+    /// By the number of the site. The sites of one member share one part.
     by_site: Vec<Option<Arc<Part>>>,
-    /// Requests that were answered 503.
+    /// Requests with the response 503.
     refused: Arc<AtomicU64>,
 }
 
@@ -107,7 +107,7 @@ impl Parts {
         parts
     }
 
-    /// With the sites that were put behind those it knows, which are all of one member.
+    /// Adds the sites at the end of the program, which all belong to one member.
     pub(crate) fn extend(&mut self, program: &Program) {
         let mut parts: HashMap<&str, Arc<Part>> = HashMap::new();
         let new = program.sites.iter().skip(self.by_site.len()).map(|site| {
@@ -118,7 +118,7 @@ impl Parts {
         self.by_site.extend(new);
     }
 
-    /// Forgets all but the first sites.
+    /// Keeps the first `sites` sites only.
     pub(crate) fn truncate(&mut self, sites: usize) {
         self.by_site.truncate(sites);
     }
@@ -131,7 +131,7 @@ impl Parts {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// Each member once, in the order of the names.
+    /// Returns each member once, by name.
     fn each(&self) -> Vec<&Arc<Part>> {
         let mut all: Vec<_> = self.by_site.iter().flatten().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));

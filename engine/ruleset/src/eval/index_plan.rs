@@ -1,8 +1,8 @@
-//! The indexes of a ruleset: one for the host's layers, one for each member's own.
+//! The indexes of a rule set: one for the operator's layers, and one for each member's own.
 //!
-//! A member's rules stand apart from the host's, so that what one member writes costs the visitors
-//! of the others nothing. A site without rules of its own has no index and shares the host's; so
-//! does a site whose `defaults` are adjusted, since adjusting changes numbers and never conditions.
+//! A member's rules are separate, so that they cost the clients of other members nothing. A site
+//! without rules of its own has no index and uses the operator's. A site with adjusted `defaults`
+//! does too, because an adjustment changes numbers but no conditions.
 
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::Diagnostic;
@@ -11,22 +11,22 @@ use seawall_policy::program::{LevelId, Program, SiteLayer, Step};
 
 use crate::http::SCHEMA;
 
-/// The steps of the host's layers are numbered through: guarantee, floor, defaults.
+/// The steps of the operator's layers are numbered consecutively: guarantee, floor, defaults.
 #[derive(Debug)]
 pub(crate) struct IndexPlan {
     host: Index,
     guarantee_end: u32,
     floor_end: u32,
-    /// Members' own steps, where there are any.
+    /// Indexes of members' own steps, if they have any.
     sites: Vec<Option<Index>>,
 }
 
-/// What an index costs.
+/// The size of the indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IndexSummary {
-    /// Rules that every request is held against.
+    /// Rules that are evaluated for every request.
     pub always: usize,
-    /// About how much memory all indexes take, in bytes.
+    /// Approximate memory of all indexes in bytes.
     pub bytes: usize,
 }
 
@@ -48,8 +48,7 @@ impl IndexPlan {
         })
     }
 
-    /// Plans the members' layers that were put behind those it knows. Where one fails, none of them
-    /// is known.
+    /// Adds indexes for the members' layers at the end of the program. If one fails, none is added.
     pub(crate) fn extend(&mut self, program: &Program) -> Result<(), TooLarge> {
         let new = program.sites.iter().skip(self.sites.len());
         let new = new.map(|site| own(program, site)).collect::<Result<Vec<_>, _>>()?;
@@ -57,7 +56,7 @@ impl IndexPlan {
         Ok(())
     }
 
-    /// Forgets all but the first members' layers.
+    /// Keeps the first `sites` members' layers only.
     pub(crate) fn truncate(&mut self, sites: usize) {
         self.sites.truncate(sites);
     }
@@ -71,42 +70,41 @@ impl IndexPlan {
         })
     }
 
-    /// A way through the host's layers, for one request.
+    /// Starts a walk through the operator's layers, for one request.
     pub(crate) fn host(&self, level: LevelId) -> HostIndexWalk<'_> {
         HostIndexWalk { plan: self, walk: Walk::new(&self.host, level) }
     }
 
-    /// A way through a member's own steps.
+    /// Starts a walk through a member's own steps.
     pub(crate) fn site(&self, at: usize, level: LevelId) -> Option<Walk<'_>> {
         let own = self.sites.get(at)?.as_ref()?;
         Some(Walk::new(own, level))
     }
 }
 
-/// The index of a member's own steps.
+/// Returns the index of a member's own steps.
 fn own(program: &Program, site: &SiteLayer) -> Result<Option<Index>, TooLarge> {
     let some = !site.steps.is_empty();
     some.then(|| Index::new(program, &SCHEMA, site.steps.iter())).transpose()
 }
 
-/// A way through the host's layers in their order. It remembers what it has looked up from one
-/// layer to the next.
+/// A walk through the operator's layers in their order. It keeps its look-ups from layer to layer.
 pub(crate) struct HostIndexWalk<'p> {
     plan: &'p IndexPlan,
     walk: Walk<'p>,
 }
 
-/// A layer of the host.
+/// A layer of the operator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ServerLayer {
     Guarantee,
     Floor,
-    /// As the host wrote it.
+    /// Without changes of a site.
     Defaults,
 }
 
 impl HostIndexWalk<'_> {
-    /// The place in the layer's steps of the next one that may apply.
+    /// Returns the position in the layer of the next step that may apply.
     pub(crate) fn next<C: seawall_policy::eval::Context>(
         &mut self,
         layer: ServerLayer,
@@ -123,14 +121,14 @@ impl HostIndexWalk<'_> {
     }
 }
 
-/// An index that would be larger than it may be.
+/// Returns the diagnostic about an index above its limit.
 pub(crate) fn too_large(program: &Program, why: &TooLarge) -> Option<Diagnostic> {
     let rule = program.rules.get(why.rule.0 as usize)?;
     let message = format!(
-        "with `{}` the rules hold {} values of {} bytes; {INDEX_ENTRIES_MAX} of \
-         {INDEX_TEXT_BYTES_MAX} may be",
+        "with `{}` the rules contain {} values of {} bytes; the maximum is {INDEX_ENTRIES_MAX} \
+         values of {INDEX_TEXT_BYTES_MAX} bytes",
         rule.name, why.entries, why.bytes
     );
     let diagnostic = Diagnostic::error(Code::IndexTooLarge, rule.file, rule.span, message);
-    Some(diagnostic.help("a large set belongs into a list file: `list … from \"file\"`"))
+    Some(diagnostic.help("move a large set to a list file: `list … = file \"…\"`"))
 }

@@ -1,15 +1,15 @@
-//! What levels look at, and how often.
+//! The inputs of levels, and how often levels are evaluated.
 
 use seawall_model::OriginHealth;
 
-/// How often [`RuleSet::tick`](crate::RuleSet::tick) is to be called.
+/// Interval at which [`RuleSet::tick`](crate::RuleSet::tick) must be called.
 pub const LEVEL_TICK_MS: u64 = 1_000;
 
-/// What a level looks at besides counters.
+/// The inputs of a level besides counters.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LevelInputs {
-    /// The origins, over the last ten seconds.
+    /// State of the origins over the last ten seconds.
     pub origin: OriginHealth,
-    /// Load of the machine, in percent of all processors.
+    /// CPU load of the machine, in percent of all processors.
     pub cpu_percent: Option<u8>,
 }

@@ -1,7 +1,7 @@
-//! Once a second: how bad is it now?
+//! The evaluation of levels, once a second.
 //!
-//! Pure like a decision: same state, same time, same answer. The server, tests and replay call it
-//! every second of their own clock.
+//! It is pure, like a decision: the same state and time give the same result. The server, tests and
+//! replay call it every second of their own clock.
 
 use seawall_model::{Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, Tick};
 use seawall_policy::program::{Level, LevelId};
@@ -16,24 +16,24 @@ use crate::ruleset::RuleSet;
 pub struct LevelEvent {
     /// Its name.
     pub level: Box<str>,
-    /// The site; `None` for the host.
+    /// The site; `None` for the whole server.
     pub site: Option<Box<str>>,
-    /// What happened.
+    /// The change.
     pub change: LevelChange,
-    /// Why.
+    /// Its cause.
     pub cause: LevelCause,
 }
 
-/// Why a level changed.
+/// The cause of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LevelCause {
-    /// Its condition held, or no longer did, for long enough.
+    /// Its condition held, or did not hold, for the required time.
     Condition,
-    /// The time for which a person had set it is over.
+    /// The time of a manual level has ended.
     HandOver,
 }
 
-/// One look at the levels of the host, or of one site.
+/// One evaluation of the levels of the server or of one site.
 #[derive(Clone, Copy)]
 struct LevelEvaluation<'l> {
     state: &'l State,
@@ -42,7 +42,7 @@ struct LevelEvaluation<'l> {
     now: Tick,
 }
 
-/// A request that is none: what a level looks at has no headers.
+/// An empty request, because levels read no headers.
 struct NoRequest;
 
 impl HeaderView for NoRequest {
@@ -58,8 +58,8 @@ impl HeaderView for NoRequest {
 }
 
 impl RuleSet {
-    /// Looks at every level, for the host and for each of `sites`, and puts the worst that is on in
-    /// force. Says what changed.
+    /// Evaluates every level, for the server and for each of `sites`, and activates the highest one
+    /// that applies. Returns the changes.
     pub fn tick(
         &self,
         state: &State,
@@ -68,7 +68,7 @@ impl RuleSet {
         now: Tick,
     ) -> Vec<LevelEvent> {
         let mut events = Vec::new();
-        // Their sites are still looked at this time, which ends what was in force for them.
+        // Their sites are still evaluated this time, which ends the level that was active there.
         let held: Vec<Box<str>> = state.sites_with_held_levels();
         events.extend(state.drop_ended_levels(now).into_iter().map(|(site, held)| LevelEvent {
             level: held.level,
@@ -111,8 +111,8 @@ impl RuleSet {
                 cause: LevelCause::Condition,
             }));
         }
-        // What a person set holds in the place of what the conditions say; a name that this policy
-        // does not know says nothing.
+        // A manual level replaces the result of the conditions. A level unknown to this policy has
+        // no effect.
         let by_hand = state.manual_level(site, now).and_then(|held| self.level_number(&held.level));
         state.set_level(site, by_hand.unwrap_or(worst));
     }
@@ -146,18 +146,18 @@ impl RuleSet {
         holds
     }
 
-    /// The names of the levels, mildest first; `normal` is always there.
+    /// Returns the names of the levels, the mildest first; `normal` is always included.
     pub fn level_names(&self) -> impl Iterator<Item = &str> {
         std::iter::once("normal").chain(self.program.levels.iter().map(|level| &*level.name))
     }
 
-    /// The number of a level of this policy; `normal` is 0.
+    /// Returns the number of a level of this policy; `normal` is 0.
     fn level_number(&self, name: &str) -> Option<u16> {
         let at = self.level_names().position(|known| known == name)?;
         u16::try_from(at).ok()
     }
 
-    /// The name of the level in force for a site.
+    /// Returns the name of the active level of a site.
     #[must_use]
     pub fn level_name(&self, state: &State, site: &str) -> &str {
         let LevelId(at) = LevelId(state.level(site));

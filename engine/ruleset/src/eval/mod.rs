@@ -1,7 +1,7 @@
-//! A request in, a decision out: how a ruleset is evaluated.
+//! The evaluation of a rule set: from a request to a decision.
 //!
-//! What a request is asked for ([`context`]), what it may cost ([`fuel`]), and what happens when its
-//! response has ended ([`on_response`]); and, once a second, the levels ([`levels`]).
+//! The facts of a request ([`context`]), its cost ([`fuel`]) and the end of its response
+//! ([`on_response`]); and, once a second, the levels ([`levels`]).
 
 pub(crate) mod context;
 pub(crate) mod decide;

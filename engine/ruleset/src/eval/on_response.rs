@@ -1,4 +1,4 @@
-//! What happens to the counters when an answer has ended.
+//! Updates the counters at the end of a response.
 
 use seawall_model::{Facts, ResponseInfo, Tick};
 use seawall_policy::program::LevelId;
@@ -8,8 +8,8 @@ use crate::eval::context::{EvalContext, EvalOptions};
 use crate::ruleset::RuleSet;
 
 impl RuleSet {
-    /// Whether any track counts `on response`. Where none does, nobody needs to keep a request's
-    /// facts until its answer ends.
+    /// Returns whether any track counts `on response`. If not, the facts of a request need not be
+    /// kept until the end of its response.
     #[must_use]
     pub fn has_on_response(&self) -> bool {
         let of_sites = self.program.sites.iter().flat_map(|site| &site.feeds);

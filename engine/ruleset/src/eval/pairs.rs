@@ -1,33 +1,33 @@
-//! The query and the cookies of a request, taken apart once.
+//! The query and the cookies of a request, parsed once.
 //!
-//! A policy may ask for a hundred parameters; each question is a look through numbers and not
-//! another reading of the query. What needs no decoding is borrowed from the request.
+//! A policy can read a hundred parameters. Each read compares numbers and does not parse the query
+//! again. Text without escapes is borrowed from the request.
 
 use std::ops::Range;
 
 use seawall_policy::fuel::price;
 use smallvec::SmallVec;
 
-/// So many pairs take no memory of their own.
+/// Number of pairs without an allocation.
 const PAIRS_EXPECTED: usize = 8;
 
 /// Names with their values, in the order of the request.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs<'r> {
-    /// A number for each name: the same name has the same.
+    /// A number for each name; equal names have equal numbers.
     marks: SmallVec<[u32; PAIRS_EXPECTED]>,
     pairs: SmallVec<[(Text<'r>, Text<'r>); PAIRS_EXPECTED]>,
     decoded: Vec<u8>,
 }
 
-/// As it came, or a part of what was decoded.
+/// A text as received, or a part of the decoded text.
 #[derive(Debug, Clone)]
 enum Text<'r> {
     Raw(&'r [u8]),
     Decoded(Range<usize>),
 }
 
-/// What taking bytes apart costs at most.
+/// Returns the maximum fuel to parse bytes.
 pub(crate) fn price_of(bytes: &[u8], separator: u8) -> u64 {
     let pairs = memchr::memchr_iter(separator, bytes).count().saturating_add(1) as u64;
     let bytes = (bytes.len() as u64).saturating_mul(price::PAIR_BYTE);
@@ -35,7 +35,7 @@ pub(crate) fn price_of(bytes: &[u8], separator: u8) -> u64 {
 }
 
 impl<'r> Pairs<'r> {
-    /// The pairs of a query string, decoded once; a broken escape stays as it came.
+    /// Parses a query string and decodes it once. An invalid escape stays as received.
     pub(crate) fn of_query(query: &'r [u8]) -> Self {
         let mut all = Self::default();
         for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -48,7 +48,7 @@ impl<'r> Pairs<'r> {
         all
     }
 
-    /// Adds the pairs of a Cookie header (RFC 6265 §5.4), quotes and all.
+    /// Adds the pairs of a Cookie header (RFC 6265 §5.4), with quotes.
     pub(crate) fn add_cookies(&mut self, line: &'r [u8]) {
         for pair in line.split(|byte| *byte == b';') {
             let pair = pair.trim_ascii();
@@ -61,13 +61,13 @@ impl<'r> Pairs<'r> {
         }
     }
 
-    /// What looking for a name costs, without what is found.
+    /// Returns the fuel to search a name, without that for matches.
     pub(crate) fn price(&self) -> u64 {
         price::NAMED.saturating_add(self.marks.len() as u64 / 2)
     }
 
-    /// Calls `visit` with each value of a name until it answers true; whether it did. `pay` is asked
-    /// before a name is compared.
+    /// Calls `visit` with each value of a name until it returns true. Returns whether it did. `pay`
+    /// is called before each comparison of names.
     pub(crate) fn any_value(
         &self,
         name: &[u8],
@@ -123,8 +123,8 @@ impl<'r> Pairs<'r> {
     }
 }
 
-/// A number of a name. Who makes up names that share one makes lookups compare names, which is paid
-/// for.
+/// Returns the number of a name. A client can send names with equal numbers; each comparison of
+/// names then takes fuel.
 fn mark(name: &[u8]) -> u32 {
     name.iter()
         .fold(0x811C_9DC5, |mark: u32, byte| (mark ^ u32::from(*byte)).wrapping_mul(0x0100_0193))

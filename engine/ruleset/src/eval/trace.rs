@@ -1,23 +1,23 @@
-//! What the walk writes down of the tests that it makes, where somebody asks for it.
+//! The record of the tests in an evaluation, for `explain`.
 
 use std::cell::{Cell, RefCell};
 
-/// A test that was made.
+/// A test that was evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluatedTest {
-    /// As the policy writes it.
+    /// The test as written in the policy.
     pub text: String,
     /// Whether it holds.
     pub holds: bool,
-    /// The value that decided, in words, with control characters spelt out.
+    /// The value that was tested, as text, with control characters escaped.
     pub value: String,
 }
 
-/// The tests made since the last rule.
+/// The tests since the last rule.
 #[derive(Debug, Default)]
 pub(crate) struct TestTrace {
     pub(crate) tests: RefCell<Vec<EvaluatedTest>>,
-    /// A value is being looked up for the trace, which may make tests of its own.
+    /// Set while a value is read for the trace, because that can evaluate tests of its own.
     pub(crate) busy: Cell<bool>,
 }
 

@@ -1,8 +1,8 @@
-//! What a country is called elsewhere.
+//! Names of countries in other tools.
 //!
-//! The codes of three letters are those of ISO 3166-1, the names those in English that are one word.
+//! The three-letter codes are those of ISO 3166-1. The names are English names of one word.
 
-/// What others write, and the code of two letters.
+/// The other name, and the two-letter code.
 pub(super) const COUNTRIES_ELSEWHERE: &[(&str, &str)] = &[
     ("ABW", "AW"),
     ("AFG", "AF"),

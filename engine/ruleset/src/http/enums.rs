@@ -2,8 +2,8 @@
 
 use super::is_token_byte;
 
-/// The methods of the IANA registry (RFC 9110 §16.1), those that most requests have first, and QUERY
-/// of draft-ietf-httpbis-safe-method-w-body, which is on its way into it.
+/// The methods of the IANA registry (RFC 9110 §16.1), the most frequent first, and QUERY of
+/// draft-ietf-httpbis-safe-method-w-body.
 pub(super) const METHODS: &[&str] = &[
     "GET",
     "HEAD",
@@ -47,12 +47,12 @@ pub(super) const METHODS: &[&str] = &[
     "VERSION-CONTROL",
 ];
 
-/// Whether a client could send this as a method: a token (RFC 9110 §5.6.2).
+/// Checks that a client can send this text as a method: a token (RFC 9110 §5.6.2).
 pub(super) fn is_method(text: &[u8]) -> Result<(), &'static str> {
     match text {
         [] => Err("is empty"),
         text if text.iter().all(|byte| is_token_byte(*byte)) => Ok(()),
-        _ => Err("holds a sign that no method has"),
+        _ => Err("contains a character that is not valid in a method"),
     }
 }
 
@@ -60,7 +60,7 @@ pub(super) fn is_method(text: &[u8]) -> Result<(), &'static str> {
 pub(super) const PROTOS: &[&str] = &["h10", "h1", "h2"];
 pub(super) const SCHEMES: &[&str] = &["http", "https"];
 
-/// Crawlers whose address can be verified by their operators' published means.
+/// Crawlers whose operators publish a method to verify their addresses.
 pub(super) const CRAWLERS: &[&str] = &[
     "google",
     "bing",
@@ -80,10 +80,10 @@ pub(super) const CRAWLERS: &[&str] = &[
     "uptimerobot",
 ];
 
-/// Kinds of pass, weakest first.
+/// Kinds of pass, the weakest first.
 pub(super) const PASS_KINDS: &[&str] = &["cookie", "pow", "page"];
 
-/// A level's words are declared by each policy.
+/// The words of levels; each policy declares more.
 pub(super) const LEVELS: &[&str] = &["normal"];
 
 /// ISO 3166-1 alpha-2, with XK, which address tables use for Kosovo.

@@ -42,14 +42,14 @@ macro_rules! fields {
 use Presence::{Always, Maybe, Source};
 
 fields! {
-    Client "client" Type::Cidr, Plain, Always, Request, false, "who a counter counts: the IPv4 address or the IPv6 /56";
+    Client "client" Type::Cidr, Plain, Always, Request, false, "the client that counters count: the IPv4 address or the IPv6 /56";
     ClientIp "client.ip" Type::Ip, Plain, Always, Request, false, "the address";
     ClientNet "client.net" Type::Cidr, Plain, Always, Request, false, "the network around it: IPv4 /24, IPv6 /56";
     ClientAsn "client.asn" Type::Asn, Plain, Source("geo.asn"), Request, false, "the autonomous system that announces the address";
-    ClientCountry "client.country" Type::Enum(COUNTRY), Plain, Source("geo.country"), Request, false, "the country that the address tables give";
+    ClientCountry "client.country" Type::Enum(COUNTRY), Plain, Source("geo.country"), Request, false, "the country according to the address tables";
     ClientCrawler "client.crawler" Type::Enum(CRAWLER), Plain, Source("geo.crawler"), Request, false, "a crawler whose address was verified";
     ClientConnections "client.connections" Type::Int, Plain, Maybe, Request, false, "open connections of the client, this one included; absent behind a trusted proxy";
-    ClientInFlight "client.in_flight" Type::Int, Plain, Always, Request, false, "requests of the client that are under way, this one included";
+    ClientInFlight "client.in_flight" Type::Int, Plain, Always, Request, false, "requests of the client in flight, this one included";
     ClientPort "client.port" Type::Int, Plain, Always, Request, false, "the source port";
     ConnProto "conn.proto" Type::Enum(PROTO), Plain, Always, Request, false, "the protocol of the connection";
     ConnJa4 "conn.ja4" Type::Str, Plain, Maybe, Request, true, "the JA4 fingerprint of the TLS ClientHello";
@@ -57,17 +57,17 @@ fields! {
     ConnTls "conn.tls" Type::Str, Plain, Maybe, Request, false, "the TLS version, `TLSv1.2` or `TLSv1.3`";
     ConnRequests "conn.requests" Type::Int, Plain, Always, Request, false, "requests on this connection, this one included";
     ConnAge "conn.age" Type::Duration, Plain, Always, Request, false, "how long the connection has been open";
-    ConnStreams "conn.streams" Type::Int, Plain, Always, Request, false, "HTTP/2 streams that are open";
-    ConnGlitches "conn.glitches" Type::Int, Plain, Always, Request, false, "protocol oddities on this connection";
-    ConnResets "conn.resets" Type::Int, Plain, Always, Request, false, "streams that the client has reset";
+    ConnStreams "conn.streams" Type::Int, Plain, Always, Request, false, "open HTTP/2 streams";
+    ConnGlitches "conn.glitches" Type::Int, Plain, Always, Request, false, "protocol anomalies on this connection";
+    ConnResets "conn.resets" Type::Int, Plain, Always, Request, false, "streams reset by the client";
     Scheme "scheme" Type::Enum(SCHEME), Plain, Always, Request, false, "the scheme that the client used";
     Method "method" Type::Enum(METHOD), Plain, Always, Request, true, "the method";
-    Host "host" Type::Str, Plain, Always, Request, true, "the host asked for, lower case, without port";
-    Path "path" Type::Str, Plain, Always, Request, true, "the path, decoded once and folded";
-    RawPath "raw_path" Type::Str, Plain, Always, Request, true, "the path as it came";
-    PathExt "path.ext" Type::Str, Plain, Maybe, Request, true, "what stands behind the last dot of the last segment";
-    PathScript "path.script" Type::Str, Plain, Maybe, Request, true, "the script that the origin runs, where its site says `scripts`";
-    QueryString "query_string" Type::Str, Plain, Maybe, Request, true, "what stands behind `?`, as it came";
+    Host "host" Type::Str, Plain, Always, Request, true, "the requested host, lower case, without port";
+    Path "path" Type::Str, Plain, Always, Request, true, "the path, decoded once and normalized";
+    RawPath "raw_path" Type::Str, Plain, Always, Request, true, "the path as received";
+    PathExt "path.ext" Type::Str, Plain, Maybe, Request, true, "the extension after the last dot of the last segment";
+    PathScript "path.script" Type::Str, Plain, Maybe, Request, true, "the script that the origin runs, if its site has `scripts`";
+    QueryString "query_string" Type::Str, Plain, Maybe, Request, true, "the query after `?`, as received";
     Ua "ua" Type::Str, Plain, Maybe, Request, true, "the User-Agent header";
     Referer "referer" Type::Str, Plain, Maybe, Request, true, "the Referer header";
     ContentLength "content_length" Type::Size, Plain, Maybe, Request, true, "the Content-Length header";
@@ -76,38 +76,38 @@ fields! {
     Cookie "cookie" Type::Str, Named, Maybe, Request, true, "all values of a cookie";
     Query "query" Type::Str, Named, Maybe, Request, true, "all values of a query parameter, decoded once";
     Headers "headers" Type::Headers, Plain, Always, Request, true, "all header fields, as an argument of an extern";
-    PassValid "pass.valid" Type::Bool, Plain, Source("passes"), Request, false, "whether a valid pass came with the request";
-    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Source("passes"), Request, false, "what the pass proves";
-    PassAge "pass.age" Type::Duration, Plain, Source("passes"), Request, false, "how long ago the pass was issued";
+    PassValid "pass.valid" Type::Bool, Plain, Source("passes"), Request, false, "whether the request has a valid pass";
+    PassKind "pass.kind" Type::Enum(PASS_KIND), Plain, Source("passes"), Request, false, "the kind of proof of the pass";
+    PassAge "pass.age" Type::Duration, Plain, Source("passes"), Request, false, "the age of the pass";
     PassFailures "pass.failures" Type::Int, Plain, Source("passes"), Request, false, "failed challenges of this client";
-    Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "how bad it is right now";
-    Score "score" Type::Int, Plain, Always, Request, false, "what the rules so far have added up";
+    Level "level" Type::Enum(LEVEL), Plain, Always, Request, false, "the active level";
+    Score "score" Type::Int, Plain, Always, Request, false, "the sum of the scores of earlier rules";
     SiteName "site.name" Type::Str, Plain, Always, Request, false, "the site's first host";
-    SiteMember "site.member" Type::Str, Plain, Maybe, Request, false, "the member whose site it is";
+    SiteMember "site.member" Type::Str, Plain, Maybe, Request, false, "the member that owns the site";
     OriginLatency "origin.latency" Type::Duration, Plain, Maybe, Request, false, "the origin's median time to the first byte";
-    OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the share of requests that the origin failed";
-    OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests that the origin is answering";
-    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "how much of its processors the server uses, or how late it is";
-    Status "status" Type::Int, Plain, Always, Response, false, "the status that was answered";
-    BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the answer's body";
-    Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the head to the end of the answer";
+    OriginErrors "origin.errors" Type::Percent, Plain, Maybe, Request, false, "the percentage of requests that failed at the origin";
+    OriginInflight "origin.inflight" Type::Int, Plain, Maybe, Request, false, "requests in flight at the origin";
+    CpuLoad "cpu.load" Type::Percent, Plain, Maybe, Request, false, "the CPU load of the server, or its delay if that is higher";
+    Status "status" Type::Int, Plain, Always, Response, false, "the status of the response";
+    BytesOut "bytes_out" Type::Size, Plain, Always, Response, false, "the bytes of the response body";
+    Latency "latency" Type::Duration, Plain, Always, Response, false, "the time from the request header to the end of the response";
 }
 
 impl Field {
-    /// The field of a number of the table.
+    /// Returns the field with this number.
     #[must_use]
     pub fn of(id: FieldId) -> Option<Self> {
         Self::ALL.get(usize::from(id.0)).copied()
     }
 
-    /// The number in the table.
+    /// Returns its number in the table.
     #[must_use]
     pub const fn id(self) -> FieldId {
         FieldId(self as u16)
     }
 }
 
-/// An enumeration that has no values but its words, which have no order and mind case.
+/// An enumeration without values other than its words; the words have no order, and case matters.
 const CLOSED: EnumSpec = EnumSpec {
     name: "a word",
     words: &[],
@@ -139,7 +139,7 @@ const ENUMS: &[EnumSpec] = &[
     EnumSpec { name: "a scheme", words: enums::SCHEMES, ..CLOSED },
 ];
 
-/// What policies may look at.
+/// The fields that policies can read.
 pub const SCHEMA: Schema = Schema {
     fields: FIELDS,
     enums: ENUMS,
@@ -197,24 +197,24 @@ pub const SCHEMA: Schema = Schema {
     habits: HABITS,
 };
 
-/// The number of a word of an enumeration.
+/// Returns the number of a word of an enumeration.
 pub(crate) fn word(id: EnumId, word: &str) -> Option<i64> {
     SCHEMA.words(id)?.code(word)
 }
 
-/// The number of a method that is registered.
+/// Returns the number of a registered method.
 pub(crate) fn method(name: &str) -> Option<i64> {
     // Methods are case-sensitive (RFC 9110 §9.1): `get` is not GET.
     let known = enums::METHODS.iter().position(|known| *known == name);
     known.and_then(|at| i64::try_from(at).ok())
 }
 
-/// The number of a crawler.
+/// Returns the number of a crawler.
 pub(crate) fn crawler(name: &str) -> Option<i64> {
     word(CRAWLER, name)
 }
 
-/// The number of a country.
+/// Returns the number of a country.
 pub(crate) fn country(code: [u8; 2]) -> Option<i64> {
     let code = std::str::from_utf8(&code).ok()?;
     let at = enums::COUNTRIES.binary_search(&code).ok()?;

@@ -1,37 +1,38 @@
-//! What words of other tools are called here.
+//! Words of other tools, and their equivalents here.
 //!
-//! People bring lines from nginx, HAProxy, Apache, Cloudflare, Anubis, CrowdSec, fail2ban and Varnish.
-//! None of them is read, and each is refused with a complaint about the place where reading stopped.
-//! Where such a word stands there, this says what to write in its place: one table, by their word.
+//! Authors paste lines from nginx, HAProxy, Apache, Cloudflare, Anubis, CrowdSec, fail2ban and
+//! Varnish. None of them is valid; each is rejected with a diagnostic at the position of the parse
+//! error. If a word of another tool is near this position, the help names the equivalent. One table
+//! lists the words.
 
 use seawall_policy::code::Code;
 use seawall_policy::diagnostic::{Diagnostic, FileId, Files};
 
-/// How near to a complaint a word must stand.
+/// How near to a diagnostic a word must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Near {
-    /// Anywhere on its line: nobody writes it but who comes from there.
+    /// Anywhere in the line: the word occurs in other tools only.
     Line,
-    /// At the very place: elsewhere it may be a word of ours, or of the author's.
+    /// At the exact position: elsewhere it can be a word of the language or of the author.
     Here,
-    /// At the beginning of its line.
+    /// At the start of the line.
     Begins,
 }
 
 use Near::{Begins, Here, Line};
 
-/// The longest line that is looked through, in bytes.
+/// Longest line that is searched, in bytes.
 const LINE_BYTES_MAX: usize = 1_000;
 
-/// Their word, how near it must stand, and what to write here. One that ends in `_`, `.` or `(` is a
-/// beginning: `{}` stands for what follows, as a header or cookie is called. Of two that fit, the
-/// longer one holds.
+/// The foreign word, its required position, and the equivalent. A word that ends in `_`, `.` or `(`
+/// is a prefix: `{}` stands for the text after it, such as the name of a header or cookie. If two
+/// match, the longer one counts.
 const TABLE: &[(&str, Near, &str)] = &[
     // nginx
     (
         "$request_uri",
         Line,
-        "`path` without the query, `query_string` for it, or `raw_path` as it came",
+        "`path` without the query, `query_string` for the query, or `raw_path` as received",
     ),
     ("$uri", Line, "`path == \"/a\"`, `path starts_with \"/a\"` or `path matches r\"…\"`"),
     ("$document_uri", Line, "`path`"),
@@ -53,10 +54,10 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "$server_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
-    ("$geoip_country_code", Line, "`client.country == NL`, which waits for a source"),
-    ("$geoip2_", Line, "`client.country` or `client.asn`, which wait for a source"),
+    ("$geoip_country_code", Line, "`client.country == NL`, which needs a source"),
+    ("$geoip2_", Line, "`client.country` or `client.asn`, which need a source"),
     ("$ssl_protocol", Line, "`conn.tls == \"TLSv1.3\"`"),
     ("$ssl_server_name", Line, "`conn.sni`"),
     ("$content_length", Line, "`content_length > 5MiB`"),
@@ -64,7 +65,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("$invalid_referer", Line, "`referer is present and referer not contains \"example.org\"`"),
     ("$status", Line, "`status`, in a `track` with `on response`"),
     ("$request_time", Line, "`latency`, in a `track` with `on response`"),
-    ("$request_filename", Line, "`path`: no rule looks at files"),
+    ("$request_filename", Line, "`path`: no rule reads files"),
     ("limit_req_zone", Line, "`limit NAME { per client to 10/1s burst 5 then block 429 }`"),
     ("limit_req", Line, "`limit NAME { per client to 10/1s burst 5 then block 429 }`"),
     ("limit_conn_zone", Line, "`limit NAME { per client concurrent 20 then block 429 }`"),
@@ -74,29 +75,29 @@ const TABLE: &[(&str, Near, &str)] = &[
         Line,
         "`referer is present and referer not contains \"example.org\"` in a rule",
     ),
-    ("error_page", Line, "`block 403` shows a page of the server's"),
-    ("rewrite", Here, "nothing: a policy lets in or refuses and rewrites no path"),
+    ("error_page", Line, "`block 403` sends a page of the server"),
+    ("rewrite", Here, "nothing: a policy allows or rejects requests and rewrites no path"),
     ("proxy_pass", Line, "`[[site]] origins` in `seawall.toml`"),
     ("location", Here, "`rule NAME { when path starts_with \"/admin\" then block }`"),
     ("upstream", Here, "`[[site]] origins` in `seawall.toml`"),
     (
         "server",
         Here,
-        "`site \"example.org\" { … }` for rules of one host; listeners stand in `seawall.toml`",
+        "`site \"example.org\" { … }` for rules of one host; listeners are in `seawall.toml`",
     ),
     ("geo", Here, "`list NAME: cidr = { 192.0.2.0/24 }`, and `client.ip in @NAME`"),
     ("map", Here, "`list NAME: string = { … }`, or a rule that sets a tag: `then tag \"bad\"`"),
     ("set", Here, "`then tag \"bad\"` in a rule, and `tagged(\"bad\")` in a later one"),
     // HAProxy
-    ("acl", Here, "a condition behind `when`, or `list NAME: cidr = { … }` for networks"),
+    ("acl", Here, "a condition after `when`, or `list NAME: cidr = { … }` for networks"),
     ("http-request", Line, "`rule NAME { when … then block }`"),
-    ("http-response", Line, "`track NAME { on response where status == 404 … }` counts answers"),
+    ("http-response", Line, "`track NAME { on response where status == 404 … }` counts responses"),
     ("tcp-request", Line, "`rule NAME { when client.ip in @bad then drop }`"),
     ("stick-table", Line, "`track NAME { count requests per client over 10s keys 100k }`"),
     ("track-sc0", Line, "`track NAME { count requests per client over 10s keys 100k }`"),
-    ("use_backend", Line, "`[[site]]` in `seawall.toml`: a policy chooses no origin"),
-    ("default_backend", Line, "`[[site]]` in `seawall.toml`: a policy chooses no origin"),
-    ("frontend", Here, "`[listen]` in `seawall.toml`; rules for all hosts stand in `floor { … }`"),
+    ("use_backend", Line, "`[[site]]` in `seawall.toml`: a policy selects no origin"),
+    ("default_backend", Line, "`[[site]]` in `seawall.toml`: a policy selects no origin"),
+    ("frontend", Here, "`[listen]` in `seawall.toml`; rules for all hosts are in `floor { … }`"),
     ("backend", Here, "`[[site]] origins` in `seawall.toml`"),
     ("path_beg", Line, "`path starts_with \"/api\"`"),
     ("path_end", Line, "`path ends_with \".php\"` or `path.ext == \"php\"`"),
@@ -104,13 +105,13 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("path_reg", Line, "`path matches r\"…\"`"),
     ("path_dir", Line, "`segment(path, 1) == \"admin\"`"),
     ("path_dom", Line, "`segment(path, 1) == \"admin\"`"),
-    ("url_beg", Line, "`path starts_with \"/api\"`, or `raw_path` as it came"),
+    ("url_beg", Line, "`path starts_with \"/api\"`, or `raw_path` as received"),
     ("url_end", Line, "`path ends_with \".php\"`"),
     ("url_sub", Line, "`path contains \"…\"`, `query_string contains \"…\"`"),
     ("url_reg", Line, "`path matches r\"…\"`"),
     ("url_dir", Line, "`segment(path, 1) == \"admin\"`"),
-    ("base_reg", Line, "`host` and `path` by themselves"),
-    ("base_beg", Line, "`host` and `path` by themselves"),
+    ("base_reg", Line, "`host` and `path` separately"),
+    ("base_beg", Line, "`host` and `path` separately"),
     ("src", Here, "`client.ip in 192.0.2.0/24` or `client.ip in @bad`"),
     (
         "src_http_req_rate(",
@@ -118,7 +119,7 @@ const TABLE: &[(&str, Near, &str)] = &[
         "`rate(NAME) > 100/10s` of a `track NAME { count requests per client over 10s keys 100k }`",
     ),
     ("src_conn_cur", Line, "`client.connections > 20`"),
-    ("src_conn_rate", Line, "`[limits]` of `seawall.toml` bounds connections for each client"),
+    ("src_conn_rate", Line, "`[limits]` in `seawall.toml` limits the connections of each client"),
     (
         "sc_http_req_rate(",
         Line,
@@ -143,7 +144,12 @@ const TABLE: &[(&str, Near, &str)] = &[
     ),
     ("be_sess_rate", Line, "`rate(NAME)` of a `track NAME { count requests over 1s }`"),
     ("fe_sess_rate", Line, "`rate(NAME)` of a `track NAME { count requests over 1s }`"),
-    ("nbsrv(", Line, "`origin.errors`; the server itself leaves alone what does not answer"),
+    (
+        "nbsrv(",
+        Line,
+        "`origin.errors`; the circuit breaker of the server stops requests to a \
+        failing origin",
+    ),
     ("hdr(", Line, "`header(\"{}\")`, as in `header(\"accept\") contains nocase \"text/html\"`"),
     ("hdr_sub(", Line, "`header(\"{}\") contains nocase \"…\"`"),
     ("hdr_beg(", Line, "`header(\"{}\") starts_with \"…\"`"),
@@ -164,12 +170,12 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "dst_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     (
         "http_auth(",
         Line,
-        "nothing: a policy asks for no password; compare `header(\"authorization\")`",
+        "nothing: a policy requires no password; compare `header(\"authorization\")`",
     ),
     ("always_true", Line, "`true`"),
     ("always_false", Line, "`false`"),
@@ -178,12 +184,12 @@ const TABLE: &[(&str, Near, &str)] = &[
         Here,
         "the comparison as a word: `contains`, `starts_with`, `ends_with`, `matches`, `is present`",
     ),
-    ("-i", Here, "`nocase` behind the comparison: `ua contains nocase \"bot\"`"),
+    ("-i", Here, "`nocase` after the comparison: `ua contains nocase \"bot\"`"),
     ("-f", Here, "`list NAME: cidr = file \"lists/bad.txt\" max 10k`, and `client.ip in @NAME`"),
     ("deny_status", Line, "`block 429`"),
     ("capture.req.uri", Line, "`raw_path` and `query_string`"),
     // Apache, ModSecurity
-    ("RewriteEngine", Line, "nothing: rules hold as soon as they are saved"),
+    ("RewriteEngine", Line, "nothing: rules apply as soon as they are saved"),
     ("%{HTTP_USER_AGENT}", Line, "`ua`, as in `ua contains nocase \"curl\"` or `ua is absent`"),
     ("%{HTTP_REFERER}", Line, "`referer`"),
     ("%{HTTP_HOST}", Line, "`host`"),
@@ -194,11 +200,11 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("%{REMOTE_ADDR}", Line, "`client.ip in { 192.0.2.0/24 }`"),
     ("%{REQUEST_METHOD}", Line, "`method == POST` or `method not in { GET, HEAD }`"),
     ("%{HTTPS}", Line, "`conn.tls is present`"),
-    ("%{REQUEST_FILENAME}", Line, "`path`: no rule looks at files"),
-    ("RewriteCond", Line, "a condition behind `when`: `ua`, `path`, `query_string`, `client.ip`"),
+    ("%{REQUEST_FILENAME}", Line, "`path`: no rule reads files"),
+    ("RewriteCond", Line, "a condition after `when`: `ua`, `path`, `query_string`, `client.ip`"),
     ("RewriteRule", Line, "`rule NAME { when path matches r\"…\" then block }`"),
     ("Require", Here, "`rule NAME { when client.ip not in { 192.0.2.0/24 } then block }`"),
-    ("Order", Here, "nothing: the first rule that decides ends the walk, from the top down"),
+    ("Order", Here, "nothing: the first rule that decides ends the evaluation, from top to bottom"),
     ("<Location", Line, "`rule NAME { when path starts_with \"/admin\" then block }`"),
     ("<Directory", Line, "`rule NAME { when path starts_with \"/admin\" then block }`"),
     ("<Files", Line, "`rule NAME { when path ends_with \"/xmlrpc.php\" then block }`"),
@@ -208,7 +214,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("SetEnvIfNoCase", Line, "`then tag \"bad\"` in a rule, and `tagged(\"bad\")` in a later one"),
     ("BrowserMatch", Line, "`rule NAME { when ua contains nocase \"curl\" then block }`"),
     ("BrowserMatchNoCase", Line, "`rule NAME { when ua contains nocase \"curl\" then block }`"),
-    ("ErrorDocument", Line, "`block 403` shows a page of the server's"),
+    ("ErrorDocument", Line, "`block 403` sends a page of the server"),
     ("SecRule", Line, "`rule NAME { when query(\"id\") contains nocase \"union\" then block }`"),
     ("SecAction", Line, "`rule NAME { when true then score += 5 }`"),
     ("DOSPageCount", Line, "`limit NAME { per client, path to 5/1s then block 429 }`"),
@@ -221,43 +227,48 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("http.request.uri.path", Line, "`path`"),
     ("http.request.uri.query", Line, "`query_string`, or one parameter: `query(\"id\")`"),
     ("http.request.uri.args", Line, "`query(\"id\")`"),
-    ("http.request.uri", Line, "`path`, and `query_string` for what stands behind the `?`"),
-    ("http.request.full_uri", Line, "`host`, `path` and `query_string` by themselves"),
+    ("http.request.uri", Line, "`path`, and `query_string` for the text after `?`"),
+    ("http.request.full_uri", Line, "`host`, `path` and `query_string` separately"),
     ("http.request.headers", Line, "`header(\"x-key\")`, as in `header(\"x-key\") == \"a\"`"),
     ("http.request.cookies", Line, "`cookie(\"session\")`"),
     ("http.request.version", Line, "`conn.proto == h2`"),
-    ("http.request.timestamp", Line, "nothing: rules know no hours; `expires` ends one on a day"),
-    ("http.request.body", Line, "`content_length > 1MiB`: no rule looks into a body"),
+    (
+        "http.request.timestamp",
+        Line,
+        "nothing: rules have no time of day; `expires` ends a rule on \
+        a date",
+    ),
+    ("http.request.body", Line, "`content_length > 1MiB`: no rule reads a body"),
     ("http.request.method", Line, "`method`"),
     ("http.response.code", Line, "`status`, in a `track` with `on response`"),
     ("http.referer", Line, "`referer`"),
     ("http.cookie", Line, "`cookie(\"session\") is present`"),
     ("http.x_forwarded_for", Line, "`header(\"x-forwarded-for\")`"),
-    ("cf.client.bot", Line, "`client.crawler is present`, which waits for a source"),
+    ("cf.client.bot", Line, "`client.crawler is present`, which needs a source"),
     (
         "cf.verified_bot_category",
         Line,
-        "`client.crawler in { google, bing }`, which waits for a source",
+        "`client.crawler in { google, bing }`, which needs a source",
     ),
-    ("cf.threat_score", Line, "`score`, which rules add up: `then score += 10`"),
+    ("cf.threat_score", Line, "`score`, the sum of all rules: `then score += 10`"),
     ("cf.bot_management.ja3_hash", Line, "`conn.ja4`"),
     ("cf.bot_management.ja4", Line, "`conn.ja4`"),
     ("cf.ja3_hash", Line, "`conn.ja4`"),
-    ("cf.bot_management.", Line, "`score`, which rules add up: `then score += 10`"),
-    ("cf.tls_client_auth.", Line, "nothing: no client shows a certificate"),
+    ("cf.bot_management.", Line, "`score`, the sum of all rules: `then score += 10`"),
+    ("cf.tls_client_auth.", Line, "nothing: client certificates are not supported"),
     ("cf.tls_version", Line, "`conn.tls`"),
     (
         "cf.edge.server_port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
-    ("cf.", Line, "`seawall fields`, which lists what there is"),
+    ("cf.", Line, "`seawall fields`, which lists all fields"),
     ("ssl", Here, "`conn.tls is present`"),
-    ("starts_with(", Line, "`path starts_with \"/api\"`: the comparison stands between"),
-    ("ends_with(", Line, "`path ends_with \".php\"`: the comparison stands between"),
-    ("contains(", Line, "`ua contains \"bot\"`: the comparison stands between"),
-    ("any(", Line, "`header(\"x\") == \"a\"`, which holds where any of its values does"),
-    ("all(", Line, "`not header(\"x\") != …`: a comparison holds where any value does"),
+    ("starts_with(", Line, "`path starts_with \"/api\"`: the comparison is in the middle"),
+    ("ends_with(", Line, "`path ends_with \".php\"`: the comparison is in the middle"),
+    ("contains(", Line, "`ua contains \"bot\"`: the comparison is in the middle"),
+    ("any(", Line, "`header(\"x\") == \"a\"`, which is true if any of its values matches"),
+    ("all(", Line, "`not header(\"x\") != …`: a comparison is true if any value matches"),
     ("concat(", Line, "two comparisons joined by `and`"),
     ("xor", Here, "`(a and not b) or (b and not a)`"),
     ("$", Here, "`@name`, declared with `list name: cidr = { … }`"),
@@ -287,10 +298,10 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("evt.Meta.http_user_agent", Line, "`ua`"),
     ("evt.Parsed.http_user_agent", Line, "`ua`"),
     ("evt.Meta.source_ip", Line, "`client.ip`, or `per client` in a `track`"),
-    ("evt.", Line, "`seawall fields`, which lists what there is"),
+    ("evt.", Line, "`seawall fields`, which lists all fields"),
     ("filter", Here, "`where` and a condition, in a `track` or `limit`"),
     ("groupby", Here, "`per client`"),
-    ("leakspeed", Here, "`to 5/10s` in a limit: so many in so long"),
+    ("leakspeed", Here, "`to 5/10s` in a limit: a number and a window"),
     ("capacity", Here, "`burst 5` in a limit"),
     ("blackhole", Here, "`hold 1m` in a limit"),
     ("remediation", Here, "`then block` or `then ban 4h`"),
@@ -306,10 +317,10 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("findtime", Line, "`over 10m` in a `track`"),
     ("bantime", Line, "`then ban 1h` in a rule of `floor`"),
     ("ignoreip", Line, "`[limits] never_ban` in `seawall.toml`, or `unless client.ip in @office`"),
-    ("banaction", Line, "`then ban 1h`: the server itself refuses"),
+    ("banaction", Line, "`then ban 1h`: the server itself rejects"),
     ("[", Begins, "`floor { … }` or `defaults { … }` around rules"),
     // Varnish
-    ("req.url", Line, "`path`, and `query_string` for what stands behind the `?`"),
+    ("req.url", Line, "`path`, and `query_string` for the text after `?`"),
     ("req.method", Line, "`method`"),
     ("req.http.host", Line, "`host`"),
     ("req.http.user-agent", Line, "`ua`"),
@@ -322,43 +333,43 @@ const TABLE: &[(&str, Near, &str)] = &[
     (
         "std.port",
         Line,
-        "`conn.tls is present` tells https from http; there is no field for the port",
+        "`conn.tls is present` distinguishes https from http; there is no field for the port",
     ),
     ("synth(", Line, "`block 403`"),
     ("vsthrottle.", Line, "`limit NAME { per client to 10/1m then block 429 }`"),
     ("client.identity", Line, "`client`"),
     ("vcl", Here, "`policy 1`, the first line of a policy"),
     ("sub", Here, "`floor { rule NAME { when … then block } }`"),
-    // Words that several of them have
+    // Words of several tools.
     ("if", Here, "`rule NAME { when … then … }`; and for an exception `unless`"),
     ("deny", Here, "`rule NAME { when client.ip in { 192.0.2.0/24 } then block }`"),
     ("allow", Here, "`rule NAME { when client.ip in { 192.0.2.0/24 } then allow }`, in `defaults`"),
     ("block", Here, "`rule NAME { when … then block }`"),
     ("return", Here, "`then block 403`, and `then drop` for 444"),
-    ("redirect", Here, "`block`: a policy lets in or refuses and leads nowhere else"),
+    ("redirect", Here, "`block`: a policy allows or rejects requests and does not redirect"),
     ("error", Here, "`block 403`"),
-    ("empty", Here, "`is absent`, or `== \"\"` for what was sent without a value"),
+    ("empty", Here, "`is absent`, or `== \"\"` for an empty value"),
     ("missing", Here, "`is absent`"),
     ("null", Here, "`is absent`"),
     ("exists", Here, "`is present`"),
     ("user-agent", Here, "`ua`"),
     ("accept_language", Here, "`header(\"accept-language\")`"),
-    ("for", Here, "`hold 10m` behind a limit's action, or `ban 1h`"),
+    ("for", Here, "`hold 10m` after a limit's action, or `ban 1h`"),
 ];
 
-/// The most words of one line that are told.
+/// Most words reported for one line.
 const WORDS_MAX: usize = 3;
-/// The most lines whose words are looked for: as many as complaints are shown.
+/// Most lines that are searched: as many as diagnostics are shown.
 const LINES_MAX: usize = seawall_policy::diagnostic::SHOWN_MAX;
 
-/// A word of another tool on a line.
+/// A word of another tool in a line.
 struct Found {
     at: usize,
     end: usize,
     ours: &'static str,
 }
 
-/// Adds to the first error about a line what the words of other tools on it are called here.
+/// Adds the equivalents of foreign words to the first error of each line.
 pub(crate) fn help(diagnostics: &mut [Diagnostic], files: &Files) {
     let mut lines: Vec<(usize, Place)> = Vec::new();
     for (at, said) in diagnostics.iter().enumerate().filter(|(_, said)| said.is_error()) {
@@ -380,7 +391,7 @@ pub(crate) fn help(diagnostics: &mut [Diagnostic], files: &Files) {
     }
 }
 
-/// A line with errors, where they stand in it, and which words they offer a change for.
+/// A line with errors: their positions, and the words for which they already have a correction.
 struct Place {
     file: FileId,
     begins: usize,
@@ -430,7 +441,7 @@ impl Place {
         (!words.is_empty()).then(|| format!("here {}", words.join("; ")))
     }
 
-    /// The words of the table on a line, from its beginning on, the longest of those that overlap.
+    /// Returns the words of the table in a line, from its start; the longest of overlapping ones.
     fn found(&self, line: &str) -> Vec<Found> {
         let quoted = quoted(line);
         let overlaps = |all: &[(usize, usize)], at: usize, end: usize| {
@@ -461,7 +472,7 @@ impl Place {
     }
 }
 
-/// Where a word stands in a line, not as a part of another one.
+/// Returns the positions of a word in a line, where it is not a part of another word.
 fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 'l {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let is_open = theirs.ends_with(['_', '.', '(', '[']);
@@ -474,10 +485,10 @@ fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 
         let after = line.get(at.saturating_add(theirs.len())..);
         let mut rest = after.into_iter().flat_map(str::chars);
         let (next, second) = (rest.next(), rest.next());
-        // A word of ours may hold hyphens.
+        // A word of the policy language can contain hyphens.
         let goes_on = |c: char| is_word(c) || (c == '-' && second.is_some_and(is_word));
         match theirs {
-            // A name of theirs must follow.
+            // The name of a variable must follow.
             "$" => next.is_some_and(|c| c.is_ascii_alphabetic()),
             _ => is_open || !next.is_some_and(goes_on),
         }
@@ -489,7 +500,7 @@ fn matches<'l>(line: &'l str, theirs: &'l str) -> impl Iterator<Item = usize> + 
     found.filter(move |at| begins(*at) && ends(*at))
 }
 
-/// The strings of a line, quotes and all; one that is never closed ends with its line.
+/// Returns the strings of a line, with quotes. An unclosed string ends with its line.
 fn quoted(line: &str) -> Vec<(usize, usize)> {
     let quotes: Vec<usize> = line.match_indices('"').map(|(at, _)| at).collect();
     let pair = |pair: &[usize]| {
@@ -500,7 +511,7 @@ fn quoted(line: &str) -> Vec<(usize, usize)> {
     quotes.chunks(2).map(pair).collect()
 }
 
-/// The name that continues behind a word of theirs, and where it ends, with the bracket behind it.
+/// Returns the name that follows a foreign word, and its end, with the bracket after it.
 fn named(line: &str, end: usize) -> (&str, usize) {
     let after = line.get(end..).unwrap_or_default();
     let before = line.get(..end).and_then(|before| before.chars().next_back());
@@ -514,7 +525,7 @@ fn named(line: &str, end: usize) -> (&str, usize) {
     (after.get(..len).unwrap_or_default(), end)
 }
 
-/// The hint with that name, as a header or a cookie is called.
+/// Returns the help with that name, in the notation of a header or a cookie.
 fn filled(ours: &str, name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let name = if ours.contains("header(") { name.replace('_', "-") } else { name };
@@ -527,7 +538,7 @@ mod tests {
 
     use super::*;
 
-    /// The help of an error at a part of a line.
+    /// Returns the help for an error at a part of a line.
     fn told(line: &str, part: &str) -> Option<String> {
         let mut files = Files::default();
         let text = format!("policy 1\n{line}\n");
@@ -545,7 +556,7 @@ mod tests {
         assert_eq!(
             say("when hdr(User-Agent) -i -m sub bot", "-i"),
             "here `hdr(User-Agent)` is `header(\"user-agent\")`, as in `header(\"accept\") contains \
-             nocase \"text/html\"`; `-i` is `nocase` behind the comparison: `ua contains nocase \
+             nocase \"text/html\"`; `-i` is `nocase` after the comparison: `ua contains nocase \
              \"bot\"`"
         );
         assert_eq!(

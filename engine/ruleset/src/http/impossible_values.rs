@@ -1,9 +1,9 @@
-//! What no value of a field is.
+//! Values that a field never has.
 //!
-//! The path is decoded and folded and ends before the `?`, the host has no port, an ending no dot.
-//! People who come from `$request_uri`, `http.request.uri` or `QUERY_STRING` write otherwise. What is
-//! here speaks only where no request, or none that was meant, could be as asked: a warning that is
-//! wrong costs more than one that is missing.
+//! The path is decoded and normalized and ends before the `?`. The host has no port, and an
+//! extension no dot. Authors who know `$request_uri`, `http.request.uri` or `QUERY_STRING` expect
+//! otherwise. The module reports only comparisons that no request, or no intended request, can
+//! meet: a false warning is worse than a missing one.
 
 mod path;
 mod pieces;
@@ -15,11 +15,11 @@ use seawall_policy::syntax::ast::OpKind;
 use super::Field;
 use pieces::{Pieces, is_escape, pieces};
 
-/// What is known of the values of fields.
+/// Knowledge about the values of fields.
 pub(super) const HABITS: Habits =
     Habits { text, name, range, len_min, values_max, network, empty_is_absent };
 
-/// The most fields that a head may have, whatever the configuration says.
+/// Most header fields of a request, for any configuration.
 const FIELDS_MAX: i64 = 256;
 
 /// Names of fields as CGI and nginx write them.
@@ -36,12 +36,12 @@ const UNDERSCORED: [&str; 10] = [
     "cf_connecting_ip",
 ];
 
-/// A comparison that is never met.
+/// Returns a comparison that is never met.
 fn never(why: &'static str, help: &'static str, mend: Mend) -> Option<Never> {
     Some(Never { why, help, mend })
 }
 
-/// Why no value is as asked.
+/// Returns why no value meets a comparison.
 fn text(asked: &Asked<'_>) -> Option<Never> {
     let of = pieces(asked.op, asked.text)?;
     match asked.made {
@@ -66,14 +66,14 @@ fn text(asked: &Asked<'_>) -> Option<Never> {
     }
 }
 
-/// Letters in capitals in what is in small ones.
+/// Returns the problem of upper-case letters in a lower-case value.
 fn lower(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if asked.op == OpKind::Matches || asked.nocase || !of.has(has_capitals) {
         return None;
     }
     never(
-        "`lower` leaves no capital letter",
-        "write it in small letters",
+        "the result of `lower` has no upper-case letter",
+        "write it in lower case",
         Mend::Text(asked.text.to_ascii_lowercase()),
     )
 }
@@ -86,7 +86,7 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.is_whole("") {
         return never(
             "a segment is never empty",
-            "to ask whether there is one, write `is absent`",
+            "to test whether there is one, use `is absent`",
             Mend::Absent,
         );
     }
@@ -96,25 +96,25 @@ fn segment(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         false => Mend::Text(mended.to_owned()),
     };
     of.has(|part| part.contains('/')).then_some(Never {
-        why: "a segment stands between two `/` and holds none",
-        help: "write it without the `/`, or ask the whole `path`",
+        why: "a segment is the text between two `/`",
+        help: "write it without the `/`, or test the whole `path`",
         mend,
     })
 }
 
-/// `path.ext` is what stands behind the last dot.
+/// Returns the problem for `path.ext`, the text after the last dot.
 fn ext(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.is_whole("") {
         return never(
-            "an ending is never empty",
-            "to ask whether there is one, write `is absent`",
+            "an extension is never empty",
+            "to test whether there is one, use `is absent`",
             Mend::Absent,
         );
     }
     if of.has(|part| part.contains('/')) {
         return never(
-            "an ending is of the last segment and holds no `/`",
-            "ask the whole path: `path ends_with \"…\"`",
+            "an extension is a part of the last segment and has no `/`",
+            "test the whole path: `path ends_with \"…\"`",
             Mend::Nothing,
         );
     }
@@ -136,7 +136,7 @@ fn ext(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         other => other,
     };
     never(
-        "`path.ext` is what stands behind the last dot, without it",
+        "`path.ext` is the text after the last dot, without the dot",
         "write it without the dot: `path.ext == \"php\"`",
         mend,
     )
@@ -150,12 +150,12 @@ fn host(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if let Some(after) = text.split_once("://").map(|(_, after)| after).filter(|_| plain) {
         let host = after.split(['/', ':', '?']).next().unwrap_or_default();
         let mend = if asked.op == OpKind::Eq { Mend::Text(host.to_owned()) } else { Mend::Nothing };
-        return never("a host has no scheme", "write the name of the host alone", mend);
+        return never("a host has no scheme", "write only the name of the host", mend);
     }
     if of.has(|part| part.contains('/')) {
         return never(
             "a host has no path",
-            "ask for both: `host == \"…\" and path starts_with \"/…\"`",
+            "test both: `host == \"…\" and path starts_with \"/…\"`",
             host_and_path(asked, name),
         );
     }
@@ -173,12 +173,12 @@ fn host(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             true => Mend::Text(mended.to_owned()),
             false => Mend::Nothing,
         };
-        return never("the dot at its end is taken off", "write it without the last dot", mend);
+        return never("the dot at the end is removed", "write it without the last dot", mend);
     }
     host_as_pattern(asked, of, name)
 }
 
-/// `alice.example/admin` as two comparisons.
+/// Returns `alice.example/admin` as two comparisons.
 fn host_and_path(asked: &Asked<'_>, name: &str) -> Mend {
     match (asked.op, asked.text.split_once('/')) {
         (OpKind::Eq, Some((host, path))) if !host.is_empty() => Mend::Whole(format!(
@@ -190,31 +190,32 @@ fn host_and_path(asked: &Asked<'_>, name: &str) -> Mend {
     }
 }
 
-/// What other tools mean by `*.example.org` and `.example.org`, and capitals that no host has.
+/// Returns the problem of `*.example.org` and `.example.org`, which are patterns in other tools,
+/// and of upper-case letters, which no host has.
 fn host_as_pattern(asked: &Asked<'_>, of: &Pieces<'_>, name: &str) -> Option<Never> {
     let text = asked.text;
     let shown = escaped(text);
     match asked.op {
         OpKind::Eq if text.is_empty() => never(
-            "a request without one comes to no rule: it is answered 421",
-            "leave the rule out",
+            "a request without a host reaches no rule: the response is 421",
+            "remove the rule",
             Mend::Nothing,
         ),
         OpKind::Eq if text.contains('*') => never(
-            "`==` compares the whole name, and none holds a `*`",
-            "`like` knows `*`; or write `ends_with \".example.org\"`",
+            "`==` compares the whole name, and no name contains `*`",
+            "use `like` for `*`, or `ends_with \".example.org\"`",
             Mend::Whole(format!("{name} like \"{shown}\"")),
         ),
         OpKind::Eq if text.starts_with('.') => never(
             "no name begins with a dot",
-            "for all hosts below it, write `ends_with`",
+            "use `ends_with` for all hosts below it",
             Mend::Whole(format!("{name} ends_with \"{shown}\"")),
         ),
         OpKind::Eq | OpKind::Matches => None,
         _ if asked.nocase || !of.has(has_capitals) => None,
         _ => never(
-            "a host is in small letters",
-            "write it in small letters",
+            "a host is in lower case",
+            "write it in lower case",
             Mend::Text(text.to_ascii_lowercase()),
         ),
     }
@@ -225,7 +226,7 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     if of.head.as_deref().is_some_and(|head| head.starts_with('?')) {
         let mend = match asked.op {
             OpKind::Eq | OpKind::StartsWith => match text.trim_start_matches('?') {
-                // `is present` asks for so much more that its author must say it.
+                // `is present` matches many more requests, so its author must decide.
                 "" => Mend::Nothing,
                 rest => Mend::Text(rest.to_owned()),
             },
@@ -233,32 +234,32 @@ fn query_string(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             _ => Mend::Nothing,
         };
         return never(
-            "`query_string` begins behind the `?`",
-            "write it without the `?`; whether there is one at all is `query_string is present`",
+            "`query_string` begins after the `?`",
+            "write it without the `?`, or use `query_string is present`",
             mend,
         );
     }
     of.has(|part| part.contains(['<', '>', '"', ' ', '#'])).then_some(Never {
-        why: "these signs come escaped: a request with a bare one is answered 400",
-        help: "write it escaped, as in `%3Cscript`, or ask `query(\"NAME\")`, which is decoded",
+        why: "these characters must be escaped: the response to an unescaped one is 400",
+        help: "write it escaped, as in `%3Cscript`, or use `query(\"NAME\")`, which is decoded",
         mend: Mend::Nothing,
     })
 }
 
-/// Parameters are decoded.
+/// Returns the problem of an escape: parameters are decoded.
 fn decoded(of: &Pieces<'_>) -> Option<Never> {
     of.has(|part| is_escape(part).is_some()).then_some(Never {
-        why: "a parameter is decoded: it is found only where it was escaped twice",
-        help: "write the character itself, or ask `query_string`, which is as it came",
+        why: "a parameter is decoded: an escape occurs only if it was escaped twice",
+        help: "write the character itself, or use `query_string`, which is as received",
         mend: Mend::Left("query_string".to_owned()),
     })
 }
 
-/// Logs write `-` for what is not there.
+/// Returns the problem of `-`, which logs write for an absent value.
 fn dash(of: &Pieces<'_>) -> Option<Never> {
     of.is_whole("-").then_some(Never {
-        why: "logs write `-` where there is none, and here it is absent",
-        help: "to ask whether it is missing, write `is absent`",
+        why: "logs write `-` for an absent value, but here the value is absent",
+        help: "to test whether the value is missing, use `is absent`",
         mend: Mend::Absent,
     })
 }
@@ -274,8 +275,8 @@ fn tls(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     }
     let meant = KNOWN.iter().find(|known| asked.text.ends_with(known.trim_start_matches("TLSv")));
     never(
-        "`conn.tls` is `TLSv1.2` or `TLSv1.3`, and nothing older is spoken",
-        "write one of the two",
+        "`conn.tls` is `TLSv1.2` or `TLSv1.3`; older versions are not supported",
+        "use one of the two",
         match meant {
             Some(meant) if asked.op == OpKind::Eq => Mend::Text((*meant).to_owned()),
             _ => Mend::Nothing,
@@ -287,8 +288,9 @@ fn ja4(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if of.whole.is_some_and(is_hex) {
         return never(
-            "this is the digest of a JA3, and a JA4 reads like `t13d1516h2_8daaf6152771_02713d6af862`",
-            "`seawall explain` and the access logs of other tools show a client's JA4",
+            "the value is a JA3 digest; a JA4 fingerprint looks like \
+             `t13d1516h2_8daaf6152771_02713d6af862`",
+            "find the JA4 of a client with `seawall explain`, or in access logs of other tools",
             Mend::Nothing,
         );
     }
@@ -296,13 +298,13 @@ fn ja4(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         return None;
     }
     never(
-        "a JA4 is in small letters",
-        "write it in small letters",
+        "a JA4 is in lower case",
+        "write it in lower case",
         Mend::Text(asked.text.to_ascii_lowercase()),
     )
 }
 
-/// Why no request has a field of this name.
+/// Returns why no request has a field with this name.
 fn name(field: FieldId, name: &str) -> Option<Never> {
     match Field::of(field)? {
         Field::Header => header_name(name),
@@ -310,15 +312,15 @@ fn name(field: FieldId, name: &str) -> Option<Never> {
             let bare = name.split(['=', ';']).next().unwrap_or_default().trim();
             (bare != name || name.is_empty()).then(|| Never {
                 why: "the name of a cookie ends before the `=`",
-                help: "write the name alone, and compare the value: `cookie(\"session\") == \"…\"`",
+                help: "write only the name, and compare the value: `cookie(\"session\") == \"…\"`",
                 mend: if bare.is_empty() { Mend::Nothing } else { Mend::Text(bare.to_owned()) },
             })
         }
         Field::Query => {
             let bare = name.trim_start_matches(['?', '&']).trim_end_matches('=');
             (bare != name || name.is_empty()).then(|| Never {
-                why: "the name of a parameter stands between `?` or `&` and `=`",
-                help: "write the name alone, and compare the value: `query(\"id\") == \"…\"`",
+                why: "the name of a parameter is the text between `?` or `&` and `=`",
+                help: "write only the name, and compare the value: `query(\"id\") == \"…\"`",
                 mend: if bare.is_empty() { Mend::Nothing } else { Mend::Text(bare.to_owned()) },
             })
         }
@@ -331,8 +333,8 @@ fn header_name(name: &str) -> Option<Never> {
     if bare != name || name.is_empty() {
         let is_name = !bare.is_empty() && !bare.contains([':', ' ']);
         return never(
-            "the name of a field ends before the `:`",
-            "write the name alone: `header(\"accept-language\")`",
+            "the name of a header ends before the `:`",
+            "write only the name: `header(\"accept-language\")`",
             if is_name { Mend::Text(bare.to_owned()) } else { Mend::Nothing },
         );
     }
@@ -340,13 +342,13 @@ fn header_name(name: &str) -> Option<Never> {
     let cgi = low.strip_prefix("http_").filter(|_| name.starts_with("HTTP_"));
     let field = cgi.or(UNDERSCORED.contains(&&*low).then_some(&*low))?;
     never(
-        "the names of fields have hyphens",
-        "write it as it is sent: `header(\"x-forwarded-for\")`",
+        "the names of headers have hyphens",
+        "write it as sent: `header(\"x-forwarded-for\")`",
         Mend::Text(field.replace('_', "-")),
     )
 }
 
-/// The least and the most that a number can be.
+/// Returns the least and the greatest value of a number.
 fn range(field: FieldId) -> Option<(i64, i64)> {
     Some(match Field::of(field)? {
         Field::Status => (100, 599),
@@ -368,7 +370,7 @@ fn range(field: FieldId) -> Option<(i64, i64)> {
     })
 }
 
-/// The fewest bytes of a text.
+/// Returns the fewest bytes of a text.
 fn len_min(field: FieldId) -> i64 {
     let has_one = matches!(
         Field::of(field),
@@ -377,7 +379,7 @@ fn len_min(field: FieldId) -> i64 {
     i64::from(has_one)
 }
 
-/// The most values of a named field.
+/// Returns the most values of a named field.
 fn values_max(field: FieldId) -> i64 {
     match Field::of(field) {
         Some(Field::Header) => FIELDS_MAX,
@@ -385,17 +387,17 @@ fn values_max(field: FieldId) -> i64 {
     }
 }
 
-/// A client of IPv4 is one address, whatever the host's units.
+/// Returns the problem of a network for an IPv4 client, which is always one address.
 fn network(field: FieldId, net: &Prefix) -> Option<Never> {
     let is_wide = net.addr().is_ipv4() && net.len() < 32;
     (Field::of(field)? == Field::Client && is_wide).then_some(Never {
-        why: "a client of IPv4 is one address",
-        help: "to ask whether it lies inside, write `in`",
+        why: "an IPv4 client is one address",
+        help: "to test whether it is in the network, use `in`",
         mend: Mend::Nothing,
     })
 }
 
-/// Whether an empty value is as good as none.
+/// Returns whether an empty value means the same as an absent one.
 fn empty_is_absent(field: FieldId) -> bool {
     matches!(
         Field::of(field),
@@ -403,7 +405,7 @@ fn empty_is_absent(field: FieldId) -> bool {
     )
 }
 
-/// A text as it stands between quotes.
+/// Returns a text as written between quotes.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -1,8 +1,8 @@
-//! The vocabulary of HTTP, handed to the language as data, and how a request answers to it.
+//! The facts of HTTP as data for the language, and the normalization of host and path.
 //!
-//! One table says which fields exist; [`Field`] is the same list as an enum, and a test holds the
-//! two together. Host and path are read here, once, the same way for the server, for tests and for
-//! replay: what a rule compares must not depend on who asked.
+//! One table defines the fields. [`Field`] is the same list as an enum, and a test compares both.
+//! Host and path are normalized here once, in the same way for the server, for tests and for
+//! replay.
 
 mod country_names;
 mod enums;
@@ -13,21 +13,21 @@ mod impossible_values;
 pub use fields::{Field, SCHEMA};
 pub(crate) use fields::{country, crawler, method};
 
-/// The most bytes of a request target that are folded; a longer one is refused by the edge before.
+/// Most bytes of a request target to normalize. The data plane rejects longer ones before.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
 
-/// The most memory that the counters of one policy may take together: 1 GiB. It is taken when the
-/// policy is loaded, and a server that has not got it should not find out by being killed.
+/// Most memory of all counters of one policy: 1 GiB. The memory is allocated at load, so that a
+/// lack of memory is reported there and not by the out-of-memory killer.
 pub const COUNTER_MEMORY_MAX: usize = 1 << 30;
 
-/// Why a path is refused before any rule.
+/// Why a path is rejected before any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathError {
     /// It does not begin with `/`.
     NotAbsolute,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` without two hexadecimal digits after it.
     Escape,
-    /// A NUL byte, written out or escaped.
+    /// A NUL byte, raw or escaped.
     Nul,
     /// `..` above the root.
     AboveRoot,
@@ -35,11 +35,11 @@ pub enum PathError {
     TooLong,
 }
 
-/// Why a Host is refused before any rule.
+/// Why a host is rejected before any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostError;
 
-/// A byte of a token (RFC 9110 §5.6.2).
+/// Returns whether a byte can occur in a token (RFC 9110 §5.6.2).
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -62,11 +62,11 @@ pub const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// The path as the policy reads it (LANGUAGE §5): percent-decoded once, `//` merged, dot segments
-/// removed, `%2F` kept, a `;` parameter kept. `out` is replaced.
+/// Normalizes a path: percent-decodes it once, merges `//`, and removes dot segments. Keeps `%2F`
+/// and `;` parameters. Replaces the content of `out`.
 ///
 /// # Errors
-/// What makes the path ambiguous or hostile; the answer is 400.
+/// [`PathError`] names what makes the path ambiguous or hostile; the response is 400.
 pub fn normalize_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     out.clear();
     if raw.len() > TARGET_BYTES_MAX {
@@ -79,9 +79,9 @@ pub fn normalize_path(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     remove_dots(out)
 }
 
-/// The part of a folded path that names the script which a CGI or PHP origin runs for it: up to the
-/// first segment with one of these extensions. What stands behind it is the script's (PATH_INFO). An
-/// escaped `/` ends a segment too, since some origins decode it first; capitals make no difference.
+/// Returns the part of a normalized path that names the script which a CGI or PHP origin runs. It
+/// ends with the first segment that has one of these extensions; the rest is PATH_INFO. An escaped
+/// `/` ends a segment too, because some origins decode it first. Case makes no difference.
 #[must_use]
 pub fn script_of<'p>(path: &'p [u8], extensions: &[Box<str>]) -> Option<&'p [u8]> {
     let mut start = 0;
@@ -97,8 +97,8 @@ pub fn script_of<'p>(path: &'p [u8], extensions: &[Box<str>]) -> Option<&'p [u8]
     None
 }
 
-/// Bytes of the first segment, and of the separator behind it. Each byte is looked at once, since a
-/// path can be nothing but separators.
+/// Returns the bytes of the first segment, and of the separator after it. Each byte is read once,
+/// because a path can consist of separators only.
 fn segment_of(path: &[u8]) -> (usize, usize) {
     for (at, byte) in path.iter().enumerate() {
         let behind = || path.get(at..).unwrap_or_default();
@@ -119,7 +119,7 @@ fn is_script(segment: &[u8], extensions: &[Box<str>]) -> bool {
     extensions.iter().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Decodes escapes; an escaped `/` stays as it came, since it is no separator.
+/// Decodes escapes. An escaped `/` stays as received, because it is not a separator.
 fn decode(raw: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = raw.iter().copied();
     while let Some(byte) = rest.next() {
@@ -153,7 +153,7 @@ const fn hex(byte: u8) -> Option<u8> {
     }
 }
 
-/// Merges separators and resolves `.` and `..`, in place in one pass over the segments.
+/// Merges separators and resolves `.` and `..`, in place and in one pass over the segments.
 fn remove_dots(path: &mut Vec<u8>) -> Result<(), PathError> {
     let plain = !path.windows(2).any(|pair| pair == b"//" || pair == b"/.");
     if plain {
@@ -182,10 +182,10 @@ fn remove_dots(path: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
-/// A Host as the policy reads it: lower case, the port and one final dot off.
+/// Normalizes a host: lower case, without port and without one final dot.
 ///
 /// # Errors
-/// It is empty, longer than 255 bytes, or holds a byte that no host has.
+/// The host is empty, longer than 255 bytes, or has an invalid byte.
 pub fn normalize_host(raw: &[u8]) -> Result<String, HostError> {
     let text = std::str::from_utf8(raw).map_err(|_| HostError)?;
     if is_folded(raw) {
@@ -204,7 +204,7 @@ pub fn normalize_host(raw: &[u8]) -> Result<String, HostError> {
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    // No label is empty (RFC 1035 §2.3.1), or `a..` would be read once as `a.` and then as `a`.
+    // Empty labels are invalid (RFC 1035 §2.3.1); otherwise `a..` would become `a.` and then `a`.
     let whole = name.split('.').all(|label| !label.is_empty());
     if !whole || name.len() > 255 || !name.bytes().all(good) {
         return Err(HostError);
@@ -212,8 +212,8 @@ pub fn normalize_host(raw: &[u8]) -> Result<String, HostError> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// Whether nothing is to be done: small letters, digits, dashes and dots between them, as nearly
-/// every host comes.
+/// Returns whether a host is already normalized: lower-case letters, digits, hyphens and dots
+/// between them, as nearly every host.
 fn is_folded(raw: &[u8]) -> bool {
     let mut before = b'.';
     let good = raw.iter().all(|byte| {
@@ -223,7 +223,7 @@ fn is_folded(raw: &[u8]) -> bool {
     good && before != b'.' && raw.len() <= 255
 }
 
-/// Nothing, or `:` and a port number.
+/// Checks a port: an empty text, or `:` and a number.
 fn good_port(text: &str) -> Result<(), HostError> {
     match text.strip_prefix(':') {
         None if text.is_empty() => Ok(()),
@@ -262,7 +262,7 @@ mod tests {
         ] {
             assert_eq!(script_of(path.as_bytes(), &php), script.map(str::as_bytes), "{path}");
         }
-        // Nothing but separators, as long as a target can be: each byte is looked at once.
+        // Only separators, in the longest target: each byte is read once.
         for separator in ["/", "%2F"] {
             let long = separator.repeat(TARGET_BYTES_MAX / separator.len());
             assert_eq!(script_of(long.as_bytes(), &php), None);
@@ -354,7 +354,7 @@ mod tests {
         fn a_host_that_needs_no_folding_is_what_folding_would_make_of_it(
             raw in "[a-zA-Z0-9.:_-]{0,12}",
         ) {
-            // A port changes nothing about the name and keeps the short way from being taken.
+            // A port does not change the name, and prevents the fast path.
             let with_port = normalize_host(format!("{raw}:80").as_bytes());
             if is_folded(raw.as_bytes()) {
                 proptest::prop_assert_eq!(&with_port, &Ok(raw.clone()));

@@ -1,26 +1,26 @@
-//! What the rules of a ruleset cost, for people who put them in order.
+//! The cost of the rules of a rule set, to help authors order them.
 
 use seawall_policy::check::costs;
 
 use crate::http::SCHEMA;
 use crate::ruleset::RuleSet;
 
-/// What one rule or limit costs.
+/// The cost of a rule or limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostLine {
     /// Its full name.
     pub name: Box<str>,
-    /// `indexed` where only requests with something that it looks for are asked about, else
-    /// `always`.
+    /// `indexed` if only requests found by the index evaluate it, else `always`.
     pub class: &'static str,
-    /// About how many nanoseconds it takes to ask.
+    /// Approximate nanoseconds of its evaluation.
     pub ns: u32,
-    /// The most fuel that it takes for a head of 32 KiB, whatever stands there.
+    /// Maximum fuel for any request header of 32 KiB.
     pub fuel_max: u64,
 }
 
 impl RuleSet {
-    /// What each rule and limit costs, those that are always asked first, then the dearest.
+    /// Returns the cost of each rule and limit: first those that are always evaluated, then by
+    /// cost.
     #[must_use]
     pub fn costs(&self) -> Vec<CostLine> {
         let mut all = costs(&self.program, &SCHEMA);
@@ -34,7 +34,7 @@ impl RuleSet {
         all.into_iter().filter_map(line).collect()
     }
 
-    /// The memory that all counters take together.
+    /// Returns the memory of all counters.
     #[must_use]
     pub fn counter_bytes(&self) -> usize {
         self.counter_specs().iter().fold(0, |sum: usize, spec| sum.saturating_add(spec.bytes()))

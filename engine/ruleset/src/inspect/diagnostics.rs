@@ -1,4 +1,4 @@
-//! Complaints as people and tools read them: with file, line and column.
+//! Diagnostics for display: with file, line and column.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,13 +12,13 @@ pub use seawall_policy::diagnostic::Severity;
 use crate::build::sources::Sources;
 use crate::policy_tests::result::PolicyTestResult;
 
-/// The code under which a failing test of a policy is reported.
+/// The code of the diagnostic about a failed policy test.
 pub const TEST_FAILED: &str = "test";
 
-/// The most complaints about the host's files of one check: 1,000. Nobody reads more.
+/// Most diagnostics about the operator's files in one check: 1,000.
 pub const COMPLAINTS_MAX: usize = 1_000;
 
-/// A change that mends it.
+/// A change that corrects the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// First line, from 1.
@@ -29,20 +29,20 @@ pub struct Fix {
     pub end_line: u32,
     /// One past the last column.
     pub end_column: u32,
-    /// The text that goes there.
+    /// The new text.
     pub replacement: String,
-    /// The bytes that it replaces.
+    /// The bytes to replace.
     pub bytes: Range<usize>,
 }
 
-/// One complaint, with its place.
+/// A diagnostic with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its number: a letter and three digits.
+    /// Its code: a letter and three digits.
     pub code: &'static str,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// The file, below the policy root.
+    /// The path of the file, relative to the policy root.
     pub file: Box<str>,
     /// From 1.
     pub line: u32,
@@ -52,22 +52,22 @@ pub struct Diagnostic {
     pub end_line: u32,
     /// One past the last column.
     pub end_column: u32,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// A few words at the place.
+    /// A short text at the position.
     pub label: String,
-    /// How to mend it.
+    /// How to correct the problem.
     pub help: Option<String>,
-    /// Changes that mend it by themselves.
+    /// Changes that correct it automatically.
     pub fixes: Vec<Fix>,
-    /// The bytes it is about.
+    /// Its byte range.
     pub bytes: Range<usize>,
-    /// Another place that matters: its file, its bytes and a few words.
+    /// A second position: its file, its bytes and a short text.
     pub related: Option<(Box<str>, Range<usize>, String)>,
 }
 
 impl Diagnostic {
-    /// With its place.
+    /// Adds the position to a diagnostic.
     fn located(from: &diagnostic::Diagnostic, places: &mut LineIndex<'_>) -> Self {
         let files = places.files;
         let (line, column) = places.go_to(from.file, from.span.start);
@@ -97,7 +97,7 @@ impl Diagnostic {
         }
     }
 
-    /// A test of a policy that failed, as an error at its place.
+    /// Returns a failed policy test as an error at its position.
     #[must_use]
     pub fn failed_test(outcome: &PolicyTestResult) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Diagnostic {
         }
     }
 
-    /// `file:line:column: severity[code]: message`, for logs.
+    /// Returns `file:line:column: severity[code]: message`, for logs.
     #[must_use]
     pub fn one_line(&self) -> String {
         let Self { file, line, column, code, message, .. } = self;
@@ -129,8 +129,8 @@ impl Diagnostic {
     }
 }
 
-/// The complaints that are kept, with their places: at most `most`, errors before all others. They
-/// come in the order of reading and stay in it.
+/// Returns the diagnostics with their positions: at most `most`, errors before others. Their order
+/// stays that of the source.
 pub(crate) fn located(
     all: &[diagnostic::Diagnostic],
     files: &Files,
@@ -151,13 +151,13 @@ pub(crate) fn located(
     kept
 }
 
-/// One complaint, with its place.
+/// Returns one diagnostic with its position.
 pub(crate) fn one(of: &diagnostic::Diagnostic, files: &Files) -> Diagnostic {
     Diagnostic::located(of, &mut LineIndex { files, here: None })
 }
 
-/// Finds lines and columns from the place before on: many complaints about one long line would
-/// otherwise each count it from its beginning.
+/// Computes lines and columns from the previous position. Otherwise each of many diagnostics about
+/// one long line would count from its start.
 struct LineIndex<'f> {
     files: &'f Files,
     here: Option<(FileId, u32, (u32, u32))>,
@@ -179,7 +179,7 @@ impl LineIndex<'_> {
             Some(between) if at_file == file => {
                 between.iter().fold((line, column), |(line, column), byte| match byte {
                     b'\n' => (line.saturating_add(1), 1),
-                    // It goes on with a character.
+                    // A continuation byte of a character.
                     0x80..=0xbf => (line, column),
                     _ => (line, column.saturating_add(1)),
                 })
@@ -189,7 +189,7 @@ impl LineIndex<'_> {
     }
 }
 
-/// How complaints are drawn.
+/// The style of rendered diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// For files and pipes.
@@ -198,7 +198,7 @@ pub enum Style {
     Colour,
 }
 
-/// Draws complaints with the lines they are about, at most [`SHOWN_MAX`] of them.
+/// Renders diagnostics with their lines, at most [`SHOWN_MAX`].
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> String {
     let renderer = match style {
@@ -216,16 +216,16 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> St
     out
 }
 
-/// A span as the drawing wants it: inside the text and between characters. A file that is not UTF-8
-/// is shown with its bad bytes replaced, so its spans may point into the middle of a replacement.
+/// Returns a span inside the text and on character boundaries. A file that is not UTF-8 is shown
+/// with its invalid bytes replaced, so its spans can point into a replacement.
 fn within(text: &str, bytes: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(bytes.start.min(text.len()));
     let end = text.ceil_char_boundary(bytes.end.min(text.len()));
     start..end.max(start)
 }
 
-/// A text to be drawn: what is spelt out elsewhere has a sign of as many bytes in its place here, so
-/// that places in it stay what they are. Controls of one byte are drawn as signs by the renderer.
+/// Returns a text for rendering. Each escaped character is replaced by a sign of the same number of
+/// bytes, so that positions stay valid. The renderer replaces control characters of one byte.
 fn drawable(text: Cow<'_, str>) -> Cow<'_, str> {
     let is_out = |c: char| is_spelt_out(c) && !c.is_ascii();
     if !text.contains(is_out) {
@@ -269,7 +269,7 @@ fn draw(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Stri
         let patch =
             Patch::new(within(&text, &fix.bytes), drawable(fix.replacement.as_str().into()));
         groups.push(
-            Group::with_title(Level::HELP.secondary_title("a change that mends it"))
+            Group::with_title(Level::HELP.secondary_title("a change that corrects it"))
                 .element(Snippet::source(&*text).path(&*path).patch(patch)),
         );
     }

@@ -1,4 +1,4 @@
-//! What two policies say differently, with the lists and components that they reach.
+//! The differences between two policies, with their lists and components.
 
 use std::collections::BTreeSet;
 
@@ -8,43 +8,43 @@ use crate::build::lists::bare_lines;
 use crate::build::sources::Sources;
 use crate::build::{PageReader, entries};
 
-/// Lines of each kind that a changed list is shown with.
+/// Lines of each kind in the display of a changed list.
 pub const LIST_EXAMPLES_MAX: usize = 5;
 
-/// What differs.
+/// The differences.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicyDiff {
-    /// In what is written in policy files.
+    /// Changes in policy files.
     pub changes: Vec<Change>,
-    /// In files that both reach and that are no policy.
+    /// Changes in other files that both policies use.
     pub files: Vec<FileChange>,
 }
 
-/// A file with another content.
+/// A file with a changed content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    /// Below the policy root.
+    /// Its path, relative to the policy root.
     pub path: Box<str>,
-    /// How it differs.
+    /// The change.
     pub lines: LineChange,
 }
 
-/// How a file differs.
+/// The change of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineChange {
     /// A list.
     List {
-        /// Lines that are new, and the first of them.
+        /// Number of added lines, and the first of them.
         added: (usize, Vec<Box<str>>),
-        /// Lines that are gone, and the first of them.
+        /// Number of removed lines, and the first of them.
         removed: (usize, Vec<Box<str>>),
     },
-    /// A component or a signature; nothing can be said of what is in it.
+    /// A component or a signature, without details.
     Bytes,
 }
 
 impl PolicyDiff {
-    /// What `new` says differently from `old`. Neither needs to be right.
+    /// Returns the differences between `old` and `new`. Both can be invalid.
     #[must_use]
     pub fn between(old: &Sources, new: &Sources) -> Self {
         let both = new.paths().filter(|path| !new.is_policy(path) && !old.is_policy(path));
@@ -56,7 +56,7 @@ impl PolicyDiff {
         Self { changes: old.outline().changes(&new.outline()), files: files.collect() }
     }
 
-    /// Whether nothing differs.
+    /// Returns whether there is no difference.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.files.is_empty()
@@ -64,7 +64,7 @@ impl PolicyDiff {
 }
 
 impl Sources {
-    /// What its policy files say, as far as they can be read.
+    /// Returns the outline of the policy files, as far as they can be read.
     #[must_use]
     pub fn outline(&self) -> Outline {
         let PageReader { files, pages, .. } = PageReader::host(self.host(), self.root());
@@ -81,7 +81,7 @@ impl Sources {
     }
 }
 
-/// A NUL says that it is no text.
+/// Returns the change of a file. A NUL byte marks a file that is not text.
 fn line_change(before: &[u8], after: &[u8]) -> Option<LineChange> {
     if before == after {
         return None;

@@ -1,7 +1,7 @@
-//! Values of a request in words.
+//! Values of a request as text.
 //!
-//! They come from a stranger and go to a terminal, so whatever a terminal could act on or hide is
-//! spelt out, and nothing is longer than [`VALUE_CHARS_MAX`].
+//! The values come from clients and are printed to terminals. Control and invisible characters are
+//! therefore escaped, and no text is longer than [`VALUE_CHARS_MAX`].
 
 use seawall_policy::eval::{Context, Value};
 use seawall_policy::program::{Atom, AtomId, Check, Operand, OperandId, Read};
@@ -12,10 +12,10 @@ use crate::eval::context::EvalContext;
 use crate::eval::trace::{EvaluatedTest, TestTrace};
 use crate::http::SCHEMA;
 
-/// The most characters of a value, or of a test's text, that are shown: 120.
+/// Most characters shown of a value, or of the text of a test: 120.
 pub const VALUE_CHARS_MAX: usize = 120;
 
-/// The most values of one header field that are shown: 4.
+/// Most values shown of one header field: 4.
 const VALUES_MAX: usize = 4;
 
 impl TestTrace {
@@ -23,7 +23,7 @@ impl TestTrace {
         let program = &judging.rules.program;
         let Some(atom) = program.atoms.get(id.0 as usize) else { return };
         let operand = program.operands.get(atom.operand.0 as usize);
-        // What stands in parentheses has told of its own tests.
+        // A condition in parentheses has already recorded its own tests.
         if matches!(operand, Some(Operand::Condition(_))) || self.busy.replace(true) {
             return;
         }
@@ -34,7 +34,7 @@ impl TestTrace {
     }
 }
 
-/// What a test looked at and how that stands to what it asks: `203.0.113.7 is not in it`.
+/// Returns the tested value and the result: `203.0.113.7 is not in it`.
 pub(super) fn value(judging: &EvalContext<'_>, atom: &Atom, holds: bool) -> String {
     let Some(shown) = looked_at(judging, atom.operand) else { return "it is absent".to_owned() };
     shorten(&match &atom.check {
@@ -53,7 +53,7 @@ pub(super) fn value(judging: &EvalContext<'_>, atom: &Atom, holds: bool) -> Stri
     })
 }
 
-/// The value of an operand; `None` where there is none.
+/// Returns the value of an operand; `None` if it is absent.
 fn looked_at(judging: &EvalContext<'_>, id: OperandId) -> Option<String> {
     let program = &judging.rules.program;
     let operand = program.operands.get(id.0 as usize)?;
@@ -95,7 +95,7 @@ fn all_values(judging: &EvalContext<'_>, field: FieldId, name: &str) -> Option<S
     Some(out.join(", "))
 }
 
-/// A number in the words of its type.
+/// Returns a number in the notation of its type.
 fn number(judging: &EvalContext<'_>, n: i64, ty: Type) -> String {
     match ty {
         Type::Percent => format!("{n}%"),
@@ -121,9 +121,9 @@ fn number(judging: &EvalContext<'_>, n: i64, ty: Type) -> String {
     }
 }
 
-/// Bytes in quotes, as far as there is room.
+/// Returns bytes in quotes, shortened to the limit.
 pub(super) fn text(bytes: &[u8]) -> String {
-    // One character takes four bytes at most.
+    // One character has at most four bytes.
     let head = bytes.get(..VALUE_CHARS_MAX.saturating_mul(4)).unwrap_or(bytes);
     let mut out = String::new();
     for chunk in head.utf8_chunks() {
@@ -134,14 +134,14 @@ pub(super) fn text(bytes: &[u8]) -> String {
     format!("\"{}\"", cut(&out, room))
 }
 
-/// A piece of a policy on one line.
+/// Returns a part of a policy on one line.
 pub(super) fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line: String = words.join(" ").chars().map(|c| spelt(c, false)).collect();
     shorten(&line)
 }
 
-/// A character as it is shown: what a terminal could act on, and what nobody can see, is spelt out.
+/// Returns a character for display; control and invisible characters are escaped.
 fn spelt(c: char, quoted: bool) -> String {
     match c {
         '"' | '\\' if quoted => format!("\\{c}"),
@@ -154,7 +154,7 @@ fn shorten(text: &str) -> String {
     cut(text, VALUE_CHARS_MAX)
 }
 
-/// The first characters of a text; one that is cut ends in `…`.
+/// Returns the first characters of a text; a shortened text ends in `…`.
 fn cut(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_owned();

@@ -1,8 +1,8 @@
-//! Why a request is judged as it is: every rule that the walk came to, and what it looked at.
+//! Explains a decision: every rule that the evaluation reached, and the tested values.
 //!
-//! Nothing is judged here. The walk of `decide` runs as it always does and is watched: through
-//! [`Observer`] for the rules, through `Context::made` for the tests. So an explanation cannot
-//! differ from what the server would do with the same request and empty counters.
+//! This module makes no decision. It observes the evaluation in `decide`: the rules through
+//! [`Observer`], the tests through `Context::made`. An explanation therefore cannot differ from the
+//! decision of the server for the same request and empty counters.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -22,82 +22,82 @@ use crate::policy_tests::budget::Budget;
 use crate::policy_tests::{TestRun, verdict_words};
 use crate::ruleset::RuleSet;
 
-/// A request to be explained.
+/// A request to explain.
 #[derive(Debug, Clone)]
 pub struct ExplainRequest {
-    /// As written.
+    /// The method as written.
     pub method: Box<str>,
-    /// Over TLS.
+    /// Whether it uses TLS.
     pub encrypted: bool,
-    /// The host, port and all.
+    /// The host, with its port.
     pub authority: Box<str>,
     /// Path and query, as written.
     pub target: Box<str>,
-    /// From whom.
+    /// The client address.
     pub from: IpAddr,
-    /// Header fields other than Host, names in lower case.
+    /// Header fields except Host, names in lower case.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
-    /// The level that holds; `None` is the calm one.
+    /// The active level; `None` is `normal`.
     pub level: Option<Box<str>>,
-    /// What is known of the client beside its address.
+    /// Facts about the client in addition to its address.
     pub known: ClientHints,
 }
 
-/// What a request's text does not say.
+/// Facts that the text of a request does not contain.
 #[derive(Debug, Clone, Default)]
 pub struct ClientHints {
     /// The autonomous system.
     pub asn: Option<u32>,
-    /// The country, in capital letters.
+    /// The country, in upper case.
     pub country: Option<[u8; 2]>,
     /// The fingerprint of the ClientHello.
     pub ja4: Option<Box<str>>,
-    /// Over HTTP/2.
+    /// Whether it uses HTTP/2.
     pub h2: bool,
-    /// The pass it carries and how many milliseconds ago that was issued.
+    /// The kind of its pass, and the age in milliseconds.
     pub pass: Option<(PassKind, u64)>,
 }
 
-/// The policy declares no level of this name.
+/// The policy declares no level with this name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownLevel {
-    /// The levels that there are.
+    /// The declared levels.
     pub known: Vec<Box<str>>,
 }
 
-/// A rule, limit or decision table that the walk came to.
+/// A rule, limit or decision table that the evaluation reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleTrace {
     /// Its full name.
     pub rule: Box<str>,
-    /// What became of it.
+    /// Its result.
     pub fate: RuleOutcome,
-    /// The tests that were made, the one that settled it last.
+    /// Its tests; the last one determined the result.
     pub tests: Vec<EvaluatedTest>,
-    /// What it did without ending the walk, as the policy writes it.
+    /// Its effects, as written in the policy.
     pub effects: Vec<String>,
     /// The score after it.
     pub score: i64,
 }
 
-/// What came of a request, and why.
+/// The decision about a request, with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// The verdict, as a policy writes it.
+    /// The verdict, as written in a policy.
     pub verdict: String,
-    /// The rule that decided, or what else did.
+    /// The rule that decided, or another reason.
     pub by: String,
-    /// In the order of the walk.
+    /// The rules in evaluation order.
     pub considered: Vec<RuleTrace>,
-    /// Rules that the walk did not come to.
+    /// Number of rules that the evaluation did not reach.
     pub unreached: usize,
     /// The score at the end.
     pub score: i64,
-    /// The tags that were given.
+    /// The tags at the end.
     pub tags: Vec<Box<str>>,
 }
 
-/// Writes down what the walk tells.
+/// Records the events of the evaluation.
 struct TraceRecorder<'t> {
     trace: &'t TestTrace,
     seen: RefCell<Vec<(RuleId, RuleOutcome, Vec<EvaluatedTest>)>>,
@@ -110,10 +110,10 @@ impl Observer for TraceRecorder<'_> {
 }
 
 impl RuleSet {
-    /// Judges one request with empty counters and says how it came to that.
+    /// Evaluates one request with empty counters and returns the explanation.
     ///
     /// # Errors
-    /// The level that is asked for is not declared.
+    /// [`UnknownLevel`]: the requested level is not declared.
     pub fn explain(
         &self,
         question: &ExplainRequest,
@@ -166,7 +166,7 @@ impl RuleSet {
             .ok_or_else(|| UnknownLevel { known: words().map(Into::into).collect() })
     }
 
-    /// The steps that a request for this host may come to, in order.
+    /// Returns the steps that a request for this host can reach, in order.
     fn steps_of(&self, authority: &str) -> Vec<&Step> {
         let host = normalize_host(authority.as_bytes()).ok();
         let at = host.and_then(|host| self.sites.find(&host).copied());
@@ -186,7 +186,7 @@ impl RuleSet {
     }
 }
 
-/// An effect as the policy writes it; the score and the tags become what they are after it.
+/// Returns an effect as written in the policy, and applies it to the score and the tags.
 fn told(effect: &Effect, score: &mut i64, tags: &mut Vec<Box<str>>) -> String {
     match effect {
         Effect::Tag(tag) => {
@@ -204,7 +204,7 @@ fn told(effect: &Effect, score: &mut i64, tags: &mut Vec<Box<str>>) -> String {
     }
 }
 
-/// A test of one request, without anything given but the level.
+/// Returns a test of one request, with nothing but a level.
 fn bare_case(level: Option<LevelId>) -> PolicyTest {
     PolicyTest {
         name: "explain".into(),
@@ -297,7 +297,7 @@ defaults {
         rules(POLICY).explain(question, Tick::TEST_START).unwrap()
     }
 
-    /// `rule fate` of each rule, with the last test and its value.
+    /// Returns `rule result` for each rule, with the last test and its value.
     fn lines(of: &Explanation) -> Vec<String> {
         let line = |c: &RuleTrace| {
             let last = c.tests.last();

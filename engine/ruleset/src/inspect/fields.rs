@@ -1,7 +1,6 @@
-//! The reference of what a condition may look at: fields, functions, enumerations.
+//! The reference of fields, functions and enumerations.
 //!
-//! All come from the very tables that the checker reads; a test has it read the example of every
-//! function.
+//! The data are the tables of the checker. A test checks the example of every function.
 
 use seawall_policy::check::field_cost;
 pub use seawall_policy::functions::{FUNCTIONS, FunctionLine};
@@ -9,47 +8,47 @@ use seawall_policy::schema::{FieldSpec, Form, Phase, Presence, Type};
 
 use crate::http::SCHEMA;
 
-/// A field, in the words of the language.
+/// A field, for the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldLine {
-    /// As it is written: `path`, `header("…")`.
+    /// Its syntax: `path`, `header("…")`.
     pub written: String,
-    /// Its name alone.
+    /// Its name only.
     pub name: &'static str,
-    /// The type's word.
+    /// The word of its type.
     pub ty: &'static str,
-    /// The enumeration that its words belong to.
+    /// The enumeration of its words.
     pub of: Option<&'static str>,
     /// When it has a value.
     pub present: String,
-    /// Whether a stranger can claim any value.
+    /// Whether a client can send any value.
     pub forgeable: bool,
-    /// What it costs to read.
+    /// The cost of reading it.
     pub cost: &'static str,
-    /// What it is.
+    /// Its description.
     pub doc: &'static str,
 }
 
 /// An enumeration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnumLine {
-    /// The type's word.
+    /// The word of its type.
     pub name: &'static str,
-    /// What one of its words is.
+    /// The description of one of its words.
     pub doc: &'static str,
     /// Its words.
     pub words: &'static [&'static str],
-    /// Whether `<` and `>` make sense.
+    /// Whether `<` and `>` are allowed.
     pub ordered: bool,
 }
 
-/// The fields, in the order of the table.
+/// Returns the fields, in the order of the table.
 #[must_use]
 pub fn field_lines() -> Vec<FieldLine> {
     SCHEMA.fields.iter().map(field_line).collect()
 }
 
-/// The enumerations, in the order of the table.
+/// Returns the enumerations, in the order of the table.
 #[must_use]
 pub fn enum_lines() -> Vec<EnumLine> {
     let enums = SCHEMA.enums.iter();
@@ -62,7 +61,7 @@ pub fn enum_lines() -> Vec<EnumLine> {
     enums.map(line).collect()
 }
 
-/// What a name of another tool is called here.
+/// Returns the name here for a name in another tool.
 #[must_use]
 pub fn alias(theirs: &str) -> Option<&'static str> {
     let found = SCHEMA.aliases.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
@@ -77,8 +76,8 @@ fn field_line(spec: &'static FieldSpec) -> FieldLine {
     let present = match (spec.phase, spec.presence) {
         (Phase::Response, _) => "in tracks `on response`".to_owned(),
         (_, Presence::Always) => "always".to_owned(),
-        (_, Presence::Maybe) => "where the request has it".to_owned(),
-        (_, Presence::Source(source)) => format!("where `{source}` is configured"),
+        (_, Presence::Maybe) => "if the request has it".to_owned(),
+        (_, Presence::Source(source)) => format!("if `{source}` is configured"),
     };
     FieldLine {
         written: match spec.form {
@@ -95,7 +94,7 @@ fn field_line(spec: &'static FieldSpec) -> FieldLine {
     }
 }
 
-/// A type as LANGUAGE §4 calls it.
+/// Returns the word of a type in the policy language.
 const fn word(spec: &FieldSpec) -> &'static str {
     match (spec.ty, spec.form) {
         (Type::Str, Form::Named) => "multi<string>",
@@ -115,7 +114,7 @@ const fn word(spec: &FieldSpec) -> &'static str {
     }
 }
 
-/// The type's word in `an HTTP method`, `a kind of pass`: its last one.
+/// Returns the last word of `an HTTP method` or `a kind of pass` as the word of the type.
 fn short(name: &'static str) -> &'static str {
     name.rsplit(' ').next().unwrap_or(name)
 }
@@ -171,7 +170,7 @@ mod tests {
         assert_eq!(of("header").ty, "multi<string>");
         assert_eq!(of("method").of, Some("method"));
         assert_eq!(of("pass.kind").ty, "pass");
-        assert_eq!(of("client.asn").present, "where `geo.asn` is configured");
+        assert_eq!(of("client.asn").present, "if `geo.asn` is configured");
         assert!(of("ua").forgeable && !of("client.ip").forgeable);
         assert_eq!(alias("User_Agent"), Some("ua"));
         assert_eq!(alias("nothing"), None);

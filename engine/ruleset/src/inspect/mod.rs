@@ -1,5 +1,5 @@
-//! What people and tools are told of a ruleset: what it says of one request, what it costs, what is
-//! wrong with it, and how it differs from another.
+//! Reports about a rule set: explanations of decisions, costs, diagnostics, and differences to
+//! another rule set.
 
 pub(crate) mod costs;
 pub(crate) mod diagnostics;

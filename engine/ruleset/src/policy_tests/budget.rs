@@ -1,35 +1,34 @@
-//! Which tests are run, and how much they may take.
+//! Selection of the tests to run, and their limits.
 //!
-//! How many requests the tests of one file's owner send is known when the policy is checked and is
-//! held to a quota there. What is not known there is counted here: how often levels are looked at
-//! while a test waits. Nothing here reads a clock: whoever has one says between two requests whether
-//! to go on.
+//! The number of requests in one owner's tests is known when the policy is checked, and has a limit
+//! there. The number of level evaluations during waits is not known before, and is counted here.
+//! This module reads no clock. The caller decides between two requests whether to continue.
 
 use std::cell::Cell;
 
-/// The most often that all tests of one member may look at levels while they wait. One look at the
-/// host, or at one site, is one.
+/// Most level evaluations during the waits of all tests of one member. One evaluation is for the
+/// server or for one site.
 pub const MEMBER_TEST_LOOKS_MAX: u64 = 100_000;
 
-/// So many looks go by between two questions whether to go on.
+/// Number of evaluations between two calls of `go_on`.
 const LOOKS_UNASKED: u64 = 64;
 
-/// Whose tests are run.
+/// The owners whose tests are run.
 #[derive(Clone, Copy)]
 pub struct Whose<'w> {
-    /// Those in the host's own files.
+    /// The operator.
     pub host: bool,
-    /// Those of the members of whom this says so.
+    /// The members for which it returns true.
     pub member: &'w dyn Fn(&str) -> bool,
 }
 
 impl Whose<'_> {
-    /// Everybody's.
+    /// All owners.
     pub const EVERYBODY: Whose<'static> = Whose { host: true, member: &|_| true };
-    /// The host's own.
+    /// The operator only.
     pub const HOST: Whose<'static> = Whose { host: true, member: &|_| false };
 
-    /// Whether the tests of this member are meant; the host is none.
+    /// Returns whether the tests of this member are selected; `None` is the operator.
     #[must_use]
     pub fn means(&self, member: Option<&str>) -> bool {
         member.map_or(self.host, |member| (self.member)(member))
@@ -45,36 +44,36 @@ impl std::fmt::Debug for Whose<'_> {
 /// Why a test ends before its last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Whoever asked for the tests no longer wants them.
+    /// The result is no longer needed.
     Unwanted,
-    /// Levels were looked at too often.
+    /// Too many level evaluations.
     Looks,
 }
 
-/// What one owner's tests may still take.
+/// The remaining limits for the tests of one owner.
 pub(crate) struct Budget<'b> {
     go_on: &'b dyn Fn() -> bool,
-    /// None for the host.
+    /// `None` for the operator.
     looks_left: Cell<Option<u64>>,
     unasked: Cell<u64>,
     stopped: Cell<Option<Stop>>,
 }
 
 impl<'b> Budget<'b> {
-    /// What the host's tests may take.
+    /// Returns the limits of the operator's tests.
     pub(crate) fn host(go_on: &'b dyn Fn() -> bool) -> Self {
         let (looks_left, unasked) = (Cell::new(None), Cell::new(0));
         Self { go_on, looks_left, unasked, stopped: Cell::new(None) }
     }
 
-    /// What a member's tests may take.
+    /// Returns the limits of a member's tests.
     pub(crate) fn member(go_on: &'b dyn Fn() -> bool) -> Self {
         let budget = Self::host(go_on);
         budget.looks_left.set(Some(MEMBER_TEST_LOOKS_MAX));
         budget
     }
 
-    /// Whether one more request may be sent.
+    /// Returns whether one more request can be sent.
     pub(crate) fn request(&self) -> bool {
         if self.stopped.get().is_none() && !(self.go_on)() {
             self.stopped.set(Some(Stop::Unwanted));
@@ -82,7 +81,7 @@ impl<'b> Budget<'b> {
         self.stopped.get().is_none()
     }
 
-    /// Whether levels may be looked at so often again.
+    /// Returns whether `times` more level evaluations are allowed.
     pub(crate) fn look(&self, times: u64) -> bool {
         if let Some(left) = self.looks_left.get() {
             match left.checked_sub(times) {
@@ -95,7 +94,7 @@ impl<'b> Budget<'b> {
         if unasked < LOOKS_UNASKED { self.stopped.get().is_none() } else { self.request() }
     }
 
-    /// Why there is no more, where there is none.
+    /// Returns why the tests were stopped, if they were.
     pub(crate) fn stopped(&self) -> Option<Stop> {
         self.stopped.get()
     }

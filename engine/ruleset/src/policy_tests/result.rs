@@ -1,29 +1,29 @@
-//! How the tests of a policy ended.
+//! The results of policy tests.
 
-/// How a test ended.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyTestResult {
-    /// What the test says.
+    /// The name of the test.
     pub name: Box<str>,
-    /// The file where it stands.
+    /// The file that contains it.
     pub file: Box<str>,
-    /// The line: of the first expectation that failed, else of the test.
+    /// The line of the first failed expectation, else of the test.
     pub line: u32,
     /// The column there.
     pub column: u32,
-    /// Whether all its expectations held.
+    /// Whether all expectations were met.
     pub passed: bool,
-    /// What was expected and what happened instead.
+    /// The expected and the actual result.
     pub says: String,
-    /// The member whose test it is; `None` for the host's own.
+    /// The member that owns the test; `None` for the operator.
     pub member: Option<Box<str>>,
 }
 
-/// How the tests that were asked for ended.
+/// The results of the selected tests.
 #[derive(Debug, Default)]
 pub struct Rehearsed {
-    /// Those that came to their end, in the order of the policy.
+    /// The results of completed tests, in the order of the policy.
     pub outcomes: Vec<PolicyTestResult>,
-    /// Whose tests did not all come to their end, because no more was wanted; the host is `None`.
+    /// The owners whose tests were stopped before their end; `None` is the operator.
     pub unfinished: Vec<Option<Box<str>>>,
 }

@@ -1,8 +1,8 @@
-//! Components and what is asked of them before they are taken.
+//! Tests of components, and of the component tests before they are used.
 
 use super::*;
 
-/// A guest that gives back the sum of two lengths, and burns fuel by its first argument.
+/// Returns a guest that returns the sum of two lengths, and uses fuel by its first argument.
 fn guest(cases: &str) -> Vec<u8> {
     let cases = cases.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let text = format!(
@@ -78,7 +78,7 @@ fn an_extern_that_grants_too_little_is_found() {
 #[test]
 fn an_extern_that_swaps_kinds_is_found() {
     let found = loaded("long_one: ip, b: string", LIMITS, CASE);
-    assert!(found.iter().any(|text| text.contains("`four` is no address")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("`four` is not an IP address")), "{found:?}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn cases_of_members_take_so_much_time_and_no_more() {
                  on_failure return 0 }}\nsite \"m{n}.example\" {{ rule r {{ when f(path, path) == 22 \
                  then block 410 }} }}\n"
             );
-            // Each a component of its own.
+            // Each is a component of its own.
             let cases = format!("# {n}\n{cases}");
             store = store
                 .with(&format!("m{n}/a.wall"), policy)
@@ -127,7 +127,7 @@ fn cases_of_members_take_so_much_time_and_no_more() {
         let terms = crate::Terms::new(previous, Effort::Reload);
         workshop.assemble_within(&sources, Purpose::Run, terms)
     };
-    // The last that is asked, and the first that is not.
+    // The last test vector that is run, and the first that is not.
     let at = made(&[CASE.repeat(each - 1) + &wrong], None);
     assert!(at.members[0].diagnostics[0].message.contains("must answer 42"));
     assert!(made(&[CASE.repeat(each) + &wrong], None).members.is_empty());
@@ -164,7 +164,7 @@ member b { hosts { \"b.example\" } may { extern, block } file \"b/b.wall\" }
     assert_eq!((one.stats().calls, two.stats().calls), (1, 0));
 }
 
-/// Rules of which each asks a function of its own at a path of its own.
+/// Returns rules that each call a function of their own, at paths of their own.
 fn asking(names: &[&str]) -> (String, String) {
     let externs = names.iter().map(|name| {
         format!(

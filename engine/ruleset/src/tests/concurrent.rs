@@ -1,11 +1,11 @@
-//! `limit … concurrent N`: what is under way, from the limit's place in the walk to the end.
+//! Tests of `limit … concurrent N`: requests in flight, from the limit to the end of the request.
 
 use seawall_state::State;
 
 use super::*;
 use crate::{Judged, Units};
 
-/// One request, and what it counts as under way.
+/// Sends one request. Returns the verdict, and its counts in flight.
 fn judge(rules: &RuleSet, state: &State, ip: &str, path: &str) -> (Verdict, Units) {
     let facts = get(ip, "a.example", path);
     let Judged { decision, units } = rules.judge(&facts, state, Tick(1), &());

@@ -1,17 +1,16 @@
-//! The promise of a reload: an edit is never an opening.
+//! Property test of reloads: an edit never weakens the protection.
 //!
-//! A constant flood meets one random edit after the other, valid and invalid. Each generation is
-//! made and published by the functions that the server uses, with the clock passed in. After an
-//! edit the flood is judged three times: by what is live; by the old ruleset on a deep copy of the
-//! state, a world in which nobody edited; and by the new ruleset on a deep copy that came to it
-//! through a snapshot, a road that shares no code with the carrying. What both of these refuse,
-//! the live one must refuse. An edit that the flood cannot notice must leave every single verdict as
-//! it is in the world without it. Beside that stands the table of DESIGN §3, line by line: holds
-//! and bans run on, counts are read and never shrink below their proportion, reserves are never
-//! refilled, and the report says for each counter what the draft of the policy says.
+//! A constant flood meets random edits, valid and invalid. Each generation is built and published
+//! as in the server, with time as an argument. After an edit, the flood is evaluated three times:
+//! by the active generation; by the old rule set on a deep copy of the state, without the edit; and
+//! by the new rule set on a deep copy that was restored from a snapshot, which shares no code with
+//! `State::carry`. The active generation must reject what both others reject. An edit that does not
+//! concern the flood must not change any verdict. In addition: holds and bans continue, counts
+//! never shrink below their proportion, bursts are never refilled, and the report about counters is
+//! exact.
 //!
-//! `SEAWALL_STORM_EDITS=1000` has each storm make that many edits; `SEAWALL_STORM_SEED=7` repeats the
-//! one that a failure names.
+//! `SEAWALL_STORM_EDITS=1000` sets the number of edits; `SEAWALL_STORM_SEED=7` repeats a failed
+//! run.
 
 pub(super) mod draft;
 mod model;
@@ -38,21 +37,21 @@ use crate::{
     RuleSetHandle, Severity, Sources,
 };
 
-/// Storms of the test command, and edits in each: three seconds together.
+/// Number of runs, and of edits in each: three seconds together.
 const STORMS: u64 = 8;
 const EDITS: u64 = 50;
 
 /// Requests between two edits.
 const REQUESTS: usize = 60;
-/// Requests that begin under a generation and end when the next one is being put in force.
+/// Requests that begin under a generation and end while the next one is published.
 const IN_FLIGHT: usize = 4;
-/// Most milliseconds between two requests: a flood of six a second, so that windows of seconds both
-/// fill and empty.
+/// Most milliseconds between two requests: six requests a second, so that windows of seconds fill
+/// and empty.
 const PAUSE_MS: u64 = 300;
 
 const SITES: [&str; 2] = ["a.example", "b.example"];
 
-/// A request of the flood or of a visitor.
+/// A request of the flood, or of an ordinary client.
 #[derive(Debug, Clone, Copy)]
 struct Request {
     ip: [u8; 4],
@@ -97,7 +96,7 @@ const ATTACKERS: [[u8; 4]; 6] = [
 ];
 const PATHS: [&str; 3] = ["/x0", "/x1", "/x2"];
 
-/// What each attacker can ask for.
+/// Returns the requests of all attackers.
 fn all_attacks() -> impl Iterator<Item = Request> {
     ATTACKERS.into_iter().flat_map(|ip| {
         SITES.into_iter().flat_map(move |host| {
@@ -106,14 +105,14 @@ fn all_attacks() -> impl Iterator<Item = Request> {
     })
 }
 
-/// A ruleset with a state to judge on.
+/// A rule set with its state.
 struct World {
     rules: Arc<RuleSet>,
     state: Arc<State>,
 }
 
 impl World {
-    /// A deep copy of a state, for a ruleset.
+    /// Returns a deep copy of a state, for a rule set.
     fn copied(of: &State, rules: &Arc<RuleSet>, now: Tick) -> Self {
         let bytes = of.snapshot(now).bytes;
         let when = RestoreClock { now, elapsed_ms: 0 };
@@ -128,13 +127,13 @@ impl World {
         self.rules.tick(&self.state, &SITES, &|_| LevelInputs::default(), now);
     }
 
-    /// The name of the level in force.
+    /// Returns the name of the active level.
     fn level(&self) -> &str {
         self.rules.level_name(&self.state, SITES[0])
     }
 
-    /// Has a limit without a threshold judge a request by the old terms: its count is converted to
-    /// them, and one more is counted.
+    /// Evaluates a request with the old parameters at a limit without a threshold: its count is
+    /// converted, and one more is counted.
     fn touch(&self, read: Read, attack: &Request, now: Tick) {
         let key = key(&self.rules, &self.state, read.id, &attack.facts());
         let endless = Rate { n: u64::MAX, window_ms: read.window_ms, burst: read.burst };
@@ -148,7 +147,8 @@ impl World {
     }
 }
 
-/// A decision, with the name of what made it: numbers of rules mean nothing in another generation.
+/// A decision with the name of its cause, because rule numbers have no meaning in another
+/// generation.
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
     decision: Decision,
@@ -165,7 +165,7 @@ impl Told {
     }
 }
 
-/// What happened in a storm: a storm in which nothing happened proves nothing.
+/// Counts of the events in a run: a run without events proves nothing.
 #[derive(Debug, Default)]
 struct Seen {
     both_deny: u64,
@@ -199,22 +199,22 @@ impl Seen {
     }
 }
 
-/// A running storm.
+/// A run.
 struct Storm {
     dice: Dice,
     workshop: RuleSetBuilder,
     draft: Draft,
     handle: RuleSetHandle,
     now: Tick,
-    /// The end of each ban that a verdict announced, by client, and by whether it is the member's.
+    /// The end of each announced ban, by client, and by whether it belongs to the member.
     bans: HashMap<([u8; 4], bool), Tick>,
     seen: Seen,
     seed: u64,
-    /// What the last edit was, for whoever reads of a failure.
+    /// The last edit, for messages about failures.
     last: String,
 }
 
-/// Makes a ruleset as a reload does, or says why the reload would be refused.
+/// Builds a rule set as a reload does. Returns the reason if a reload would reject it.
 fn made(
     workshop: &RuleSetBuilder,
     store: &MemoryStore,
@@ -266,13 +266,13 @@ impl Storm {
         World { rules: Arc::clone(&live.rules), state: Arc::clone(&live.state) }
     }
 
-    /// What a failure is about.
+    /// Returns the position of a failure.
     fn place(&self) -> String {
         let Self { seed, last, now, draft, .. } = self;
         format!("storm {seed}, after {last}, at {}\n{}", now.0, draft.root())
     }
 
-    /// Edits once and floods what came of it.
+    /// Makes one edit and sends requests to the result.
     fn edit(&mut self) {
         let old = self.world();
         let counters = self.draft.counters();
@@ -288,7 +288,7 @@ impl Storm {
         let rules = made(&self.workshop, &store, Some(&old.rules));
         let refused = rules.as_ref().err();
         assert_eq!(refused.is_some(), kind == Kind::Wrong, "{refused:?}: {}", self.place());
-        // Whoever asks what an edit would do makes the next state and throws it away.
+        // A dry run creates the next state and discards it.
         drop(rules.as_ref().map(|rules| old.state.carry(rules.counter_specs())));
         let same = old.state.snapshot(self.now).bytes == digest;
         assert!(same, "what was not published changed the state, {}", self.place());
@@ -303,14 +303,14 @@ impl Storm {
         }
     }
 
-    /// Puts a ruleset in force in the server's order, with requests in every gap of it.
+    /// Publishes a rule set in the order of the server, with requests between the steps.
     fn publish(&mut self, kind: Kind, old: &World, counters: &Counters, rules: RuleSet) {
         let bans = old.state.bans().list(self.now);
         let before = self.held(old, &limits(&old.rules));
         let (state, report) = old.state.carry(rules.counter_specs());
         assert_eq!(told(report), expected(counters, &self.draft.counters()), "{}", self.place());
         let new = World { rules: Arc::new(rules), state: Arc::new(state) };
-        // Before anything is settled: the first request may come at once.
+        // Before the tables are settled, because the first request can come at once.
         self.carried(old, &new, false);
         self.in_flight(old);
         old.tick(self.now);
@@ -320,7 +320,7 @@ impl Storm {
         let generation = self.handle.load().generation.next();
         self.handle.publish(live(generation, Arc::clone(&new.rules), Arc::clone(&new.state)));
         self.in_flight(old);
-        // A visitor that is faster than the copying of tables.
+        // A request that is faster than the copying of tables.
         let early = kind == Kind::Change && self.dice.odds(2);
         if early {
             self.in_flight(&new);
@@ -332,17 +332,17 @@ impl Storm {
         self.carried(old, &new, early);
         self.converted(old, &limits_are);
         self.still_banned(&bans, &new);
-        // The copies look at the levels when they are made, so what is live looks too.
+        // The copies evaluate the levels when they are created, so the active generation does too.
         new.tick(self.now);
         let untouched = World::copied(&old.state, &old.rules, self.now);
-        // What was judged early is counted twice by now or not at all in a copy of the old state.
+        // Early requests are now counted twice, or not at all, in a copy of the old state.
         let from = if early { &new.state } else { &old.state };
         let by_road = World::copied(from, &new.rules, self.now);
         self.flood(kind, &untouched, by_road);
         self.late(old, &new, &limits_are);
     }
 
-    /// Requests that began under a generation and are judged by it, whatever is in force.
+    /// Sends requests that began under a generation and are evaluated by it.
     fn in_flight(&mut self, world: &World) {
         for _ in 0..IN_FLIGHT {
             let request = Request::attack(&mut self.dice);
@@ -351,8 +351,8 @@ impl Storm {
         }
     }
 
-    /// Requests of the old generation that end long after the new one was published: they shorten
-    /// no hold, no ban and no count of it.
+    /// Sends requests of the old generation that end long after the publication of the new one.
+    /// They shorten no hold, ban or count of the new one.
     fn late(&mut self, old: &World, new: &World, limits: &BTreeMap<Box<str>, Read>) {
         let (bans, before) = (new.state.bans().list(self.now), self.held(new, limits));
         self.in_flight(old);
@@ -361,11 +361,11 @@ impl Storm {
         self.still_banned(&bans, new);
     }
 
-    /// The flood goes on, judged by what is live and in two worlds beside it.
+    /// Continues the flood, evaluated by the active generation and by both copies.
     ///
-    /// A snapshot leaves out keys that hold nothing, and with them that a reserve was once smaller.
-    /// So the world by the other road may be milder, and what it lets in then, it counts: from
-    /// there on it is another history, and is made anew from what is live.
+    /// A snapshot omits idle keys, and with them that a burst was smaller before. The restored copy
+    /// can therefore be milder, and counts what it allows: its history then differs, and it is
+    /// created again from the active generation.
     fn flood(&mut self, kind: Kind, untouched: &World, mut by_road: World) {
         let live = self.world();
         for _ in 0..REQUESTS {
@@ -404,7 +404,7 @@ impl Storm {
         self.seen.visits += 1;
     }
 
-    /// Holds a live decision against the bans that were announced before, and keeps its own.
+    /// Compares a decision with the announced bans, and records its own.
     fn note(&mut self, request: &Request, told: &Told) {
         assert!(request.is_attack());
         let place = || format!("{request:?}: {told:?}, {}", self.place());
@@ -426,7 +426,7 @@ impl Storm {
     }
 }
 
-/// For each track its window, and what it reads for each attack.
+/// Returns for each track its window, and its value for each attack.
 fn tracked(world: &World, now: Tick) -> BTreeMap<Box<str>, (u64, Vec<u64>)> {
     let specs = world.rules.counter_specs().iter().enumerate();
     let read = |(at, spec): (usize, &CounterSpec)| {
@@ -441,17 +441,17 @@ fn tracked(world: &World, now: Tick) -> BTreeMap<Box<str>, (u64, Vec<u64>)> {
     specs.filter_map(read).collect()
 }
 
-/// Whether two readings were made by the same terms.
+/// Whether two values were read with the same parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Terms {
     Same,
     Others,
 }
 
-/// The end of its hold and its count, for each limit and attack.
+/// The end of the hold and the count, for each limit and attack.
 type Held = BTreeMap<Box<str>, Vec<(Option<Tick>, u64)>>;
 
-/// What is asked of a state at an edit.
+/// The checks of a state at an edit.
 impl Storm {
     fn held(&self, world: &World, limits: &BTreeMap<Box<str>, Read>) -> Held {
         let all = |read: &Read| {
@@ -465,13 +465,14 @@ impl Storm {
         limits.iter().map(|(identity, read)| (identity.clone(), all(read))).collect()
     }
 
-    /// No hold ended that was running, and, read by the same terms, no count is smaller.
+    /// Checks that no active hold ended, and that no count read with the same parameters is
+    /// smaller.
     fn nothing_shorter(&mut self, before: &Held, after: &Held, terms: Terms) {
         for (identity, before) in before {
             let Some(after) = after.get(identity) else { continue };
             for ((was, had), (is, has)) in before.iter().zip(after) {
                 assert!(is >= was, "a hold of {identity} is shorter, {}", self.place());
-                // A count is read at the end of the hold, so under a new hold it is read later.
+                // A count is read at the end of the hold, so it is read later under a new hold.
                 let kept = terms == Terms::Others || is > was || has >= had;
                 assert!(kept, "a count of {identity} is smaller, {}", self.place());
                 self.seen.held_over_edits += u64::from(was.is_some());
@@ -479,12 +480,12 @@ impl Storm {
         }
     }
 
-    /// What the old state has, the new one has, read by the old terms and by the new ones; where
-    /// requests were judged before the tables were settled, it may have more.
+    /// Checks that the new state has everything of the old one, read with the old and the new
+    /// parameters. After requests before the tables were settled, it can have more.
     fn carried(&mut self, old: &World, new: &World, early: bool) {
         let (had, has) = (tracked(old, self.now), tracked(new, self.now));
         for (identity, had) in had {
-            // Over another window the number is another one; that is asked of limits below.
+            // Over another window the number differs; limits are checked below.
             let Some(has) = has.get(&identity).filter(|has| has.0 == had.0 && !early) else {
                 continue;
             };
@@ -523,15 +524,15 @@ impl Storm {
         }
     }
 
-    /// Other terms read counts in proportion and refill no reserve. Asked of copies, since a reserve
-    /// is read by spending it.
+    /// Checks that other parameters read counts in proportion and refill no burst. Uses copies,
+    /// because a burst is read by using it.
     fn converted(&mut self, old: &World, are: &BTreeMap<Box<str>, Read>) {
         let were = limits(&old.rules);
         let both =
             were.iter().filter_map(|(identity, was)| Some((identity, was, are.get(identity)?)));
         let used = World::copied(&old.state, &old.rules, self.now);
         for (_, was, _) in both.clone() {
-            // Each is asked once under the old terms, so that they are what is converted from.
+            // One request each with the old parameters, from which the conversion starts.
             for attack in all_attacks() {
                 used.touch(*was, &attack, self.now);
             }
@@ -562,7 +563,7 @@ impl Storm {
         }
     }
 
-    /// No ban that ran before is missing or ends earlier.
+    /// Checks that no active ban is missing or ends earlier.
     fn still_banned(&self, before: &[ListedBan], new: &World) {
         let are = new.state.bans().list(self.now);
         let running = before.iter().filter(|ban| self.now < ban.until);
@@ -582,7 +583,7 @@ impl Storm {
     }
 }
 
-/// What became of the counters, by what happened.
+/// The counters, by what happened to them.
 type Became = BTreeMap<&'static str, Vec<String>>;
 
 fn told(report: CarryOverReport) -> Became {
@@ -596,7 +597,7 @@ fn told(report: CarryOverReport) -> Became {
     all.into_iter().map(|(what, names)| (what, sorted(names))).collect()
 }
 
-/// What DESIGN §3 says that becomes of them.
+/// Returns what must happen to each counter.
 fn expected(were: &Counters, are: &Counters) -> Became {
     let mut all = Became::from(["kept", "rescaled", "new", "gone"].map(|what| (what, Vec::new())));
     let mut put = |what, id: &(String, String)| all.entry(what).or_default().push(id.0.clone());
@@ -612,12 +613,12 @@ fn expected(were: &Counters, are: &Counters) -> Became {
     all
 }
 
-/// A number that the environment may set.
+/// Returns a number from the environment, or the default.
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |given| given.parse().expect("a number"))
 }
 
-/// A storm that this many edits made, and what happened in it.
+/// Makes a run with this number of edits. Returns the counts of events.
 fn stormed(seed: u64, edits: u64) -> Seen {
     let mut storm = Storm::new(seed);
     (0..edits).for_each(|_| storm.edit());
@@ -631,7 +632,7 @@ fn an_edit_is_never_an_opening() {
     let seeds = only.map_or(1..=STORMS, |seed: u64| seed..=seed);
     let mut all = Seen::default();
     seeds.for_each(|seed| all.add(stormed(seed, edits)));
-    // What never happens proves nothing.
+    // A run without these events proves nothing.
     let asked = all.admitted + all.both_deny;
     assert!(all.both_deny > asked / 5 && all.admitted > asked / 10, "{all:#?}");
     let often = [all.banned, all.visits, all.held_over_edits, all.counts_over_edits];
@@ -642,7 +643,7 @@ fn an_edit_is_never_an_opening() {
     println!("{all:#?}");
 }
 
-/// Whole storms of edits that the flood cannot notice, beside a world that nobody ever edits.
+/// Runs with edits that do not concern the flood, compared with a world without edits.
 #[test]
 fn a_thousand_edits_elsewhere_are_as_if_nobody_had_edited() {
     let edits = number("SEAWALL_STORM_EDITS", EDITS);
@@ -657,7 +658,7 @@ fn a_thousand_edits_elsewhere_are_as_if_nobody_had_edited() {
             let (state, _) = old.state.carry(rules.counter_specs());
             let new = World { rules: Arc::new(rules), state: Arc::new(state) };
             [&old, &new, &steady].into_iter().for_each(|world| world.tick(storm.now));
-            // Some are judged by the old generation while the new one is made.
+            // Some are evaluated by the old generation during the build of the new one.
             for world in [&old, &new] {
                 for _ in 0..REQUESTS / 6 {
                     storm.now = storm.now.plus_ms(storm.dice.roll(PAUSE_MS));
@@ -674,7 +675,8 @@ fn a_thousand_edits_elsewhere_are_as_if_nobody_had_edited() {
     }
 }
 
-/// A limit of `n` requests in a week, of `keys` keys, with a hold; and a rule that says its edit.
+/// Returns a limit of `n` requests in a week, with `keys` keys and a hold; and a rule that names
+/// its edit.
 fn weekly(n: usize, keys: usize, edit: usize) -> String {
     format!(
         "floor {{\n  rule edit-{edit} {{ when path == \"/edit\" then block {} }}\n  \
@@ -684,7 +686,7 @@ fn weekly(n: usize, keys: usize, edit: usize) -> String {
     )
 }
 
-/// The next generation, published as the server does it.
+/// Publishes the next generation as the server does.
 fn publish(handle: &RuleSetHandle, rules: RuleSet) {
     let old = handle.load();
     let (state, _) = old.state.carry(rules.counter_specs());
@@ -693,8 +695,8 @@ fn publish(handle: &RuleSetHandle, rules: RuleSet) {
     state.settle(&old.state);
 }
 
-/// Asks for what the generation's own rule refuses, and says whether the limit then admits; nothing
-/// where rule, action and number are not of one generation.
+/// Sends a request that the generation's own rule rejects. Returns whether the limit then admits;
+/// `None` if rule, action and number are not of one generation.
 fn admitted(handle: &RuleSetHandle, ip: [u8; 4]) -> Option<bool> {
     let live = handle.load();
     let request = |path| Request { ip, host: "a.example", path, method: "GET" };
@@ -714,7 +716,7 @@ fn threads_that_ask_while_generations_change_get_no_more_than_the_limit() {
     let first = rules(0);
     let state = Arc::new(State::new(Seed([3; 16]), first.counter_specs()));
     let handle = RuleSetHandle::new(live(state.generation(), Arc::new(first), state));
-    // For each of two attackers how often it asked, was let in, and saw parts of two generations.
+    // For each of two attackers: requests, admitted requests, and mixed generations.
     let counts: [[AtomicUsize; 3]; 2] = Default::default();
     let stop = AtomicBool::new(false);
     let ask = |who: usize| {
@@ -728,14 +730,14 @@ fn threads_that_ask_while_generations_change_get_no_more_than_the_limit() {
     };
     let asked = || counts.each_ref().map(|[asked, ..]| asked.load(Relaxed));
     std::thread::scope(|scope| {
-        // Two threads for each, so that one key is asked for from both sides of an edit.
+        // Two threads for each, so that both sides of an edit use one key.
         for who in [0, 0, 1, 1] {
             scope.spawn(move || ask(who));
         }
         for edit in 1..=100 {
             let before = asked();
             publish(&handle, rules(edit));
-            // Every generation judges some, so that both get to the limit in the middle of it.
+            // Every generation evaluates some, so that both reach the limit during it.
             while asked().iter().zip(before).any(|(is, was)| *is < was + 10) {
                 std::thread::yield_now();
             }

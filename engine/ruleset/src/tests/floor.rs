@@ -1,4 +1,4 @@
-//! The promise of the floor: whatever a member writes, nothing is let in that it refuses.
+//! Property test of the floor: no text of a member allows a request that the floor rejects.
 
 use proptest::prelude::*;
 use seawall_model::{Reason, Tick, VerdictKind};
@@ -31,7 +31,7 @@ const ACTIONS: [&str; 8] = [
 const FLOOR_ACTIONS: [&str; 5] =
     ["block 403", "drop", "challenge", "score += 7", "throttle to 2/1s"];
 
-/// A rule or limit: its condition, its action, whether it is a limit, whether it is in shadow.
+/// A rule or limit: its condition, its action, whether it is a limit, whether it is a shadow rule.
 type Line = (usize, usize, bool, bool);
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
@@ -66,7 +66,7 @@ fn host(floor: &[Line], defaults: &[Line]) -> String {
     )
 }
 
-/// The ruleset, where the text has no rule that an earlier one hides.
+/// Returns the rule set, if no rule of the text is unreachable.
 fn rules(root: &str, member: &str) -> Option<RuleSet> {
     let store = MemoryStore::default().with("root.wall", root).with("m/m.wall", member);
     assemble_all(&store, Purpose::Check, None).rules

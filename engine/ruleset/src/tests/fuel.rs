@@ -1,11 +1,11 @@
-//! What one request may cost, whatever the policy and whatever the request.
+//! Tests of the maximum cost of one request, for any policy and any request.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::FuelLimits;
 
-/// A request with everything that costs.
+/// A request with everything that costs fuel.
 #[derive(Default)]
 struct Heavy {
     path: Vec<u8>,
@@ -43,7 +43,7 @@ impl Heavy {
     }
 }
 
-/// A host with a member who has as many rules as she likes.
+/// Returns a rule set with a member of unlimited rules.
 fn hosted(hosts: &str, hers: &str) -> RuleSet {
     hosted_with(FuelLimits::default(), hosts, hers)
 }
@@ -78,13 +78,13 @@ fn state(rules: &RuleSet) -> State {
     State::new(Seed([7; 16]), rules.counter_specs())
 }
 
-/// How a request is judged and what it cost.
+/// Returns the decision about a request, and its cost.
 fn judged(rules: &RuleSet, request: &Heavy, host: &str) -> (String, crate::Spent) {
     let told = rules.decide_metered(&request.facts(host), &state(rules), Tick(1));
     (rules.name(told.0.reason).to_owned(), told.1)
 }
 
-/// `n` rules of `tests` tests each.
+/// Returns `n` rules with `tests` tests each.
 fn many(n: usize, tests: usize, test: impl Fn(usize) -> String) -> String {
     let when = |rule: usize| {
         let all: Vec<String> = (0..tests).map(|at| test(rule * tests + at)).collect();
@@ -95,18 +95,18 @@ fn many(n: usize, tests: usize, test: impl Fn(usize) -> String) -> String {
 
 const AFTER: &str = "defaults { rule after { when true then block 410 } }";
 
-/// Holds what a member writes to what she may spend, and the host's rules to going on.
+/// Checks that a member's rules stop at their limit, and that the operator's rules continue.
 fn is_passed_over(rules: &str, request: &Heavy) {
     let rules = hosted(AFTER, &hers(rules));
     let (by, spent) = judged(&rules, request, "alice.example");
     assert!(spent.is_passed_over && spent.member <= FuelLimits::default().member, "{spent:?}");
     assert!(spent.host < 1_000, "what is hers costs the host nothing: {spent:?}");
     assert_eq!(by, "defaults.after");
-    // On another site it is as if nothing had been.
+    // On another site nothing changes.
     assert_eq!(judged(&rules, request, "bob.example").0, "defaults.after");
 }
 
-/// The same rules as the host's own.
+/// The same rules as the operator's own.
 fn is_refused(rules: &str, request: &Heavy) {
     let rules = hosted(&format!("defaults {{\n{rules}\n}}"), "");
     let told = rules.decide_metered(&request.facts("bob.example"), &state(&rules), Tick(1));
@@ -139,7 +139,7 @@ fn an_expression_without_a_small_automaton_is_refused_where_it_stands() {
     );
 }
 
-/// 30-regex-step, with expressions that are taken.
+/// 30-regex-step, with expressions that are accepted.
 #[test]
 fn expressions_over_a_long_value_end_at_the_budget() {
     let test = |n| format!("header(\"x\") matches r\"[a-m][a-z]{{{}}}[0-9]x\"", n % 8 + 1);
@@ -157,7 +157,7 @@ fn parameters_are_taken_apart_once_and_looked_for_within_the_budget() {
     is_refused(&many(40, 1_000, test), &request);
 }
 
-/// 35-watchdog asks for the same with two requests at once; cookies are the neighbour.
+/// 35-watchdog: the same with two requests at once, and with cookies.
 #[test]
 fn cookies_are_taken_apart_once_and_looked_for_within_the_budget() {
     let request = Heavy::field("cookie", pairs(4_000, "; "));
@@ -220,7 +220,7 @@ fn whatever_grows_with_a_value_ends_at_the_budget() {
         ("like", "header(\"x\") like \"*aaab*b\"".into(), field(long())),
     ];
     for (name, test, request) in cases {
-        // What no index finds.
+        // Not covered by the index.
         let (n_rules, n_tests) = match name {
             "nocase" | "contains" => (20, 50),
             "one of many" => (4, 4),
@@ -292,7 +292,7 @@ fn a_member_whose_fuel_is_empty_is_as_one_without_a_part() {
         );
         assert_eq!(spent.host, bare.host, "it costs the host what it costs without her");
     }
-    // And where it is not empty she is heard.
+    // With sufficient fuel, the member's part counts.
     let small = Heavy::field("x", *b"abc");
     assert_eq!(judged(&with, &small, "alice.example").0, "defaults.tagged");
 }
@@ -482,8 +482,9 @@ fn a_condition_and_a_member_have_only_so_many_tests() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// A search: whatever a member writes within her quota and whatever 32 KiB hold, neither spends
-    /// more than it may, and where hers is not enough the host says what it says without her.
+    /// A search: for any text of a member within the quota, and any 32 KiB of request, neither part
+    /// exceeds its limit. If the member's fuel is exhausted, the operator's decision is that
+    /// without the member.
     #[test]
     fn no_policy_and_no_request_spend_more_than_they_may(seed in any::<u64>()) {
         let mut dice = TestDice(seed);
@@ -509,7 +510,7 @@ proptest! {
         }
         let list = format!("list texts: string = {{ \"b\", \"{}c\" }}\n", "ab".repeat(300));
         let made = assembled(FuelLimits::default(), &format!("{list}{AFTER}"), &hers(&rules));
-        // What takes more than a member may when it is compiled is refused, and spends nothing.
+        // A text above the limit for compiled parts is rejected, and uses no fuel.
         prop_assume!(made.members.is_empty());
         let with = made.rules.unwrap();
         for _ in 0..4 {
@@ -527,7 +528,7 @@ proptest! {
     }
 }
 
-/// What `check --cost` says of a rule is never passed, whatever the request.
+/// No request exceeds the cost that `check --cost` reports for a rule.
 #[test]
 fn no_rule_takes_more_than_is_said_of_it() {
     let requests = [

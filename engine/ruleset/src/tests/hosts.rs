@@ -1,4 +1,4 @@
-//! Policies held against the sites and the units of a configuration.
+//! Tests of policies against the sites and prefix sizes of a configuration.
 
 use seawall_model::{ClientPrefixes, HostPattern};
 
@@ -25,7 +25,7 @@ fn sites() -> Vec<SiteHosts> {
     ]
 }
 
-/// What is said about hosts, as `file:line:column severity help`.
+/// Returns the diagnostics about hosts, as `file:line:column severity help`.
 fn said(store: &MemoryStore, sites: Vec<SiteHosts>) -> Vec<String> {
     let made = assemble(ServerSettings { sites, ..ServerSettings::default() }, store);
     assert!(made.rules.is_some(), "{:?}", made.diagnostics);
@@ -49,7 +49,7 @@ fn a_host_that_no_site_serves_is_a_warning_with_the_nearest_one() {
     for good in ["alice.example", "ALICE.example", "a.wide.example", "*.wide.example"] {
         assert_eq!(said(&entry(&format!("\"{good}\"")), sites()), [""; 0], "{good}");
     }
-    // A part of what a pattern names is served, or all of it by a wider one.
+    // A site has a part of the pattern, or a wider pattern covers all of it.
     for good in ["*.narrow.example", "*.a.wide.example"] {
         assert_eq!(said(&entry(&format!("\"{good}\"")), sites()), [""; 0], "{good}");
     }
@@ -79,7 +79,8 @@ fn a_site_layer_is_held_against_the_sites_too_and_told_once() {
 #[test]
 fn a_host_of_another_member_is_a_warning() {
     let other = vec![site("alice.example", Some("bob"))];
-    let words = "`alice.example` is a host of `alice` here and of `bob` in the configuration";
+    let words =
+        "`alice.example` is a host of `alice` in the policy and of `bob` in the configuration";
     assert_eq!(
         said(&entry("\"alice.example\""), other),
         [format!("root.wall:2:24 warning {words}")]

@@ -1,8 +1,8 @@
-//! The indexed walk and the plain one are the same walk.
+//! Property test: the evaluations with and without an index are equal.
 //!
-//! Policies and requests are made up from small vocabularies, so that tests hold often and rules
-//! collide. Both walks judge the same requests, each with counters of its own, and must agree in
-//! verdict, rule, effects and, over the run, in every count.
+//! Policies and requests are generated from small vocabularies, so that tests hold often and rules
+//! overlap. Both evaluations get the same requests, each with counters of its own. They must agree
+//! in verdict, rule and effects, and in every count.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -135,8 +135,8 @@ fn joined(dice: &mut Dice, depth: u32, word: &str) -> String {
     parts.join(word)
 }
 
-/// A rule or a limit. Its own negated test keeps an earlier rule from hiding it, which would refuse
-/// the policy.
+/// Returns a rule or a limit. Its own negated test prevents that an earlier rule hides it, which
+/// would be an error.
 fn step(dice: &mut Dice, name: &str, actions: &[&str]) -> String {
     let condition = format!("({}) and raw_path != \"/-{name}\"", condition(dice, 3));
     let shadow = if dice.roll(8) == 0 { "shadow " } else { "" };
@@ -200,7 +200,7 @@ fn policy(dice: &mut Dice) -> String {
     )
 }
 
-/// Writes down what a walk tells.
+/// Records the events of an evaluation.
 #[derive(Default)]
 struct Told(RefCell<Vec<(RuleId, bool)>>);
 
@@ -392,7 +392,7 @@ fn a_member_that_disables_and_adjusts_walks_his_own_copy_of_the_defaults() {
     assert_eq!(ask("m.example", "/b"), "defaults.b");
 }
 
-/// A policy of so many expressions of 400 repetitions each.
+/// Returns a policy of `n` expressions with 400 repetitions each.
 fn expressions(n: u32) -> String {
     let rule =
         |i| format!("rule r{i} {{ when ua matches r\"^x{i}[a-z0-9]{{400}}y\" then drop }}\n");

@@ -1,44 +1,47 @@
-//! For any text in one member's files, the host's and every other member's outline and verdicts are
-//! what they are without her, and what she is told is what she would be told if the others had
-//! written something else.
+//! Property test of isolation: no text in one member's files changes the outline or the verdicts of
+//! the operator and of the other members, and the member's diagnostics do not depend on their
+//! files.
 //!
-//! Her files are made of what attackers of a shared policy would write: true policies with words
-//! changed, paths to others' files, names of others' things, more files and more work than she may
-//! have, and plain nonsense. `ISOLATION_TEXTS` sets how many are tried.
-//!
-//! Members stand before and behind her. Fuel is short, so that what she writes can empty hers. Each
-//! text is judged twice: with visitors who ask her hosts and the others' alike, against a policy
-//! without her text; and with visitors of her own, against a policy without her text and without her
-//! visitors. What the floor says on her own hosts is compared too.
+//! The files of the member mallory contain what an attacker would write: valid policies with
+//! changed words, paths to files of others, names of others, too many files, too much work, and
+//! random bytes. `ISOLATION_TEXTS` sets the number of texts. Members precede and follow mallory.
+//! Fuel is low, so that a text can exhaust the member's. Each text is evaluated twice: with clients
+//! that send requests to all hosts, against a policy without the text; and with clients of
+//! mallory's hosts only, against a policy without the text and without these clients. Decisions of
+//! the floor on mallory's hosts are compared too.
 //!
 //! # Planted faults
 //!
-//! That the test finds faults was tried on 2026-11-30 by planting these in the code that is tested,
-//! each alone. It found all of them: with which text is in brackets, 0 where the worlds without a
-//! text of hers already differ.
+//! On 2026-11-30 each of these faults was planted separately in the tested code, and the test found
+//! all of them. The number in brackets is that of the text; 0 means that the worlds without a text
+//! already differ.
 //!
-//! * What a member used is not forgotten, so that her counters reach the next member's quota (4).
-//! * A member's own rules are asked before the floor (0; in a walk without the flood's limit 3).
-//! * `defaults` of a member's file is taken and linked (198).
-//! * Whose a host is is not asked for wildcards in `site` (295), or for the first of several (59).
-//! * Whose a host is is not asked in tests (1,432); tests see the host's lists of addresses (344).
-//! * Linking moves the numbers of rules, counters, operands, conditions or atoms by one too much (0
-//!   each), or those of lists (61).
-//! * A member's lists are put before those of members before her (61).
-//! * A name is looked up among the host's before her own (0); a list of hers is filed among the
-//!   host's names (0).
-//! * All members' files are read out of one budget (123).
-//! * A member whose tests have been run leaves her counters (1), the names of her rules (1), the
-//!   index of her rules (3), her lists (61), her hosts (111), the kinds of her keys (159), or the
-//!   account of her fuel (3).
-//! * A ban out of a `site` holds on all sites (0); who is banned by one member is banned by all (3).
+//! * The use of a member is not reset, so that its counters count against the next member's quota
+//!   (4).
+//! * A member's own rules run before the floor (0; in an evaluation without the flood's limit 3).
+//! * `defaults` of a member's file is accepted and linked (198).
+//! * The owner of a host is not checked for wildcards in `site` (295), or for the first of several
+//!   (59).
+//! * The owner of a host is not checked in tests (1,432); tests see the operator's address lists
+//!   (344).
+//! * Linking shifts the numbers of rules, counters, operands, conditions or atoms by one too many
+//!   (0 each), or those of lists (61).
+//! * A member's lists are put before those of earlier members (61).
+//! * A name is looked up among the operator's first (0); a member's list is declared among the
+//!   operator's names (0).
+//! * All members' files share one budget (123).
+//! * A member leaves its counters (1), the names of its rules (1), the index of its rules (3), its
+//!   lists (61), its hosts (111), the kinds of its keys (159), or the account of its fuel (3) after
+//!   its tests.
+//! * A ban of a `site` applies to all sites (0); a client banned by one member is banned by all
+//!   (3).
 //! * A request to any member's host feeds every member's tracks (0).
-//! * A member's rules run on the host's fuel (at the end: no text empties hers); where hers is empty
-//!   the request is answered 503 (9).
-//! * All members share one quarantine (9); after a reload one goes on with another's (99).
-//! * Whatever lies below the policy's root may be read for a member (34).
-//! * Who names a file first owns it, and what is taken from her is taken from all (18).
-//! * A member's failing test refuses the host's edit (111).
+//! * A member's rules use the operator's fuel (at the end: no text exhausts the member's); if the
+//!   member's fuel is exhausted, the response is 503 (9).
+//! * All members share one quarantine (9); after a reload one continues with another's (99).
+//! * A member can read all files below the policy root (34).
+//! * The first file that names a file owns it, and a rejection for one owner applies to all (18).
+//! * A failing test of a member rejects the operator's edit (111).
 
 use std::collections::BTreeSet;
 
@@ -52,11 +55,11 @@ use crate::{
     RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, Severity, Sources,
 };
 
-/// Texts that are tried where nobody says how many.
+/// Default number of texts.
 const TEXTS: u64 = 1_500;
 
-/// What one request may cost: the host's rules take some 3,000, and hers can be made to take more
-/// than she has.
+/// The cost limits of one request. The operator's rules use about 3,000, and a member's rules can
+/// use more than the limit.
 const FUEL: FuelLimits =
     FuelLimits { decision: 20_000, member: 3_000, externs: 10_000, externs_ms: 10 };
 
@@ -141,7 +144,7 @@ site "carol.example" {
 }
 "#;
 
-/// Lines that her files are put together of.
+/// Lines of the generated files.
 const LINES: [&str; 63] = [
     "include \"../../root.wall\"",
     "include \"../../floor.wall\"",
@@ -208,13 +211,13 @@ const LINES: [&str; 63] = [
     "# \u{202e}\u{1b}[2J",
 ];
 
-/// A rule that takes more fuel than she has.
+/// Returns a rule that needs more fuel than the member has.
 fn costly() -> String {
     let reads: Vec<String> = (0..40).map(|n| format!("count(seen) > {}", 900 + n)).collect();
     format!("site \"mallory.example\" {{ rule dear {{ when {} then drop }} }}", reads.join(" or "))
 }
 
-/// An exception from the host's default that does.
+/// Returns an exception from a default of the operator that needs as much.
 fn costly_exception() -> String {
     let reads: Vec<String> = (0..40).map(|n| format!("count(seen) > {}", 900 + n)).collect();
     format!("site \"d.mallory.example\" {{ adjust xmlrpc {{ unless {} }} }}", reads.join(" or "))
@@ -230,8 +233,8 @@ fn base() -> MemoryStore {
         .with("members/carol/c.wall", CAROL)
 }
 
-/// The same of her, where the others wrote something else, and the host wrote something else for a
-/// host that is not hers and into a list of addresses.
+/// Returns the same files of mallory in another world: others have other texts, and the operator
+/// has changed a foreign host and an address list.
 fn elsewhere(store: MemoryStore) -> MemoryStore {
     store
         .with("root.wall", ROOT.replace("410", "411"))
@@ -241,14 +244,14 @@ fn elsewhere(store: MemoryStore) -> MemoryStore {
         .with("members/carol/c.wall", CAROL.replace("452", "454"))
 }
 
-/// One of her files: lines of the list, some with a piece changed, or bytes by chance.
+/// Returns one file of mallory: lines of the list, some of them changed, or random bytes.
 fn text(dice: &mut Dice) -> Vec<u8> {
     if dice.odds(20) {
         let bytes = dice.at(200);
         return (0..bytes).map(|_| dice.roll(256) as u8).collect();
     }
     let mut text = String::from(if dice.odds(8) { "" } else { "policy 1\n" });
-    // Most are short and as they stand, or hardly any would be right and join.
+    // Most are short and unchanged; otherwise hardly any would be valid.
     let most = dice.one(&[1, 2, 3, 8]);
     for _ in 0..=dice.at(most) {
         match dice.roll(20) {
@@ -275,7 +278,7 @@ fn text(dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Her files among the others'.
+/// Returns mallory's files among those of the others.
 fn hostile(dice: &mut Dice) -> MemoryStore {
     let mut store = base().with("members/mallory/m.wall", text(dice));
     for name in ["more", "e"] {
@@ -290,7 +293,7 @@ fn hostile(dice: &mut Dice) -> MemoryStore {
         }
     }
     if dice.odds(60) {
-        // More than she may name.
+        // More than a member can name.
         for n in 0..120 {
             store = store.with(&format!("members/mallory/f{n}.wall"), "policy 1\n");
         }
@@ -309,22 +312,22 @@ fn made(workshop: &RuleSetBuilder, store: &MemoryStore, previous: Option<&RuleSe
     workshop.assemble_within(&sources, Purpose::Run, crate::Terms::new(previous, Effort::Reload))
 }
 
-/// Who visits her hosts while others' visitors come.
+/// The clients of mallory's hosts while clients send requests to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hers {
     Nobody,
-    /// The others' visitors, who are one client on all sites of the host.
+    /// The clients of the others, which are the same client on all sites.
     Theirs,
-    /// Visitors whom nobody else has.
+    /// Clients that no other site has.
     Own,
 }
 
-/// What is decided, in words.
+/// The decisions, as text.
 #[derive(Debug, Default, PartialEq)]
 struct Verdicts {
-    /// On hosts that are not hers, with the fuel that it took.
+    /// On hosts of others, with the fuel used.
     theirs: Vec<String>,
-    /// On hers.
+    /// On mallory's hosts.
     hers: Vec<String>,
 }
 
@@ -366,7 +369,7 @@ impl Verdicts {
         all
     }
 
-    /// What stands above a member on her own hosts is the host's: `self` is without her text.
+    /// Checks that the operator's layers decide on mallory's hosts: `self` is without the text.
     fn holds_above(&self, seed: u64, there: &Self) {
         let above = |line: &str| line.contains(" floor.") || line.contains(" guarantee.");
         for (right, is) in self.hers.iter().zip(&there.hers) {
@@ -388,12 +391,12 @@ fn is_hers(name: &str) -> bool {
     name == "mallory" || name.starts_with("mallory.")
 }
 
-/// What a ruleset says, hers left out.
+/// Returns the content of a rule set, without mallory's.
 fn says(rules: &RuleSet) -> Vec<String> {
     let entries = rules.outline().entries();
     let entries = entries.filter(|entry| entry.kind == "member" || !is_hers(&entry.name));
     let mut all: Vec<String> = entries
-        // A test says whose it is by its file alone, which its outcome tells.
+        // The owner of a test is known only from its file, which its result contains.
         .filter(|entry| entry.kind != "test")
         .map(|entry| format!("{} {} {}", entry.kind, entry.name, entry.text()))
         .collect();
@@ -404,7 +407,7 @@ fn says(rules: &RuleSet) -> Vec<String> {
     let summary = rules.summary();
     let lists = summary.lists.iter().filter(|list| !is_hers(&list.name));
     all.extend(lists.map(|list| format!("{list:?}")));
-    // Whose fuel and quarantine are told apart.
+    // The owners of fuel and quarantines.
     let parts = rules.part_summaries();
     all.extend(parts.iter().filter(|part| !is_hers(&part.name)).map(|part| part.name.to_string()));
     for member in rules.members().filter(|member| member.name() != "mallory") {
@@ -413,7 +416,7 @@ fn says(rules: &RuleSet) -> Vec<String> {
     all
 }
 
-/// Whose requests were passed over or refused for want of fuel, hers left out.
+/// Returns the owners of skipped or rejected requests without fuel, without mallory.
 fn starved(rules: &RuleSet) -> (u64, Vec<String>) {
     let parts = rules.part_summaries();
     let others = parts.into_iter().filter(|part| !is_hers(&part.name));
@@ -421,7 +424,7 @@ fn starved(rules: &RuleSet) -> (u64, Vec<String>) {
     (rules.out_of_fuel(), starved.map(|part| format!("{part:?}")).collect())
 }
 
-/// All that she is told.
+/// Returns all diagnostics for mallory.
 fn told(assembly: &BuildOutput) -> Vec<String> {
     let states = assembly.members.iter().filter(|state| &*state.name == "mallory");
     let mut all: Vec<String> = states.map(|state| format!("{state:?}")).collect();
@@ -438,7 +441,7 @@ fn tests(assembly: &BuildOutput) -> Vec<PolicyTestResult> {
     theirs.cloned().collect()
 }
 
-/// Complains about what is on one side only.
+/// Reports entries that only one side has.
 fn same(seed: u64, what: &str, here: &[String], there: &[String]) {
     let only = |these: &[String], those: &[String]| -> Vec<String> {
         these.iter().filter(|line| !those.contains(line)).take(5).cloned().collect()
@@ -447,7 +450,7 @@ fn same(seed: u64, what: &str, here: &[String], there: &[String]) {
     assert!(here == there, "{seed}: {what}: with her {more:#?}, without her {less:#?}");
 }
 
-/// What all others' counters held is what they hold now.
+/// Checks that the counters of all others are unchanged.
 fn carried(seed: u64, before: &RuleSet, rules: &RuleSet) {
     let state = State::new(Seed([7; 16]), before.counter_specs());
     let (_, report) = state.carry(rules.counter_specs());
@@ -463,8 +466,8 @@ fn texts() -> u64 {
     std::env::var("ISOLATION_TEXTS").ok().and_then(|n| n.parse().ok()).unwrap_or(TEXTS)
 }
 
-/// That each rule of the host and of the others decides something here: what never acts shows no
-/// fault.
+/// Checks that each rule of the operator and of the others decides some request. A rule that never
+/// acts reveals no fault.
 fn everything_acts(verdicts: &Verdicts) {
     let all = [
         "guarantee.up",
@@ -494,11 +497,11 @@ fn everything_acts(verdicts: &Verdicts) {
     assert!(idle.is_empty(), "{idle:?} decide nothing");
 }
 
-/// The host and the others without a text of hers.
+/// The operator and the others without a text of mallory.
 struct Without {
     outcomes: Vec<PolicyTestResult>,
     said: Vec<String>,
-    /// With her hosts visited by the others' visitors, and by nobody.
+    /// With mallory's hosts requested by the others' clients, and without requests to them.
     theirs: Verdicts,
     nobody: Verdicts,
 }
@@ -528,7 +531,7 @@ impl Without {
         Self { outcomes, said: says(&rules), theirs, nobody }
     }
 
-    /// That nothing is otherwise with `assembly`.
+    /// Checks that nothing differs with `assembly`.
     fn holds(&self, seed: u64, assembly: BuildOutput, previous: Option<&RuleSet>) -> RuleSet {
         let errors = assembly.diagnostics.iter().filter(|d| d.severity == Severity::Error);
         let wrong: Vec<_> = errors.collect();
@@ -564,7 +567,7 @@ fn nothing_that_a_member_writes_changes_what_is_not_hers() {
     for seed in 0..texts() {
         let mut dice = Dice(seed);
         let store = hostile(&mut dice);
-        // Half of them follow the text before, whose part may be kept.
+        // Half of them follow the previous text, whose part may be kept.
         let previous = running.as_ref().filter(|_| seed % 2 == 1);
         let assembly = made(&workshop, &store, previous);
         if previous.is_none() {
@@ -577,7 +580,7 @@ fn nothing_that_a_member_writes_changes_what_is_not_hers() {
         starved += u32::from(rules.part_summaries().iter().any(|part| part.passed_over > 0));
         running = Some(rules);
     }
-    // What never happens proves nothing.
+    // A run without these events proves nothing.
     let often = u32::try_from(texts() / 10).unwrap_or(u32::MAX);
     assert!(joined > often, "{joined} texts were right");
     assert!(tested > 0, "{tested} things were told her");

@@ -1,4 +1,4 @@
-//! List files: what is in force when one of them fails.
+//! Tests of list files: the elements in force after an error.
 
 use seawall_model::{Tick, Verdict};
 use seawall_state::{Seed, State};
@@ -31,7 +31,7 @@ fn a_list_file_keeps_its_last_good_copy() {
 
     let never = assemble_all(&long, Purpose::Run, None);
     assert!(never.rules.is_none(), "a list that was never loaded is an error");
-    // At the path, which is what has to change.
+    // At the path, which has to change.
     assert_eq!((never.diagnostics[0].line, never.diagnostics[0].column), (2, 21));
 }
 
@@ -62,8 +62,8 @@ fn a_list_that_fails_at_start_is_taken_from_the_kept_copy() {
         assert_eq!(decision.verdict, Verdict::Drop);
         assert!(start("reject", file, kept("192.0.2.7")).rules.is_none());
         let useless = [
-            (kept("192.0.2.1\n192.0.2.2\n192.0.2.3"), "it has 3 elements"),
-            (kept("<html>"), "it holds no element"),
+            (kept("192.0.2.1\n192.0.2.2\n192.0.2.3"), "the copy has 3 elements"),
+            (kept("<html>"), "has no element"),
             (Err("it is damaged".to_owned()), "it is damaged"),
         ];
         for (useless, why) in useless {
@@ -106,7 +106,7 @@ fn a_lowered_max_holds_for_a_list_that_has_not_changed() {
     assert!(assemble_all(&policy(1), Purpose::Run, Some(&first)).rules.is_none());
 }
 
-/// What is said of a policy with these files, as `file:line:column code`, without notes.
+/// Returns the diagnostics of a policy with these files, as `file:line:column code`, without notes.
 fn said(files: &[(&str, &str)], previous: Option<&RuleSet>) -> (Option<RuleSet>, Vec<String>) {
     let store = files
         .iter()
@@ -124,7 +124,7 @@ fn refusing(list: &str) -> String {
     )
 }
 
-/// The addresses of these that are refused.
+/// Returns the rejected ones of these addresses.
 fn dropped<'i>(rules: &RuleSet, ips: &[&'i str]) -> Vec<&'i str> {
     let state = State::new(Seed([1; 16]), rules.counter_specs());
     let is_dropped = |ip: &&&str| {
@@ -166,13 +166,13 @@ fn a_list_that_allows_wide_networks_has_them() {
     for list in [wide, "{ 128.0.0.0/1 } allow wide"] {
         let files = [("root.wall", &*refusing(list)), ("lists/l.txt", "128.0.0.0/1\n")];
         let (rules, loud) = said(&files, None);
-        // A half of all addresses holds private ones.
+        // Half of all addresses contains private ones.
         assert!(loud.len() == 1 && loud[0].ends_with("S015"), "{loud:?}");
         assert_eq!(dropped(&rules.unwrap(), &["192.88.99.1", "9.9.9.9"]), ["192.88.99.1"]);
     }
     let refused = super::complaints("list a: string = { \"x\" } allow wide\n");
     assert_eq!(refused, ["2:26 T002"]);
-    // Taking the words away reads the same file anew.
+    // After removing the keyword, the same file is read again.
     let before =
         said(&[("root.wall", &refusing(wide)), ("lists/l.txt", "128.0.0.0/1\n9.9.9.9\n")], None);
     let narrow = refusing("file \"lists/l.txt\" max 10");
@@ -212,17 +212,21 @@ fn a_file_that_lost_more_than_half_of_its_elements_is_told() {
             if shrank.is_some() { &["root.wall:2:23 S014".to_owned()] } else { &[] };
         assert_eq!(loud, told, "{n}");
         assert_eq!(rules.summary().lists[0].shrank_from, shrank, "{n}");
-        // It is told once, and known for as long as the file is what it is.
+        // Reported once, and known as long as the file is unchanged.
         let (again, loud) = reload(Some(&rules), n);
         assert!(loud.is_empty(), "{loud:?}");
         assert_eq!(again.unwrap().summary().lists[0].shrank_from, shrank, "{n}");
     }
-    // A start has what was good last.
+    // A start has the last valid copy.
     let kept = Ok(CachedList { bytes: lines(5).into_bytes().into(), age_ms: 1 });
     let store = MemoryStore::default().with("root.wall", &*root).keeping("bad", kept);
     let made = assemble_all(&store.with("lists/l.txt", lines(1)), Purpose::Run, None);
     assert_eq!(made.diagnostics[0].code, "S014");
-    assert!(made.diagnostics[0].message.contains("1 elements and had 5"), "{:?}", made.diagnostics);
+    assert!(
+        made.diagnostics[0].message.contains("1 elements, before it had 5"),
+        "{:?}",
+        made.diagnostics
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What members' mistakes do to the host and to one another: nothing.
+//! Tests: errors of a member do not affect the operator and other members.
 
 use super::*;
 use crate::{
@@ -14,7 +14,7 @@ member bob { hosts { "bob.example" } may { block, list, test } file "m/bob.wall"
 const FLOOR: &str = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n\
                      defaults { rule xmlrpc { when path == \"/xmlrpc.php\" then block 403 } }\n";
 
-/// A member's file, of one rule and what else is in it.
+/// Returns a member's file with one rule and more text.
 fn part(name: &str, word: &str, more: &str) -> String {
     format!(
         "policy 1\n{more}\nsite \"{name}.example\" {{ rule {word} {{ when path == \"/{word}\" \
@@ -30,7 +30,7 @@ fn store(alice: &str, bob: &str) -> MemoryStore {
         .with("m/bob.wall", bob)
 }
 
-/// What a server makes of it that serves `previous`.
+/// Returns the result of a reload on a server with `previous`.
 fn reloaded(store: &MemoryStore, previous: Option<&RuleSet>) -> BuildOutput {
     let sources = Sources::gather("root.wall", store);
     workshop().assemble_within(&sources, Purpose::Run, Terms::new(previous, Effort::Reload))
@@ -42,19 +42,19 @@ fn good() -> RuleSet {
     all.rules.unwrap()
 }
 
-/// The name of what decides about a request.
+/// Returns the name of the cause of a decision.
 fn by(rules: &RuleSet, host: &str, path: &str) -> String {
     let state = State::new(Seed([7; 16]), rules.counter_specs());
     let decision = rules.decide(&get("192.0.2.1", host, path), &state, Tick(1_000));
     rules.name(decision.reason).to_owned()
 }
 
-/// The members whose files are wrong, with what serves instead.
+/// Returns the members with invalid files, with their parts in force.
 fn wrong(assembly: &BuildOutput) -> Vec<(&str, MemberPart)> {
     assembly.members.iter().map(|member| (&*member.name, member.part)).collect()
 }
 
-/// The host's layers are in force for everybody, and bob's part for him.
+/// Checks that the operator's layers apply to all sites, and bob's part to bob's.
 #[track_caller]
 fn holds(rules: &RuleSet, what: &str) {
     for host in ["alice.example", "bob.example", "nobody.example"] {
@@ -80,7 +80,7 @@ fn a_member_who_names_files_of_others_changes_nothing_of_theirs() {
         for before in [None, Some(good())] {
             let all = reloaded(&evil, before.as_ref());
             let kept = before.as_ref().map_or(MemberPart::Absent, |_| MemberPart::Kept);
-            // A pattern that finds nothing that she may read is no mistake that takes her part.
+            // A pattern without a readable match is not an error.
             let patterns = name.contains('*') && wrong(&all).is_empty();
             assert!(patterns || wrong(&all) == [("alice", kept)], "{name}: {:?}", wrong(&all));
             holds(&all.rules.expect(name), name);
@@ -147,7 +147,7 @@ fn a_failing_test_is_not_published_while_another_file_is_broken() {
     }
 }
 
-/// Members with so many bytes of comments and requests of tests each, with a rule `word`.
+/// Returns members with comments of this size and tests with this many requests, and a rule `word`.
 fn crowd(members: usize, word: &str, bytes: usize, requests: u64) -> MemoryStore {
     let mut root = "policy 1\nfloor { rule env { when path == \"/.env\" then drop } }\n".to_owned();
     let mut all = MemoryStore::default();
@@ -167,7 +167,7 @@ fn crowd(members: usize, word: &str, bytes: usize, requests: u64) -> MemoryStore
     all.with("root.wall", root)
 }
 
-/// Reloads until nobody is postponed, and says who had to wait each time.
+/// Reloads until no member is postponed. Returns how many were postponed each time.
 fn rounds(store: &MemoryStore, first: RuleSet) -> (Vec<usize>, RuleSet) {
     let (mut rules, mut waited) = (first, Vec::new());
     while waited.last() != Some(&0) {
@@ -176,7 +176,7 @@ fn rounds(store: &MemoryStore, first: RuleSet) -> (Vec<usize>, RuleSet) {
         let all = reloaded(store, Some(&rules));
         rules = all.rules.unwrap();
         assert_eq!(all.postponed, rules.postponed().len());
-        // Whoever waited has her turn before those that did not.
+        // Postponed members come before the others.
         let again = before.iter().filter(|name| rules.postponed().contains(name)).count();
         assert!(again < before.len().max(1), "{before:?}");
         assert_eq!(by(&rules, "m0.example", "/.env"), "floor.env");
@@ -187,7 +187,7 @@ fn rounds(store: &MemoryStore, first: RuleSet) -> (Vec<usize>, RuleSet) {
 
 #[test]
 fn who_has_too_much_to_compile_before_her_has_her_turn_next() {
-    // A third of what is compiled at once, each: two fit, the third is begun, the rest wait.
+    // Each is a third of the limit: two fit, the third is started, the rest is postponed.
     let bytes = usize::try_from(MEMBERS_COMPILE_BYTES_MAX).unwrap() / 3;
     let start = |word| crowd(7, word, bytes, 0);
     let first = assemble_all(&start("old"), Purpose::Run, None).rules.unwrap();
@@ -207,7 +207,7 @@ fn who_has_too_much_to_compile_before_her_has_her_turn_next() {
 fn who_has_too_many_requests_before_her_has_her_turn_next() {
     let requests = seawall_policy::check::MEMBER_TEST_REQUESTS_MAX;
     let at_once = usize::try_from(MEMBERS_TEST_REQUESTS_MAX.div_ceil(requests)).unwrap();
-    // As many as fit all have their turn; one more waits.
+    // All that fit are processed; one more is postponed.
     for (members, waits) in [(at_once, 0), (at_once + 1, 1)] {
         let first = assemble_all(&crowd(members, "old", 0, 0), Purpose::Run, None).rules.unwrap();
         let all = reloaded(&crowd(members, "new", 0, requests), Some(&first));
@@ -285,7 +285,7 @@ fn an_assembly_that_nobody_wants_any_more_ends_at_its_next_step_and_gives_no_rul
     assert!(after(all).is_some());
 }
 
-/// Members whose files have so many bytes, with a limit each; the host's floor answers `status`.
+/// Returns members with files of these sizes, with a limit each; the floor responds with `status`.
 fn weights(bytes: &[usize], status: u16) -> MemoryStore {
     let mut root = format!(
         "policy 1\nfloor {{ rule env {{ when path == \"/.env\" then block {status} }} }}\n"
@@ -317,8 +317,8 @@ fn status(rules: &RuleSet, state: &State, host: &str, path: &str) -> Option<u16>
 fn a_host_edit_waits_for_no_more_than_so_many_bytes_of_members_files() {
     let mib = 1 << 20;
     let most = usize::try_from(MEMBERS_REBUILD_BYTES_MAX).unwrap();
-    // All but two fit, the last of which begins before the bound is reached; then come one that is
-    // over it, and the smallest of all, whose entry stands last.
+    // All but two fit; the last of them starts before the limit is reached. Then one file exceeds
+    // the limit, and the smallest has the last entry.
     let bytes = [&vec![mib; most / mib + 1][..], &[1_000]].concat();
     let (large, small) = (bytes.len() - 1, bytes.len() - 1);
     let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
@@ -329,7 +329,7 @@ fn a_host_edit_waits_for_no_more_than_so_many_bytes_of_members_files() {
     }
     let edited = reloaded(&weights(&bytes, 410), Some(&first));
     let rules = edited.rules.unwrap();
-    // The edit is in force for everybody: for whoever waits too, and nobody is open.
+    // The edit is in force for all members, also postponed ones, and no site is unprotected.
     let (during, _) = state.carry(rules.counter_specs());
     for n in 0..bytes.len() {
         assert_eq!(status(&rules, &during, &format!("m{n}.example"), "/.env"), Some(410));
@@ -343,7 +343,7 @@ fn a_host_edit_waits_for_no_more_than_so_many_bytes_of_members_files() {
     assert_eq!(absent, [(&*format!("m{}", large - 1), MemberPart::Absent)]);
     assert_eq!(status(&rules, &during, &format!("m{small}.example"), "/"), Some(429));
     assert_eq!(status(&rules, &during, &format!("m{}.example", large - 1), "/"), None);
-    // Her turn comes next, and what was counted before counts.
+    // The postponed member is processed next, and its earlier counts continue.
     let after = reloaded(&weights(&bytes, 410), Some(&rules));
     assert_eq!((after.postponed, after.members.len()), (0, 0));
     let rules = after.rules.unwrap();
@@ -361,7 +361,7 @@ fn at_the_bound_of_a_host_edit_nobody_waits_and_a_wrong_file_loses_no_last_good_
     let first = assemble_all(&weights(&bytes, 403), Purpose::Run, None).rules.unwrap();
     let edited = reloaded(&weights(&bytes, 410), Some(&first));
     assert_eq!((edited.postponed, edited.members.len()), (0, 0), "at the bound");
-    // One whose files are wrong has a last good part to be compiled besides.
+    // A member with invalid files has a last valid part to compile in addition.
     let wrong = |status| weights(&bytes, status).with("m0/a.wall", "policy 1\nnonsense\n");
     let kept = reloaded(&wrong(410), edited.rules.as_ref()).rules.unwrap();
     let bytes = [&bytes[..], &[mib; 1]].concat();

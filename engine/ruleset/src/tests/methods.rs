@@ -1,9 +1,9 @@
-//! Methods: each that is registered is a word, and any other stands in quotes.
+//! Tests of methods: registered ones are words, and any other is in quotes.
 
 use super::*;
 use crate::http::SCHEMA;
 
-/// The words of the table.
+/// Returns the words of the table.
 fn registered() -> &'static [&'static str] {
     SCHEMA.enums.iter().find(|spec| spec.name == "an HTTP method").unwrap().words
 }
@@ -103,7 +103,7 @@ fn what_is_no_method_or_no_way_to_ask_is_said_with_what_to_write() {
         (r#"method == "purge""#, "Warning C010", "\"PURGE\""),
         (r#"method == "GET /""#, "Error T012", ""),
         (r#"method == """#, "Error T012", ""),
-        ("method == PURGE", "Error N005", "another stands in quotes: `\"PURGE\"`"),
+        ("method == PURGE", "Error N005", "write another value in quotes: `\"PURGE\"`"),
         ("method == PROPFND", "Error N005", "PROPFIND"),
         (r#"method matches r"^(GET|POST)$""#, "Error T002", "method in { GET,"),
         (r#"method like "PROP*""#, "Error T002", "in quotes"),

@@ -1,10 +1,10 @@
-//! Rules that would refuse because a source is missing: no server loads them.
+//! Tests of rules that would reject because a source is missing: no server loads them.
 
 use super::*;
 use crate::Diagnostic;
 
-/// Rules and limits that refuse because a source is missing, and what the change makes of the
-/// condition, where one is offered.
+/// Rules and limits that reject because a source is missing, with the corrected condition if one is
+/// offered.
 const REFUSED: &[(&str, Option<&str>)] = &[
     (
         "rule x { when path == \"/wp-login.php\" and client.country not in { NL, BE } then block }",
@@ -93,7 +93,7 @@ const REFUSED: &[(&str, Option<&str>)] = &[
     ),
 ];
 
-/// What loads: it refuses nobody because a source is missing.
+/// Valid rules: they reject no request because a source is missing.
 const LOADED: &[&str] = &[
     "rule x { when client.country is present and client.country not in { NL } then block }",
     "rule x { when client.country == CN then block }",
@@ -220,7 +220,7 @@ fn the_culprit_is_told_with_its_place_and_source() {
     let said = &said[0];
     assert_eq!((said.line, said.column), (6, 7));
     assert!(
-        said.message.contains("`x` refuses because no source `geo.country`"),
+        said.message.contains("`x` rejects because no source `geo.country`"),
         "{}",
         said.message
     );

@@ -1,4 +1,4 @@
-//! Whole policies: text in, verdicts and complaints out.
+//! Tests of whole policies: from text to verdicts and diagnostics.
 
 mod components;
 mod concurrent;
@@ -41,7 +41,7 @@ fn assemble(text: &str) -> BuildOutput {
     assemble_all(&MemoryStore::default().with("root.wall", text), Purpose::Check, None)
 }
 
-/// The complaints of a policy, as `line:column code`.
+/// Returns the diagnostics of a policy, as `line:column code`.
 fn complaints(text: &str) -> Vec<String> {
     let assembly = assemble(&format!("policy 1\n{text}"));
     assembly.everything().iter().map(|d| format!("{}:{} {}", d.line, d.column, d.code)).collect()
@@ -52,7 +52,7 @@ fn rules(text: &str) -> RuleSet {
     assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics))
 }
 
-/// The messages of tests that failed.
+/// Returns the messages of failed tests.
 fn failures(text: &str) -> Vec<String> {
     let outcomes = rules(text).run_tests();
     assert!(!outcomes.is_empty());
@@ -382,7 +382,7 @@ fn a_rule_answers_and_fails_to_its_declared_value() {
     let outcomes = rules.run_tests();
     assert!(outcomes.iter().all(|o| o.passed), "{outcomes:#?}");
     let summary = rules.summary();
-    // The tests ran once to make it, and once here.
+    // The tests ran once during the build, and once here.
     assert_eq!(summary.externs[0].failures, [("fuel", 2)]);
     assert_eq!(summary.externs[0].calls, 6, "an answer serves all conditions of a request");
 
@@ -408,7 +408,7 @@ fn drawn_complaints_show_the_line_and_the_fix() {
     assert!(text.contains("AS64500"), "{text}");
 }
 
-/// The three example policies of the language, as they are shipped to its readers.
+/// The three example policies of the documentation.
 fn examples() -> MemoryStore {
     let at = |path: &str| {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/policies/");
@@ -776,7 +776,7 @@ fn the_addresses_of_one_network_are_one_client_of_a_limit() {
     let state = State::new(Seed([7; 16]), rules.counter_specs());
     let admitted = |network_bits: u32, path: &str| {
         let passes = |n: &u128| {
-            // Spread over the bits that the network leaves, from the highest down.
+            // Spread over the bits below the network, from the highest down.
             let network = 0x2001_0db8_0000_4200_u128 << 64 | u128::from(network_bits) << 96;
             let ip = std::net::Ipv6Addr::from(network | n << (128 - network_bits - 14));
             let decision = rules.decide(&get(&ip.to_string(), "x.example", path), &state, Tick(1));

@@ -1,20 +1,19 @@
-//! Addresses and networks, after the published conformance cases of CEL for them (cel-spec,
-//! `network_ext`), restated as conditions of this language.
+//! Tests of addresses and networks: the published conformance cases of CEL (cel-spec,
+//! `network_ext`), as conditions of the policy language.
 //!
-//! Set aside by name: `parse_invalid_ipv4_in_ipv6` and `parse_invalid_cidr_ipv4_in_ipv6`, since CEL
-//! refuses v4-mapped addresses and here they are folded to the IPv4 address they are (and
-//! `ipv4_equals_ipv6` holds). What asks for a function that this language does not have (`family`,
-//! `isLoopback`, `isLinkLocal…`, `isGlobalUnicast`, `isUnspecified`, `string`, `type`) is restated as
-//! membership where that says the same, and has no counterpart otherwise.
+//! Omitted: `parse_invalid_ipv4_in_ipv6` and `parse_invalid_cidr_ipv4_in_ipv6`, because CEL rejects
+//! IPv4-mapped addresses and here they are normalized to IPv4 (so `ipv4_equals_ipv6` holds). Cases
+//! with a function that the language lacks (`family`, `isLoopback`, `isLinkLocal…`,
+//! `isGlobalUnicast`, `isUnspecified`, `string`, `type`) are written as membership where possible.
 
 use seawall_model::{Tick, Verdict};
 use seawall_state::{Seed, State};
 
 use super::{complaints, get, rules};
 
-/// The client, the condition, whether it holds.
+/// The client, the condition, and whether it holds.
 const CASES: [(&str, &str, bool); 49] = [
-    // Addresses are equal by value, whatever their spelling.
+    // Addresses are equal by value, in any notation.
     ("127.0.0.1", "client.ip == 127.0.0.1", true),
     ("127.0.0.1", "client.ip == 10.0.0.1", false),
     ("::ffff:c0a8:1", "client.ip == 192.168.0.1", true),
@@ -24,7 +23,7 @@ const CASES: [(&str, &str, bool); 49] = [
     ("2001:db8::1", "client.ip == 2001:db8:0:0:0:0:0:1", true),
     ("::", "client.ip == ::ffff", false),
     ("2001:db8::68", "client.ip != 2001:db8::68", false),
-    // A network holds its addresses, of its own family alone.
+    // A network contains addresses of its own family only.
     ("192.168.0.1", "client.ip in 192.168.0.0/24", true),
     ("192.168.1.1", "client.ip in 192.168.0.0/24", false),
     ("192.168.0.0", "client.ip in 192.168.0.0/24", true),
@@ -39,7 +38,7 @@ const CASES: [(&str, &str, bool); 49] = [
     ("192.168.1.1", "client.ip in { 192.168.1.1 }", true),
     ("192.168.1.1", "client.ip in { 192.168.1.1/32, 2001:db8::/32 }", true),
     ("192.168.1.1", "client.ip not in { 10.0.0.0/8, 2001:db8::/32 }", true),
-    // Networks are equal by value, and hold smaller ones.
+    // Networks are equal by value, and contain smaller ones.
     ("192.168.0.77", "client.net == 192.168.0.0/24", true),
     ("192.168.0.77", "client.net == 192.168.0.0/25", false),
     ("192.168.0.77", "client.net == 192.168.0.0/23", false),

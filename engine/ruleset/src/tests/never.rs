@@ -1,36 +1,36 @@
-//! Conditions that no request meets, as people write them who come from elsewhere, each with what is
-//! said and what mends it; and beside each kind one that looks alike and is right.
+//! Tests of conditions that no request meets, with their messages and corrections. Beside each kind
+//! there is a similar condition that is valid.
 
 use super::*;
 
-/// How a condition is mended.
+/// The kind of correction.
 enum Mended {
-    /// By the change that is offered.
+    /// An offered change.
     Offered(&'static str),
-    /// By hand.
+    /// A manual change.
     ByHand(&'static str),
 }
 
 use Mended::{ByHand, Offered};
 
-/// The condition, what the warning says, and the condition that was meant.
+/// The condition, a part of the message, and the intended condition.
 const NEVER: &[(&str, &str, Mended)] = &[
-    // The ending of a path has no dot.
-    (r#"path.ext == ".php""#, "without it", Offered(r#"path.ext == "php""#)),
+    // An extension has no dot.
+    (r#"path.ext == ".php""#, "without the dot", Offered(r#"path.ext == "php""#)),
     (
         r#"path.ext in { "php", ".phtml" }"#,
-        "without it",
+        "without the dot",
         Offered(r#"path.ext in { "php", "phtml" }"#),
     ),
-    (r#"path.ext ends_with ".php""#, "without it", Offered(r#"path.ext ends_with "php""#)),
+    (r#"path.ext ends_with ".php""#, "without the dot", Offered(r#"path.ext ends_with "php""#)),
     (
         r#"path.ext matches r"^\.php[0-9]$""#,
-        "without it",
+        "without the dot",
         Offered(r#"path.ext matches r"^php[0-9]$""#),
     ),
-    (r#"path.ext == "tar.gz""#, "without it", Offered(r#"path ends_with ".tar.gz""#)),
+    (r#"path.ext == "tar.gz""#, "without the dot", Offered(r#"path ends_with ".tar.gz""#)),
     (r#"path.ext == """#, "never empty", Offered("path.ext is absent")),
-    (r#"path.ext == "a/b""#, "holds no `/`", ByHand(r#"path ends_with "a/b""#)),
+    (r#"path.ext == "a/b""#, "has no `/`", ByHand(r#"path ends_with "a/b""#)),
     // A path has no query.
     (
         r#"path == "/search?q=x""#,
@@ -90,7 +90,7 @@ const NEVER: &[(&str, &str, Mended)] = &[
     ),
     (r#"path in { "/a", "b" }"#, "begins with a `/`", Offered(r#"path in { "/a", "/b" }"#)),
     (r#"path == """#, "begins with a `/`", Offered(r#"path == "/""#)),
-    // Folded and decoded.
+    // Normalized and decoded.
     (r#"path contains "//""#, "is merged before", Offered(r#"raw_path contains "//""#)),
     (r#"path == "/a/../b""#, "resolved before", Offered(r#"raw_path == "/a/../b""#)),
     (r#"path contains "../""#, "resolved before", Offered(r#"raw_path contains "../""#)),
@@ -98,38 +98,38 @@ const NEVER: &[(&str, &str, Mended)] = &[
     (r#"path contains "/./""#, "resolved before", Offered(r#"raw_path contains "/./""#)),
     (r#"path contains "%41""#, "is decoded", Offered(r#"raw_path contains "%41""#)),
     (r#"path contains "%2e%2e""#, "is decoded", Offered(r#"raw_path contains "%2e%2e""#)),
-    (r#"path contains "%2f""#, "capital letter", Offered(r#"path contains "%2F""#)),
+    (r#"path contains "%2f""#, "upper case", Offered(r#"path contains "%2F""#)),
     (r#"query("q") contains "%27""#, "is decoded", Offered(r#"query_string contains "%27""#)),
-    (r#"raw_path contains "<script""#, "come escaped", Offered(r#"path contains "<script""#)),
-    // A host is a name in small letters.
+    (r#"raw_path contains "<script""#, "must be escaped", Offered(r#"path contains "<script""#)),
+    // A host is a name in lower case.
     (r#"host == "alice.example:8080""#, "no port", Offered(r#"host == "alice.example""#)),
     (r#"conn.sni == "alice.example:443""#, "no port", Offered(r#"conn.sni == "alice.example""#)),
-    (r#"host == "alice.example.""#, "dot at its end", Offered(r#"host == "alice.example""#)),
+    (r#"host == "alice.example.""#, "dot at the end", Offered(r#"host == "alice.example""#)),
     (r#"host == "https://alice.example/""#, "no scheme", Offered(r#"host == "alice.example""#)),
     (
         r#"host == "alice.example/admin""#,
         "no path",
         Offered(r#"(host == "alice.example" and path == "/admin")"#),
     ),
-    (r#"host like "*.Example.org""#, "small letters", Offered(r#"host like "*.example.org""#)),
-    (r#"host ends_with ".Example""#, "small letters", Offered(r#"host ends_with ".example""#)),
-    (r#"host == "*.alice.example""#, "holds a `*`", Offered(r#"host like "*.alice.example""#)),
+    (r#"host like "*.Example.org""#, "lower case", Offered(r#"host like "*.example.org""#)),
+    (r#"host ends_with ".Example""#, "lower case", Offered(r#"host ends_with ".example""#)),
+    (r#"host == "*.alice.example""#, "contains `*`", Offered(r#"host like "*.alice.example""#)),
     (
         r#"host == ".alice.example""#,
         "begins with a dot",
         Offered(r#"host ends_with ".alice.example""#),
     ),
-    (r#"host == """#, "answered 421", ByHand("true")),
-    // The query begins behind the `?`.
-    (r#"query_string starts_with "?""#, "behind the `?`", ByHand("query_string is present")),
-    (r#"query_string == "?a=1""#, "behind the `?`", Offered(r#"query_string == "a=1""#)),
-    (r#"query_string matches r"^\?a""#, "behind the `?`", Offered(r#"query_string matches r"^a""#)),
+    (r#"host == """#, "response is 421", ByHand("true")),
+    // The query begins after the `?`.
+    (r#"query_string starts_with "?""#, "after the `?`", ByHand("query_string is present")),
+    (r#"query_string == "?a=1""#, "after the `?`", Offered(r#"query_string == "a=1""#)),
+    (r#"query_string matches r"^\?a""#, "after the `?`", Offered(r#"query_string matches r"^a""#)),
     (
         r#"query_string contains "<script""#,
-        "come escaped",
+        "must be escaped",
         ByHand(r#"query("q") contains "<script""#),
     ),
-    // Names end before their sign.
+    // Names end before their separator.
     (r#"header("host:") == "a""#, "before the `:`", Offered(r#"header("host") == "a""#)),
     (r#"header("User_Agent") == "a""#, "have hyphens", Offered(r#"header("user-agent") == "a""#)),
     (r#"header("HTTP_X_KEY") == "a""#, "have hyphens", Offered(r#"header("x-key") == "a""#)),
@@ -155,18 +155,22 @@ const NEVER: &[(&str, &str, Mended)] = &[
         Offered(r#"(header("accept-language") is absent or header("accept-language") == "")"#),
     ),
     // Numbers out of their range.
-    ("len(path) < 1", "is 1 at least", ByHand(r#"path == "/""#)),
-    ("len(path) == 0", "is 1 at least", ByHand(r#"path == "/""#)),
-    ("conn.requests < 1", "is 1 at least", ByHand("conn.requests == 1")),
-    (r#"count_of(header("x")) > 256"#, "from 0 to 256", ByHand(r#"count_of(header("x")) > 100"#)),
-    ("count_of(ua) > 1", "from 0 to 1", ByHand(r#"count_of(header("user-agent")) > 1"#)),
-    ("client.port > 65535", "from 0 to 65535", ByHand("client.port > 60000")),
-    ("share(t) > 100%", "from 0 to 100", ByHand("share(t) > 90%")),
-    ("content_length < 0", "is 0 at least", ByHand("content_length is absent")),
-    // A client of IPv4 is one address.
+    ("len(path) < 1", "is at least 1", ByHand(r#"path == "/""#)),
+    ("len(path) == 0", "is at least 1", ByHand(r#"path == "/""#)),
+    ("conn.requests < 1", "is at least 1", ByHand("conn.requests == 1")),
+    (
+        r#"count_of(header("x")) > 256"#,
+        "between 0 and 256",
+        ByHand(r#"count_of(header("x")) > 100"#),
+    ),
+    ("count_of(ua) > 1", "between 0 and 1", ByHand(r#"count_of(header("user-agent")) > 1"#)),
+    ("client.port > 65535", "between 0 and 65535", ByHand("client.port > 60000")),
+    ("share(t) > 100%", "between 0 and 100", ByHand("share(t) > 90%")),
+    ("content_length < 0", "is at least 0", ByHand("content_length is absent")),
+    // An IPv4 client is one address.
     ("client == 192.0.2.0/24", "one address", Offered("client in 192.0.2.0/24")),
     ("client != 192.0.2.0/24", "one address", Offered("client not in 192.0.2.0/24")),
-    // Words that others spell otherwise.
+    // Words with another spelling in other tools.
     (r#"conn.tls == "1.3""#, "`TLSv1.2` or `TLSv1.3`", Offered(r#"conn.tls == "TLSv1.3""#)),
     (r#"conn.tls == "TLSv1.1""#, "`TLSv1.2` or `TLSv1.3`", ByHand(r#"conn.tls == "TLSv1.2""#)),
     (
@@ -174,17 +178,21 @@ const NEVER: &[(&str, &str, Mended)] = &[
         "a JA3",
         ByHand(r#"conn.ja4 == "t13d1516h2_8daaf6152771_02713d6af862""#),
     ),
-    (r#"conn.ja4 starts_with "T13D""#, "small letters", Offered(r#"conn.ja4 starts_with "t13d""#)),
-    // What the functions make of a text.
-    (r#"lower(ua) contains "Bot""#, "no capital letter", Offered(r#"lower(ua) contains "bot""#)),
-    (r#"segment(path, 1) == "/admin""#, "holds none", Offered(r#"segment(path, 1) == "admin""#)),
+    (r#"conn.ja4 starts_with "T13D""#, "lower case", Offered(r#"conn.ja4 starts_with "t13d""#)),
+    // The results of functions.
+    (r#"lower(ua) contains "Bot""#, "no upper-case letter", Offered(r#"lower(ua) contains "bot""#)),
+    (
+        r#"segment(path, 1) == "/admin""#,
+        "between two `/`",
+        Offered(r#"segment(path, 1) == "admin""#),
+    ),
     (r#"segment(path, 1) == """#, "never empty", Offered("segment(path, 1) is absent")),
-    // A tag that no rule gives.
-    (r#"tagged("knwon")"#, "no rule gives", Offered(r#"tagged("known")"#)),
-    (r#"tagged("nosuch")"#, "no rule gives", ByHand(r#"tagged("known")"#)),
+    // A tag that no rule sets.
+    (r#"tagged("knwon")"#, "no rule sets", Offered(r#"tagged("known")"#)),
+    (r#"tagged("nosuch")"#, "no rule sets", ByHand(r#"tagged("known")"#)),
 ];
 
-/// Conditions that look like one of these and can hold.
+/// Similar conditions that are valid.
 const RIGHT: &[&str] = &[
     r#"path.ext == "php""#,
     r#"path.ext matches r"^php.?$""#,
@@ -262,14 +270,14 @@ fn policy(condition: &str) -> String {
     )
 }
 
-/// What is said of a condition, errors and warnings of its own code.
+/// Returns the diagnostics of a condition: errors, and warnings with its code.
 fn said(condition: &str) -> Vec<crate::Diagnostic> {
     let made = assemble(&policy(condition));
     let all = made.diagnostics.into_iter();
     all.filter(|d| d.code == "C022" || d.severity == crate::Severity::Error).collect()
 }
 
-/// The policy with the changes that are offered, down to the condition.
+/// Returns the policy after the offered changes, from its start to the condition.
 fn mended(condition: &str, said: &crate::Diagnostic) -> Option<String> {
     let mut text = policy(condition);
     let fix = said.fixes.first()?;

@@ -1,4 +1,4 @@
-//! What one member may write, test and find out.
+//! Tests of what a member can write, test and find out.
 
 use std::cell::Cell;
 
@@ -30,7 +30,7 @@ defaults {
 }
 "#;
 
-/// The policy with these texts in alice's and bob's files, and more in the host's.
+/// Returns the policy with these texts in alice's and bob's files, and more in the operator's.
 fn made(alice: &str, bob: &str, host: &str) -> BuildOutput {
     let store = MemoryStore::default()
         .with("root.wall", format!("{HOST}{host}"))
@@ -39,7 +39,7 @@ fn made(alice: &str, bob: &str, host: &str) -> BuildOutput {
     assemble_all(&store, Purpose::Run, None)
 }
 
-/// The errors, as `file code`, each once, and the messages.
+/// Returns the errors, as `file code`, each once, and the messages.
 fn errors(assembly: &BuildOutput) -> (Vec<String>, String) {
     let everything = assembly.everything();
     let errors = everything.iter().filter(|d| d.severity == Severity::Error);
@@ -85,7 +85,7 @@ fn a_members_tests_ask_her_own_hosts_only() {
 
 #[test]
 fn a_members_tests_see_nothing_in_the_lists_of_others() {
-    // By the operator's list this one passes; whether it is in there, her test does not hear.
+    // The operator's list would exempt this address, but the member's test cannot read the list.
     let probe = r#"
 site "alice.example" { rule closed { when path == "/mine" then block 404 } }
 test "t" {
@@ -97,7 +97,7 @@ test "t" {
 site "alice.example" { rule theirs { when client.ip in @partners then block 404 } }
 test "t" { request GET "https://alice.example/x" from 198.51.100.7 expect pass }"#;
     assert_eq!(outcomes(used, ""), Vec::<String>::new());
-    // What stands in a list of texts, every request finds out.
+    // Lists of texts are visible to every request.
     let texts = r#"
 list logins: string = { "/login", "/wp-login.php" }
 defaults { rule closed { when path in @logins and method == DELETE then block 405 } }"#;
@@ -105,7 +105,7 @@ defaults { rule closed { when path in @logins and method == DELETE then block 40
   request DELETE "https://alice.example/wp-login.php" expect block 405 by defaults.closed
 }"#;
     assert_eq!(outcomes(asked, texts), Vec::<String>::new());
-    // What she says herself is in it, and her own lists are what they are.
+    // Elements in the test count, and the member's own lists are complete.
     let given = r#"
 list office: cidr = { 192.0.2.0/24 }
 site "alice.example" { rule closed { when client.ip in @office then block 404 } }
@@ -117,7 +117,7 @@ test "t" {
   expect block 404 by closed
 }"#;
     assert_eq!(outcomes(given, ""), Vec::<String>::new());
-    // The host's tests see the host's lists, and so does the server.
+    // The operator's tests and the server use the operator's lists.
     let host = r#"test "t" {
   request GET "https://alice.example/mine" from 198.51.100.7
   expect allow by partner
@@ -127,14 +127,14 @@ test "t" {
 
 #[test]
 fn names_of_one_member_are_nothing_to_others() {
-    // Two members have a rule `partner`: the host's tail is as clear as before.
+    // Two members have a rule `partner`: the last part of the operator's name is still unique.
     let hers = r#"site "alice.example" { rule partner { when path == "/p" then block } }"#;
     let his = r#"site "bob.example" { rule partner { when path == "/p" then block } }"#;
     let host = r#"test "t" { request GET "https://x.example/" from 198.51.100.7 expect allow by partner }"#;
     let assembly = made(hers, his, host);
     assert_eq!(errors(&assembly).0, Vec::<String>::new());
     assert!(assembly.rules.unwrap().run_tests().iter().all(|test| test.passed));
-    // What another is called is neither found nor told, however near the guess.
+    // Names of another member are neither found nor suggested.
     let his = r#"
 list secretive: cidr = { 192.0.2.1 }
 site "bob.example" { rule backdoor { when client.ip in @secretive then allow } }"#;
@@ -154,7 +154,7 @@ site "bob.example" { rule backdoor { when client.ip in @secretive then allow } }
         );
         assert!(!told.contains("did you mean"), "{text}: {told}");
     }
-    // Her own are suggested.
+    // The member's own names are suggested.
     let (_, told) = says(
         "site \"alice.example\" { rule office { when path == \"/p\" then block } }
          test \"t\" { request GET \"https://alice.example/p\" expect block by alice.ofice }",
@@ -174,12 +174,12 @@ fn tests_of_a_member_send_so_many_requests_and_no_more() {
     let (places, told) = says(&(test("a", half) + &test("b", half + 1) + &test("c", 1_000_000)));
     assert_eq!(places, ["m/alice.wall M003"]);
     assert_eq!(told.lines().count(), 1, "told once: {told}");
-    assert!(told.contains("send 20001 requests up to here; the most is 20000"), "{told}");
-    // The file of the finding: two hundred lines of a million in one test.
+    assert!(told.contains("send 20001 requests up to here; the maximum is 20000"), "{told}");
+    // A regression: two hundred lines of a million requests in one test.
     let lines = "  request GET \"https://alice.example/\" times 1000000\n".repeat(200);
     let (places, _) = says(&format!("test \"t\" {{\n{lines}  expect pass\n}}"));
     assert_eq!(places, ["m/alice.wall M003"]);
-    // What bob's tests send is no matter of alice's.
+    // The requests of bob's tests do not count for alice.
     let bobs = test("c", half).replace("alice", "bob");
     assert_eq!(
         errors(&made(&(test("a", half) + &test("b", half)), &bobs, "")).0,
@@ -227,7 +227,8 @@ fn a_rehearsal_is_of_whom_is_meant_and_ends_when_it_is_told_to() {
     assert_eq!(names(Whose::HOST, &|| true), ("h".to_owned(), vec![]));
     let bobs = Whose { host: false, member: &|name| name == "bob" };
     assert_eq!(names(bobs, &|| true), ("b".to_owned(), vec![]));
-    // Asked before each request: with four answers the host's three are done and one of alice's.
+    // Called before each request: with four calls, the operator's three are done and one of
+    // alice's.
     let left = Cell::new(4_u32);
     let go_on = || left.replace(left.get().saturating_sub(1)) > 0;
     let (done, unfinished) = names(Whose::EVERYBODY, &go_on);
@@ -242,7 +243,7 @@ fn waiting_costs_only_as_long_as_levels_can_change() {
 track all { count requests over 10s }
 level high per site { enter when rate(all) > 50/10s sustained 5s leave after 1m }
 "#;
-    // Ten thousand days of waiting, and the level is left as if each second had been looked at.
+    // Ten thousand days of waiting: the level is left as if each second had been evaluated.
     let host = format!(
         "{levels}test \"t\" {{ request GET \"https://x.example/\" times 1000 over 20s wait 10000d
           request GET \"https://x.example/\" expect pass }}"
@@ -265,12 +266,12 @@ fn counters_of_a_member_are_weighed_against_her_own_quota() {
         let all: String = (0..n).map(limit).collect();
         format!("site \"alice.example\" {{\n{all}}}")
     };
-    // The finding: in all more than the whole host may have. It is hers, and hers alone.
+    // A regression: more than the limit of the operator. Only the member gets an error.
     assert_eq!(says(&limits(50, "keys 190k")).0, ["m/alice.wall M003"]);
     assert_eq!(says(&limits(120, "keys 190k")).0, ["m/alice.wall M003"]);
     assert_eq!(says(&limits(2, "keys 10k")).0, Vec::<String>::new());
     assert_eq!(says(&limits(2, "keys 10001")).0, ["m/alice.wall M003"]);
-    // What `throttle` counts with counts too, alone and where it is an adjusted default's.
+    // The counter of `throttle` counts too, alone and in an adjusted default.
     let rules = r#"rule a { when path == "/a" then throttle to 1/1s }"#;
     let hers = made(
         &format!("site \"alice.example\" {{ {rules} adjust scan {{ then throttle to 1/1s }} }}"),
@@ -286,7 +287,7 @@ fn counters_of_a_member_are_weighed_against_her_own_quota() {
         .map(|c| (&*c.name, c.keys))
         .collect();
     assert_eq!(keys, [("alice.a.throttle", 10_000), ("alice.defaults.scan.throttle", 10_000)]);
-    // Bytes: a track without `per` has one key, and weighs some 20 KB more where its share is asked.
+    // Bytes: a track without `per` has one key, and takes about 20 KB more for `share`.
     let shares = |n: usize| {
         let track = |n| format!("track t{n} {{ count requests over 10s }}\n");
         let ask = |n| format!("share(t{n}) > 50%");
@@ -317,14 +318,14 @@ fn a_host_never_hears_of_what_members_counters_take() {
 #[test]
 fn what_a_member_writes_is_weighed_and_nothing_past_it_is_built() {
     let site = |stmts: &str| format!("site \"alice.example\" {{\n{stmts}}}\n");
-    // Rules: the one past the quota is the last that is built, however many come.
+    // Rules: the first one above the quota is the last that is built.
     let rules = |n: usize| -> String {
         (0..n).map(|n| format!("rule r{n} {{ when path == \"/a{n}\" then block }}\n")).collect()
     };
     assert_eq!(says(&site(&rules(50))).0, Vec::<String>::new());
     let (places, told) = says(&site(&rules(5_000)));
     assert_eq!((places, told.lines().count()), (vec!["m/alice.wall M003".to_owned()], 1));
-    // Strings, by their bytes. A `let` is short and stands for many.
+    // Strings, by their bytes. A short `let` stands for many.
     let long = "x".repeat(60_000);
     let texts = |n: usize| {
         let all: Vec<String> = (0..n).map(|n| format!("header(\"h{n}\") == s")).collect();
@@ -390,7 +391,7 @@ fn defaults_are_shared_however_many_sites_adjust_them() {
     let rules = assembly.rules.unwrap_or_else(|| panic!("{:#?}", assembly.diagnostics));
     let own = rules.program.sites.iter().map(|site| site.defaults.as_ref().map_or(0, |d| d.len()));
     assert_eq!(own.sum::<usize>(), 2 * MEMBER_SITES_MAX, "one changed, one disabled, of 103");
-    // What is behind a disabled one is found, in its place.
+    // The rule after a disabled one is found at its position.
     let test = r#"
 site "alice.example" { disable scan adjust login { to 3/1m } }
 test "t" {

@@ -6,7 +6,7 @@ use seawall_state::{Seed, State};
 use super::*;
 use crate::{LIST_SEARCH_BYTES_MEMBER_MAX, Terms};
 
-/// Whether the rules refuse a request with this agent.
+/// Returns whether the rules reject a request with this user agent.
 fn refuses(rules: &RuleSet, host: &str, agent: &str) -> bool {
     struct Agent<'a>(&'a str);
     impl HeaderView for Agent<'_> {
@@ -111,14 +111,14 @@ fn what_cannot_be_looked_for_is_refused_in_words_that_help() {
         ("ua starts_with { \"a\", \"\" }", "T002", "is present"),
         ("ua contains nocase @empty", "T002", "is present"),
         ("ua contains path", "T002", "a string, a set or a list"),
-        ("ua contains @nets", "T001", "elements of `@nets`"),
+        ("ua contains @nets", "T001", "element of `@nets`"),
         ("ua contains { 1, 2 }", "T001", ""),
         ("ua contains nocase @none", "N003", ""),
         ("ua matches { \"a\", \"b\" }", "T002", "matches nocase r\"(a|b)\""),
         ("ua like @bots", "T002", "matches nocase r\"(a|b)\""),
         ("ua matches words", "T002", "matches nocase r\"(a|b)\""),
         ("ua == { \"a\", \"b\" }", "T002", "`contains`"),
-        ("conn.requests contains { \"a\" }", "T002", "strings only"),
+        ("conn.requests contains { \"a\" }", "T002", "needs a string"),
     ] {
         let made = assemble(&format!(
             "policy 1\nlist bots: string = {{ \"a\" }}\nlist empty: string = {{ \"\" }}\n\
@@ -180,7 +180,7 @@ fn a_list_with_more_texts_than_can_be_looked_for_is_refused_and_the_good_copy_st
     let kept = assemble_all(&large, Purpose::Run, Some(&good));
     assert_eq!(kept.diagnostics[0].severity, Severity::Warning);
     assert!(refuses(&kept.rules.unwrap(), "x.example", "gptbot"));
-    // The same list may be asked whether a whole text is in it.
+    // The same list can be tested for a whole text.
     let whole = root.replace("ua contains nocase", "ua in");
     let store = MemoryStore::default().with("root.wall", whole).with("bots.txt", text(most));
     assert!(assemble_all(&store, Purpose::Run, None).rules.is_some());
@@ -199,7 +199,7 @@ fn a_member_looks_for_the_elements_of_a_list_of_the_host_and_of_his_new_ones() {
     let hers = "site \"alice.example\" { rule bots { when ua contains nocase @bots then block } }";
     let first = assemble_all(&hosted("GPTBot\n", hers), Purpose::Run, None).rules.unwrap();
     assert!(refuses(&first, "alice.example", "gptbot") && !refuses(&first, "b.example", "gptbot"));
-    // Her part is taken over as it is.
+    // The member's part is reused unchanged.
     let sources = Sources::gather("root.wall", &hosted("ClaudeBot\n", hers));
     let terms = Terms::new(Some(&first), Effort::Reload);
     let second = workshop().assemble_within(&sources, Purpose::Run, terms).rules.unwrap();

@@ -1,7 +1,7 @@
 //! Bans in a snapshot.
 //!
-//! They are read a page at a time, so that a request which sets a ban never waits for all of them.
-//! Origins and members stand once, where they first occur.
+//! They are read in pages, so that a request that adds a ban never waits for all of them. Origins
+//! and members are written once, at their first occurrence.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,13 +15,13 @@ use crate::bans::target::BanTarget;
 use crate::counters::table::EvictionClass;
 use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
-/// Kinds of units.
+/// Kinds of targets.
 const NET_V4: u8 = 0;
 const NET_V6: u8 = 1;
 const ASN: u8 = 2;
 
 impl Bans {
-    /// How often anything was changed.
+    /// Returns the number of changes so far.
     pub(crate) fn edits(&self) -> u64 {
         self.edits.load(Ordering::Relaxed)
     }
@@ -48,7 +48,7 @@ impl Bans {
         }
     }
 
-    /// Takes in what [`store`](Self::store) has written, and says how many bans that were.
+    /// Restores the output of [`store`](Self::store). Returns the number of bans.
     pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<usize> {
         let (mut origins, mut members) = (Vec::new(), Vec::<Box<str>>::new());
         let mut taken: usize = 0;
@@ -69,8 +69,8 @@ impl Bans {
     }
 }
 
-/// Writes the number of something that occurs again and again; the first time it is 0, and the
-/// thing itself is to follow.
+/// Writes the number of a repeated value. Returns true the first time, with number 0; the value
+/// itself must follow.
 fn is_first<T: Eq + std::hash::Hash>(
     known: &mut HashMap<T, u64>,
     thing: T,
@@ -98,7 +98,7 @@ fn origin(
     Some(origin)
 }
 
-/// The longest name of a member: what a host name may have.
+/// Longest name of a member: the limit of a host name.
 const MEMBER_BYTES_MAX: usize = 253;
 
 fn member(known: &mut Vec<Box<str>>, from: &mut SnapshotDecoder<'_>) -> Option<Box<str>> {

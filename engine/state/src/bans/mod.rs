@@ -1,14 +1,14 @@
-//! Who is refused everywhere, and until when.
+//! Bans: clients that are rejected on all sites, or on the sites of one member.
 //!
-//! One look-up for each unit that a client can be banned as: the host keeps note of which lengths
-//! of networks are banned at all, so a client is looked up in those only (usually two), and in its
-//! autonomous system. While there is no ban nothing is locked.
+//! A look-up tests each unit by which a client can be banned. The table stores which prefix lengths
+//! have bans, so it tests only these lengths (usually two) and the autonomous system. Without bans
+//! no lock is taken.
 //!
-//! A ban ends by time or by hand, never because the table is full: a new one is refused then. A
-//! member's bans are a share of the table, so that no member can use it up for the others.
+//! A ban ends by time or by command, never because the table is full: a new ban is rejected then.
+//! The bans of a member have a limit, so that no member can fill the table.
 //!
-//! Where this does not protect: an attacker with more addresses than the table has entries can
-//! fill it; ban networks then.
+//! Limitation: an attacker with more addresses than the table has entries can fill it. Ban networks
+//! in this case.
 
 mod codec;
 pub(crate) mod subscription;
@@ -29,42 +29,42 @@ use crate::bans::subscription::{BanEvent, BanSubscription, Subscribers};
 use crate::bans::target::{BanScope, BanTarget};
 use crate::key::Seed;
 
-/// Bans that the host keeps at most, of all scopes together: about 250 MiB when full.
+/// Most bans of the server, of all scopes together: about 250 MiB if full.
 pub const BANS_MAX: usize = 1 << 20;
 
-/// Bans of one member at most: a sixteenth of all.
+/// Most bans of one member: a sixteenth of all.
 pub const BANS_PER_MEMBER_MAX: usize = BANS_MAX / 16;
 
-/// Bans that are read or ended under one lock, so that a request waits a millisecond for it and not
-/// for all of them.
+/// Bans that are read or ended under one lock, so that a request waits for it at most a
+/// millisecond.
 const PAGE: usize = 1_024;
 
-/// Ended bans that one new ban clears away at most, so that the first after a quiet night does not
-/// stop all traffic to clear a million. One is enough to make room for one.
+/// Most ended bans that one new ban removes. Otherwise the first new ban after a long pause could
+/// remove a million and block all traffic meanwhile. One is enough to free one entry.
 const CLEARED_AT_ONCE_MAX: usize = 64;
 
-/// What set a ban.
+/// The cause of a ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanOrigin {
-    /// The full name of the rule, or who set it by hand.
+    /// The full name of the rule, or the person who added it by command.
     pub rule: Box<str>,
-    /// The generation that the rule belongs to.
+    /// The generation of the rule.
     pub generation: Generation,
 }
 
-/// How many bans there may be, and who is exempt.
+/// Limits on the number of bans, and exempt networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanLimits {
     /// Bans of all scopes together.
     pub total_max: usize,
     /// Bans of one member.
     pub per_member_max: usize,
-    /// Networks that no ban covers.
+    /// Networks that can never be banned.
     pub never: Vec<Prefix>,
 }
 
 impl Default for BanLimits {
-    /// The named limits, and the loopback exempt (LANGUAGE §7).
+    /// Returns the default limits, with the loopback network exempt.
     fn default() -> Self {
         let loopback = [IpAddr::from([127, 0, 0, 1]), std::net::Ipv6Addr::LOCALHOST.into()];
         Self {
@@ -75,40 +75,40 @@ impl Default for BanLimits {
     }
 }
 
-/// What became of a ban.
+/// The result of adding a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddBanResult {
-    /// It runs until then; a ban that was there and ends later is left as it is.
+    /// The ban is active until this time. An existing ban that ends later stays unchanged.
     Until(Tick),
-    /// The unit lies in a network that is never banned.
+    /// The target is in a network that can never be banned.
     Exempt,
-    /// There is no room for another.
+    /// The table is full.
     Full,
 }
 
-/// A ban that covers a client.
+/// A ban that matches a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanHit {
-    /// When it ends.
+    /// The end of the ban.
     pub until: Tick,
-    /// What set it.
+    /// The cause of the ban.
     pub why: Arc<BanOrigin>,
 }
 
-/// A ban, for people to read.
+/// A ban in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedBan {
-    /// What is banned.
+    /// The target.
     pub unit: BanTarget,
-    /// The member on whose sites it holds; everywhere if `None`.
+    /// The member on whose sites it applies; `None` for all sites.
     pub member: Option<Box<str>>,
-    /// When it ends.
+    /// The end of the ban.
     pub until: Tick,
-    /// What set it.
+    /// The cause of the ban.
     pub why: Arc<BanOrigin>,
 }
 
-/// Attackers choose what is banned, so the maps hash under the secret.
+/// Clients choose what is banned, so the maps hash with the secret.
 #[derive(Debug, Clone, Copy)]
 struct KeyedHasher(u64, u64);
 
@@ -123,7 +123,7 @@ impl BuildHasher for KeyedHasher {
 #[derive(Debug)]
 struct Ban {
     until: Tick,
-    /// Tells apart bans that end at the same moment.
+    /// Distinguishes bans that end at the same time.
     number: u64,
     why: Arc<BanOrigin>,
 }
@@ -132,7 +132,7 @@ struct Ban {
 #[derive(Debug)]
 struct BanTable {
     bans: HashMap<BanTarget, Ban, KeyedHasher>,
-    /// The lengths of banned networks, and how many bans have each.
+    /// The prefix lengths of banned networks, with the number of bans of each.
     lengths: BTreeMap<(Family, u8), usize>,
 }
 
@@ -174,11 +174,11 @@ impl BanTable {
         Some(ban)
     }
 
-    /// The ban of this client that ends last.
+    /// Returns the matching ban that ends last.
     fn covers(&self, client: &Client, asn: Option<u32>, now: Tick) -> Option<BanHit> {
         let family = family(client.ip);
         let lengths = self.lengths.range((family, 0)..=(family, u8::MAX));
-        // `client` and `client.net` are prefixes of the address, so the lengths find them too.
+        // `client` and `client.net` are prefixes of the address, so the lengths cover them.
         let nets = lengths.map(|((_, len), _)| BanTarget::Net(Prefix::new(client.ip, *len)));
         nets.chain(asn.map(BanTarget::Asn))
             .filter_map(|unit| self.bans.get(&unit))
@@ -188,17 +188,17 @@ impl BanTable {
     }
 }
 
-/// When a ban ends, and its number.
+/// The end of a ban, and its number.
 type BanExpiry = (Tick, u64);
 
-/// The member on whose sites a ban holds, and what it bans.
+/// The member on whose sites a ban applies, and its target.
 type BanLocation = (Option<Box<str>>, BanTarget);
 
 #[derive(Debug)]
 struct BanTables {
     host: BanTable,
     members: HashMap<Box<str>, BanTable, KeyedHasher>,
-    /// Every ban by its end.
+    /// All bans by their ends.
     ends: BTreeMap<BanExpiry, BanLocation>,
     number: u64,
 }
@@ -245,7 +245,7 @@ impl BanTables {
         }
     }
 
-    /// Drops bans that have ended, those that ended first first.
+    /// Removes ended bans, the earliest first.
     fn drop_ended(&mut self, now: Tick) {
         for _ in 0..CLEARED_AT_ONCE_MAX {
             let Some((&(until, _), (member, unit))) = self.ends.first_key_value() else { return };
@@ -262,29 +262,29 @@ fn scope_of(member: Option<&str>) -> BanScope<'_> {
     member.map_or(BanScope::Host, BanScope::Member)
 }
 
-/// All bans of the host.
+/// All bans of the server.
 pub struct Bans {
     ledgers: RwLock<BanTables>,
     limits: BanLimits,
-    /// How many there are, ended ones that were not yet dropped too.
+    /// Number of bans, with ended ones that were not removed yet.
     count: AtomicUsize,
     refused: AtomicU64,
-    /// How often anything was changed.
+    /// Number of changes.
     edits: AtomicU64,
-    /// How many were set.
+    /// Number of bans added.
     changes: AtomicU64,
     followers: Subscribers,
 }
 
 impl std::fmt::Debug for Bans {
-    // Without what is banned: addresses do not go into logs.
+    // Without the targets: addresses are not written to logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bans").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
 impl Bans {
-    /// No bans yet.
+    /// Creates an empty table.
     #[must_use]
     pub fn new(seed: &Seed, limits: BanLimits) -> Self {
         let (first, second) = SipHasher13::new_with_key(&seed.0).keys();
@@ -306,7 +306,7 @@ impl Bans {
         }
     }
 
-    /// Bans `unit` for `for_ms` from now. No ban ends earlier for another that is set.
+    /// Bans `unit` for `for_ms` from now. A new ban never shortens an existing one.
     #[expect(
         clippy::too_many_arguments,
         reason = "whom, how long, why, where and when; each caller has them apart"
@@ -371,8 +371,8 @@ impl Bans {
         self.edits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The ban of this very scope that covers the client now, the one that ends last. A member's
-    /// sites ask twice: for the host, and for the member.
+    /// Returns the active ban in this scope that matches the client and ends last. The sites of a
+    /// member need two look-ups: for all sites, and for the member.
     #[must_use]
     pub fn covers(
         &self,
@@ -389,7 +389,7 @@ impl Bans {
         (!exempt).then_some(hit)
     }
 
-    /// Ends one ban, and says whether there was one.
+    /// Ends one ban. Returns whether it existed.
     pub fn remove(&self, unit: &BanTarget, scope: BanScope<'_>) -> bool {
         let mut ledgers = self.ledgers.write();
         let removed = ledgers.remove(unit, scope).is_some();
@@ -400,8 +400,8 @@ impl Bans {
         removed
     }
 
-    /// Ends every ban that `wrong` says was set wrongly, and says how many: what undoes a rule or
-    /// a generation. Bans that are set while it is at work stay.
+    /// Ends all bans for whose cause `wrong` returns true. Returns their number. It reverts a rule
+    /// or a generation. Bans that are added during the call stay.
     pub fn remove_matching(&self, wrong: impl Fn(&BanOrigin) -> bool, now: Tick) -> usize {
         let last_number = self.ledgers.read().number;
         let mut lifted: usize = 0;
@@ -412,7 +412,7 @@ impl Bans {
         lifted
     }
 
-    /// Ends those of a page that are still there, and says how many.
+    /// Ends the bans of a page that still exist. Returns their number.
     fn end_all(&self, page: &[(BanExpiry, ListedBan)]) -> usize {
         if page.is_empty() {
             return 0;
@@ -420,7 +420,7 @@ impl Bans {
         let mut ledgers = self.ledgers.write();
         let mut ended: usize = 0;
         for (end, ban) in page {
-            // One that was set again since ends otherwise, and is another.
+            // A ban that was added again has another end, and is another ban.
             if ledgers.ends.contains_key(end) {
                 let scope = scope_of(ban.member.as_deref());
                 ledgers.remove(&ban.unit, scope);
@@ -432,38 +432,38 @@ impl Bans {
         ended
     }
 
-    /// Ends all bans of all scopes, and says how many.
+    /// Ends all bans of all scopes. Returns their number.
     pub fn clear(&self, now: Tick) -> usize {
         self.remove_matching(|_| true, now)
     }
 
-    /// How many bans were set so far, longer ones in the place of shorter ones included.
+    /// Returns how many bans were added so far, including extensions of existing bans.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Hands on each ban that is set or lifted from now on. What a follower has no room for is
-    /// counted and lost to it, and then it reads [`list`](Self::list).
+    /// Returns a subscription to each ban that is added or removed from now on. Events beyond its
+    /// capacity are counted and lost; then read [`list`](Self::list).
     #[must_use]
     pub fn subscribe(&self, room: usize) -> BanSubscription {
         self.followers.add(room)
     }
 
-    /// The bans that run at `now`, those that end first first. It is read a page at a time: one
-    /// that is set meanwhile may be missing, one that is made longer may be there with both ends.
+    /// Returns the active bans at `now`, ordered by their ends. They are read in pages: a ban that
+    /// is added meanwhile can be missing, and an extended ban can occur with both ends.
     #[must_use]
     pub fn list(&self, now: Tick) -> Vec<ListedBan> {
         self.first(usize::MAX, now)
     }
 
-    /// The first of them, at most `most`.
+    /// Returns the first `most` active bans.
     #[must_use]
     pub fn first(&self, most: usize, now: Tick) -> Vec<ListedBan> {
         self.pages(now).flatten().map(|(_, ban)| ban).take(most).collect()
     }
 
-    /// Running bans in the order of their ends, with those.
+    /// Returns the active bans in pages, ordered by their ends.
     fn pages(&self, now: Tick) -> impl Iterator<Item = Vec<(BanExpiry, ListedBan)>> {
         let mut after = None;
         std::iter::from_fn(move || {
@@ -473,7 +473,7 @@ impl Bans {
         })
     }
 
-    /// A page of them, and where the next begins.
+    /// Returns one page, and the start of the next.
     fn page(
         &self,
         after: Option<BanExpiry>,
@@ -493,19 +493,19 @@ impl Bans {
         (listed.collect(), last)
     }
 
-    /// How many bans there are; those that ended since one was last set may be among them.
+    /// Returns the number of bans. It can include bans that ended since the last addition.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no bans.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bans that found no room.
+    /// Returns how many bans were rejected because the table was full.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

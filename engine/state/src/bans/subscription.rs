@@ -1,6 +1,6 @@
-//! Bans handed on to whoever follows them: a kernel's set, an upstream, other nodes.
+//! Ban events for subscribers: the set of a kernel, an upstream proxy, other nodes.
 //!
-//! A follower that is slow loses events and never holds up a ban. It sees how many it lost.
+//! A slow subscriber loses events and never delays a ban. It can read the number of lost events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use seawall_model::Tick;
 
 use crate::bans::target::{BanScope, BanTarget};
 
-/// A ban that was set or lifted. Those that end by time end silently: their end was told.
+/// A ban that was added or removed. No event reports the end of a ban, because the end is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanEvent {
-    /// What is banned.
+    /// The target.
     pub unit: BanTarget,
-    /// The member on whose sites it holds; everywhere if `None`.
+    /// The member on whose sites it applies; `None` for all sites.
     pub member: Option<Box<str>>,
-    /// When it ends; `None` where it was lifted.
+    /// The end of the ban; `None` for a removed ban.
     pub until: Option<Tick>,
 }
 
@@ -45,7 +45,7 @@ struct Subscriber {
     lost: Arc<AtomicU64>,
 }
 
-/// One follower's end.
+/// The receiver of one subscriber.
 #[derive(Debug)]
 pub struct BanSubscription {
     events: Receiver<BanEvent>,
@@ -60,7 +60,7 @@ impl Subscribers {
         BanSubscription { events, lost }
     }
 
-    /// Hands it to every follower; one that is gone is forgotten.
+    /// Sends the event to every subscriber, and removes subscribers that no longer exist.
     pub(crate) fn tell(&self, event: impl Fn() -> BanEvent) {
         self.0.lock().retain(|follower| match follower.events.try_send(event()) {
             Ok(()) => true,
@@ -74,13 +74,13 @@ impl Subscribers {
 }
 
 impl BanSubscription {
-    /// The next event, if there is one.
+    /// Returns the next event, if there is one.
     #[must_use]
     pub fn next(&self) -> Option<BanEvent> {
         self.events.try_recv().ok()
     }
 
-    /// How many events found no room since this was asked last.
+    /// Returns the number of events lost since the last call.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)

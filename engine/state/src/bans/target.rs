@@ -1,21 +1,22 @@
-//! What is banned, and where.
+//! The target and the scope of a ban.
 
 use seawall_model::Prefix;
 
-/// What is banned.
+/// The target of a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BanTarget {
-    /// A network: a `client`, an address (a network of one), a `client.net`, or any other.
+    /// A network: a `client`, an address (a network with one address), a `client.net`, or any
+    /// other.
     Net(Prefix),
     /// An autonomous system.
     Asn(u32),
 }
 
-/// Where a ban holds.
+/// The scope of a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BanScope<'n> {
-    /// On every site.
+    /// All sites.
     Host,
-    /// On the sites of the member of this name.
+    /// The sites of this member.
     Member(&'n str),
 }

@@ -1,4 +1,4 @@
-//! Bans: who is covered, for how long, how many, and against a naive twin.
+//! Tests of bans: matches, ends, limits, and comparison with a naive model.
 
 use std::collections::HashMap as Naive;
 
@@ -118,7 +118,7 @@ fn a_full_table_refuses_the_new_and_keeps_the_old() {
         "no new entry"
     );
     assert!(covered(&bans, "192.0.2.1", None, member));
-    // The ended make room.
+    // Ended bans free their entries.
     let later = NOW.plus_ms(100);
     assert_eq!(add(4, BanScope::Host, 100, later), AddBanResult::Until(later.plus_ms(100)));
     assert_eq!(bans.len(), 2);
@@ -255,7 +255,7 @@ fn looking_and_lifting_take_a_page_at_a_time() {
     let wrong = |origin: &BanOrigin| {
         assert!(bans.ledgers.try_write().is_some(), "nobody waits while it is judged");
         seen.borrow_mut().insert(bans.len());
-        // Set while it is at work, it would go on for ever if these were lifted too.
+        // Added during the call. If these were removed too, the call would never end.
         let unit = BanTarget::Asn(u32::try_from(seen.borrow().len()).unwrap());
         bans.add(unit, 1_000_000, why(rules[0], 2), BanScope::Host, NOW);
         &*origin.rule == rules[0]

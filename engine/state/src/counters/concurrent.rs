@@ -1,14 +1,14 @@
-//! `limit … concurrent N`: how many requests of a key are under way at this moment.
+//! `limit … concurrent N`: the number of requests of a key in flight.
 //!
-//! A request that is let in gets a [`Unit`], which counts until it is dropped. So there is no clock
-//! here, and nothing to store: a server that starts has no requests under way.
+//! An admitted request gets a [`Unit`], which counts until it is dropped. No clock is needed, and a
+//! snapshot contains nothing: a server that starts has no requests in flight.
 //!
-//! Memory follows what is under way and not what could be: a key without a unit has no entry. All
-//! generations of a limit share the counts, of whatever size, since a unit that was taken under one
-//! is given back under another.
+//! Memory depends on the requests in flight: a key without a unit has no entry. All generations of
+//! a limit share the counts, whatever their number of keys, because a unit of one generation can
+//! end under another.
 //!
-//! Where this does not protect: with as many keys under way as the limit holds, the next key is let
-//! in and not counted. `refused` says so.
+//! Limitation: if the limit already has its maximum number of keys, a request of another key is
+//! admitted without being counted. `refused` counts these requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,29 +19,28 @@ use parking_lot::Mutex;
 use crate::counters::table::{TABLE_KEYS_MAX, TableOccupancy};
 use crate::key::Key;
 
-/// Locks of a table; one is held for tens of nanoseconds.
+/// Locks of a table. A lock is held for tens of nanoseconds.
 const SHARDS: usize = 16;
 
-/// Keys that a shard keeps room for, however few there are: no request is to ask for memory.
+/// Capacity of a shard in keys that is never released, so that most requests need no allocation.
 const SHARD_KEYS_KEPT: usize = 64;
 
-/// Bytes that a key takes while requests of it are under way: its entry, and the half of the map that
-/// may be free after it grew.
+/// Bytes of a key with requests in flight: its entry, and the free half of the map after it grew.
 pub const CONCURRENT_KEY_BYTES: usize = 2 * (size_of::<(Key, u64)>() + 1);
 
-/// What a limit says of a request.
+/// The result of a request at the limit.
 #[derive(Debug)]
 pub enum Entered {
-    /// There is room for it; it counts until the unit is dropped. Without one it is not counted: as
-    /// many keys as the limit holds are under way.
+    /// The request is admitted and counts until the unit is dropped. Without a unit it is not
+    /// counted, because the table is full.
     Within(Option<Unit>),
-    /// As many as there may be are under way.
+    /// The maximum number of requests is in flight.
     Over,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Keys with their requests under way, never 0.
+    /// Keys with their requests in flight, never 0.
     shards: [Mutex<HashMap<Key, u64>>; SHARDS],
     keys: AtomicUsize,
     refused: AtomicU64,
@@ -49,13 +48,13 @@ struct Shared {
 
 impl Shared {
     fn shard(&self, key: Key) -> &Mutex<HashMap<Key, u64>> {
-        // The map takes its own bits out of the same key, which is hashed with a secret already.
+        // The map uses other bits of the same key, which is already a keyed hash.
         let [first, ..] = &self.shards;
         self.shards.get(usize::from(key.percentile()) % SHARDS).unwrap_or(first)
     }
 }
 
-/// The requests under way of one limit, as one generation sees them.
+/// The requests in flight of one limit, for one generation.
 #[derive(Debug, Clone)]
 pub struct ConcurrentTable {
     shared: Arc<Shared>,
@@ -67,7 +66,7 @@ impl ConcurrentTable {
         Self { shared: Arc::default(), capacity: keys.min(TABLE_KEYS_MAX) }
     }
 
-    /// The same requests, for a later generation that holds so many keys.
+    /// Returns a table with the same counts for a later generation with this number of keys.
     pub(crate) fn shared_with(&self, keys: usize) -> Self {
         Self { shared: Arc::clone(&self.shared), capacity: keys.min(TABLE_KEYS_MAX) }
     }
@@ -81,7 +80,7 @@ impl ConcurrentTable {
         }
     }
 
-    /// Counts a request of `key` in, where fewer than `n` are under way.
+    /// Counts a request of `key` if fewer than `n` are in flight.
     #[must_use]
     pub fn enter(&self, key: Key, n: u64) -> Entered {
         let mut counts = self.shared.shard(key).lock();
@@ -90,7 +89,7 @@ impl ConcurrentTable {
             Some(count) => *count = count.saturating_add(1),
             None if n == 0 => return Entered::Over,
             None => {
-                // Two that come to the last place at once may both find it: one key more.
+                // Two requests can find the last free entry at the same time: one key more.
                 if self.shared.keys.load(Ordering::Relaxed) >= self.capacity {
                     self.shared.refused.fetch_add(1, Ordering::Relaxed);
                     return Entered::Within(None);
@@ -103,14 +102,14 @@ impl ConcurrentTable {
         Entered::Within(Some(Unit { shared: Arc::clone(&self.shared), key }))
     }
 
-    /// How many requests of `key` are under way.
+    /// Returns the number of requests of `key` in flight.
     #[cfg(test)]
     fn under_way(&self, key: Key) -> u64 {
         self.shared.shard(key).lock().get(&key).copied().unwrap_or(0)
     }
 }
 
-/// A request that counts as under way until this is dropped.
+/// A request that counts as in flight until this value is dropped.
 #[derive(Debug)]
 pub struct Unit {
     shared: Arc<Shared>,
@@ -125,7 +124,7 @@ impl Drop for Unit {
             if *count == 0 {
                 counts.remove(&self.key);
                 self.shared.keys.fetch_sub(1, Ordering::Relaxed);
-                // What a flood made it grow to is given back, half at a time.
+                // Releases capacity after a flood, half at a time.
                 let kept = counts.len().saturating_mul(2).max(SHARD_KEYS_KEPT);
                 if kept.saturating_mul(2) < counts.capacity() {
                     counts.shrink_to(kept);

@@ -1,6 +1,6 @@
-//! Crowds: more keys than a table has room for, and what they may not do to those who are there.
+//! Tests with more keys than a table can store: they must not affect the stored keys.
 //!
-//! Counts decide here and no clock. What it costs in time, `benches/micro/tables.rs` measures.
+//! The tests compare counts and use no clock. `benches/micro/tables.rs` measures the time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,14 +15,14 @@ const NOW: Tick = Tick::TEST_START;
 const HOUR_MS: u64 = 3_600_000;
 const RATE: Rate = Rate { n: 5, window_ms: 10_000, burst: 2 };
 const HOLD: Penalty = Penalty { for_ms: HOUR_MS, doubling_to_ms: None };
-/// Keys of a crowd: six seconds of a processor.
+/// Keys of a flood: six seconds of CPU time.
 const CROWD: u64 = 10_000_000;
-/// Requests of a crowd in a millisecond.
+/// Requests of a flood in a millisecond.
 const CROWD_PER_MS: u64 = 200;
-/// Above all numbers of visitors.
+/// Above all numbers of ordinary clients.
 const STRANGERS: u64 = 1 << 40;
 
-/// A state of one limit with so many slots.
+/// Returns a state with one limit and this number of slots.
 fn state(slots: usize) -> (State, CounterSpec) {
     let spec = CounterSpec {
         identity: "limit per client".into(),
@@ -44,7 +44,7 @@ fn key(state: &State, n: u64) -> Key {
     builder.finish()
 }
 
-/// An address that nobody else in these tests has.
+/// Returns an address that no other client in these tests has.
 fn address(n: usize) -> IpAddr {
     IpAddr::from(Ipv4Addr::from(0x0a00_0000 + u32::try_from(n).unwrap()))
 }
@@ -115,7 +115,7 @@ fn bans_that_find_no_room_push_no_other_out() {
 
 #[test]
 fn a_flood_of_random_keys_limits_nobody_who_was_never_seen() {
-    // A table that the flood fits into, and one that it overruns.
+    // A table in which the flood fits, and one that is too small.
     for slots in [1 << 18, 1 << 14] {
         let (state, _) = state(slots);
         let limit = limit(&state);
@@ -137,7 +137,7 @@ fn the_addresses_of_one_network_are_one_client() {
     let network = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0x4200, 0, 0, 0, 0));
     let admitted = |first_bit: u32, units: &ClientPrefixes| {
         let keys = (0..10_000_u128).map(|n| {
-            // Spread over the bits that the network leaves, from the highest down.
+            // Spread over the bits below the network, from the highest down.
             let ip = IpAddr::from(Ipv6Addr::from(network | (n << (128 - first_bit - 14))));
             let mut builder = state.key();
             builder.part(&u64::from(first_bit).to_le_bytes());

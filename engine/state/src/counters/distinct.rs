@@ -1,12 +1,12 @@
-//! How many different things a key was seen with in the window.
+//! The number of distinct values of a key in the window.
 //!
-//! Up to [`EXACT_MAX`] they are kept one by one, as 64-bit hashes. Past that the key also gets two
-//! sets of 256 HyperLogLog registers, one a bucket (standard error 6.5 %), from a table of their
-//! own that has a quarter of the slots: most keys never need one. A key that finds no registers,
-//! or lost them, reads [`EXACT_MAX`], which is fewer than there are.
+//! Up to [`EXACT_MAX`] values are stored one by one, as 64-bit hashes. Above that, the key also
+//! gets two sets of 256 HyperLogLog registers, one for each bucket (standard error 6.5 %). They are
+//! in a second table with a quarter of the slots, because most keys never need them. A key without
+//! registers reads [`EXACT_MAX`], which is too low.
 //!
-//! Memory: 184 bytes a slot, and 544 for each of a quarter as many; 427 bytes for each key asked
-//! for, taken when the table is made.
+//! Memory: 184 bytes for each slot, and 544 for each of a quarter as many; 427 bytes for each
+//! requested key, allocated with the table.
 
 mod codec;
 
@@ -17,32 +17,32 @@ use crate::counters::sliding_window::{buckets_passed, elapsed_ms, joined_ms, sca
 use crate::counters::table::{Entry, EvictionClass, Table, TableOccupancy, key_bytes};
 use crate::key::Key;
 
-/// Up to so many, distinct things are counted exactly.
+/// Most distinct values that are counted exactly.
 pub const EXACT_MAX: usize = 16;
 
-/// A table of registers has room for one in so many keys.
+/// Number of keys for one entry in the table of registers.
 const KEYS_PER_REGISTERS: usize = 4;
-/// Bytes that a track of different things takes for each key it is made for.
+/// Bytes of a track of distinct values for each requested key.
 pub const DISTINCT_KEY_BYTES: usize =
     key_bytes::<ExactSet>() + key_bytes::<CardinalitySketch>().div_ceil(KEYS_PER_REGISTERS);
 
 const REGISTERS: usize = 256;
-/// Bits of a hash that choose the register.
+/// Bits of a hash that select the register.
 const REGISTER_BITS: u32 = REGISTERS.trailing_zeros();
-/// One register's highest value: the zeros of the 56 bits that are left, and one.
+/// The highest value of a register: the zeros in the other 56 bits, plus one.
 const RANKS: usize = 58;
 
-/// The first few things of a key.
+/// The first distinct values of a key.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ExactSet {
     seen: Tick,
     window_ms: u64,
     hashes: [u64; EXACT_MAX],
-    /// Which of `hashes` are taken.
+    /// A bit for each used entry of `hashes`.
     taken: u16,
-    /// Which of those came in the current bucket; the others came in the one before.
+    /// A bit for each entry of the current bucket; the others are of the previous one.
     current: u16,
-    /// When there was last one too many.
+    /// The time of the last value without a free entry.
     overflowed: Option<Tick>,
 }
 
@@ -66,7 +66,7 @@ impl ExactSet {
         self.seen = self.seen.max(now);
     }
 
-    /// Becomes a window of another length; all that is remembered counts as current.
+    /// Changes the length of the window. All values count as current.
     fn read_over(&mut self, window_ms: u64) {
         if window_ms.max(1) != self.window_ms {
             self.window_ms = window_ms.max(1);
@@ -75,7 +75,7 @@ impl ExactSet {
         }
     }
 
-    /// Adds a hash where there is room.
+    /// Adds a hash if there is a free entry.
     fn insert(&mut self, hash: u64) {
         let mut free = None;
         for (i, known) in self.hashes.iter().enumerate() {
@@ -97,8 +97,8 @@ impl ExactSet {
         self.current |= bit;
     }
 
-    /// Whether the window holds more than is remembered here: one too many came in its current
-    /// bucket or the one before.
+    /// Returns whether the window contains more values than are stored here: one more came in the
+    /// current bucket or in the previous one.
     fn is_overflowing(&self) -> bool {
         self.overflowed.is_some_and(|at| buckets_passed(self.window_ms, at, self.seen) <= 1)
     }
@@ -110,12 +110,12 @@ impl ExactSet {
     }
 }
 
-/// The bit of the `i`th of sixteen.
+/// Returns bit `i` of sixteen.
 fn bit(i: usize) -> u16 {
     u32::try_from(i).ok().and_then(|i| 1_u16.checked_shl(i)).unwrap_or(0)
 }
 
-/// What is left of `before`, counted in the bucket before the one that `at` lies in.
+/// Returns the part of `before` that remains, as a count in the bucket before that of `at`.
 fn faded(before: u64, window_ms: u64, at: Tick) -> u64 {
     scale_up(before, window_ms.saturating_sub(elapsed_ms(window_ms, at)), window_ms)
 }
@@ -137,7 +137,7 @@ impl Entry for ExactSet {
 
 type Registers = [u8; REGISTERS];
 
-/// The registers of a key that saw more than a few.
+/// The registers of a key with more than [`EXACT_MAX`] values.
 #[derive(Clone)]
 pub(crate) struct CardinalitySketch {
     seen: Tick,
@@ -153,7 +153,7 @@ impl Default for CardinalitySketch {
 }
 
 impl CardinalitySketch {
-    /// Registers that have seen what `few` remembers.
+    /// Creates registers with the values of `few`.
     fn of(few: &ExactSet) -> Self {
         let mut many = Self { seen: few.seen, window_ms: few.window_ms, ..Self::default() };
         for (i, hash) in few.hashes.iter().enumerate() {
@@ -222,8 +222,9 @@ fn union(a: &Registers, b: &Registers) -> Registers {
     out
 }
 
-/// How many different hashes the registers have seen (Flajolet et al. 2007, "HyperLogLog", fig. 3,
-/// with linear counting for few; 64-bit hashes need no correction for many). Rounded down.
+/// Estimates the number of distinct hashes in the registers (Flajolet et al. 2007, "HyperLogLog",
+/// fig. 3, with linear counting for small numbers; 64-bit hashes need no correction for large
+/// ones). Rounded down.
 fn estimate(registers: &Registers) -> u64 {
     let mut ranks = [0_u16; RANKS];
     for register in registers {
@@ -241,7 +242,7 @@ fn estimate(registers: &Registers) -> u64 {
     estimate as u64
 }
 
-/// The distinct counts of one track.
+/// The distinct values of one track.
 #[derive(Debug)]
 pub(crate) struct DistinctCounter {
     pub(crate) few: Table<ExactSet>,
@@ -253,7 +254,7 @@ impl DistinctCounter {
         Self { few: Table::new(keys), many: Table::new(keys.div_ceil(KEYS_PER_REGISTERS)) }
     }
 
-    /// Counts that `key` was seen with `thing`.
+    /// Adds the value `thing` to `key`.
     pub(crate) fn feed(&self, key: Key, thing: Key, asked: RequestedWindow, now: Tick) {
         let overflowing = self.few.update(
             key,
@@ -279,7 +280,8 @@ impl DistinctCounter {
         );
     }
 
-    /// How many things `key` was seen with in a window of `window_ms` that ends at `now`.
+    /// Returns the number of distinct values of `key` in a window of `window_ms` that ends at
+    /// `now`.
     pub(crate) fn sum_over(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         let few = self.few.read(key, |few| {
             let mut few = *few;
@@ -299,7 +301,7 @@ impl DistinctCounter {
         few.sum().max(many.unwrap_or(0))
     }
 
-    /// Takes over what `older` holds, for a generation that asks over `asked_ms`.
+    /// Adds the content of `older`, for a generation with the window `asked_ms`.
     pub(crate) fn absorb(&self, older: &Self, asked_ms: u64) {
         self.few.absorb(&older.few, |here, there| {
             let mut there = *there;
@@ -311,7 +313,8 @@ impl DistinctCounter {
             for (i, hash) in there.hashes.iter().enumerate() {
                 let is_taken = there.taken & bit(i) != 0;
                 let is_current = there.current & bit(i) != 0;
-                // What came in the bucket before is taken for current: remembered a little longer.
+                // A value of the previous bucket counts as current, and is therefore stored a
+                // little longer.
                 if is_current || (is_taken && !here.remembers(*hash)) {
                     here.insert(*hash);
                 }
@@ -330,7 +333,7 @@ impl DistinctCounter {
         });
     }
 
-    /// How full it is; evictions and refusals of the registers count as refusals.
+    /// Returns the occupancy. Evicted and rejected registers count as rejected.
     pub(crate) fn filled(&self) -> TableOccupancy {
         let (few, many) = (self.few.filled(), self.many.filled());
         let lost = many.evictions.saturating_add(many.refused);

@@ -1,35 +1,35 @@
-//! Which generation may reshape what generations share.
+//! Determines which generation can convert shared counters.
 //!
-//! Requests in flight keep the generation they began with, so for a moment two windows may be
-//! asked of one counter. Were each to convert the slot to its own, history would be worn down at
-//! every turn. So only the newest generation that has asked converts a slot; an older one is
-//! judged on a converted copy and adds what it admits to the slot as that stands.
+//! A request in flight keeps its generation, so for a moment two windows can be requested for one
+//! counter. If each converted the slot to its own window, the history would be lost step by step.
+//! Only the newest generation with a request therefore converts a slot. An older generation
+//! evaluates a converted copy and adds the admitted amount to the slot.
 //!
-//! The first request of a generation moves the mark, and not its making: a generation that is made
-//! for a dry run and thrown away changes nothing.
+//! The mark moves with the first request of a generation, not with its creation. A generation that
+//! is only tested and discarded changes nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often a [`State`](crate::State) was carried on since the first.
+/// Number of times that a [`State`](crate::State) was carried over.
 pub(crate) type Epoch = u64;
 
-/// The mark of the newest generation that has asked.
+/// The newest generation with a request.
 #[derive(Debug, Default)]
 pub(crate) struct GenerationGuard(AtomicU64);
 
-/// Who asks.
+/// The age of the calling generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallerAge {
     /// The newest generation.
     Newest,
-    /// A request in flight that began under an older one.
+    /// An older generation, of a request in flight.
     Older,
 }
 
 impl GenerationGuard {
-    /// Whether `epoch` is the newest, noting it.
+    /// Compares `epoch` with the newest one and updates the mark.
     pub(crate) fn caller(&self, epoch: Epoch) -> CallerAge {
-        // A plain load first: in the long run the mark does not move and its line stays shared.
+        // A plain load first: the mark rarely moves, and its cache line stays shared.
         let newest = self.0.load(Ordering::Relaxed);
         if epoch == newest {
             return CallerAge::Newest;
@@ -41,17 +41,17 @@ impl GenerationGuard {
     }
 }
 
-/// The window that a caller has in mind.
+/// The window that a caller requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestedWindow {
     /// Its length.
     pub(crate) window_ms: u64,
-    /// Who asks.
+    /// The age of the caller.
     pub(crate) by: CallerAge,
 }
 
 impl RequestedWindow {
-    /// The window that a slot which now has `window_ms` is to have.
+    /// Returns the new window of a slot that has `window_ms` now.
     pub(crate) const fn for_slot(self, window_ms: u64) -> u64 {
         match self.by {
             CallerAge::Newest => self.window_ms,

@@ -1,13 +1,13 @@
-//! Which keys make up most of what a track counts: `share` and `top`.
+//! The heavy hitters of a track: `share` and `top`.
 //!
-//! Space-Saving (Metwally, Agrawal, El Abbadi 2005): a fixed number of counters; a key that has
-//! none takes over the smallest, whose count becomes its possible error. Two summaries, one a
-//! bucket. Only what is guaranteed is answered, the count less its possible error, so a flood of
-//! random keys makes nobody look heavy.
+//! Space-Saving (Metwally, Agrawal, El Abbadi 2005): a fixed number of counters. A key without a
+//! counter takes over the smallest one, whose count becomes its possible error. There are two
+//! summaries, one for each bucket. Only the guaranteed count (the count minus its possible error)
+//! is returned, so a flood of random keys makes no key a heavy hitter.
 //!
-//! Where this does not protect: a key that makes up less than one part in [`HEAVY_KEYS_MAX`] of
-//! all may read 0. After an edit of the window, only the current bucket is known. All requests of
-//! a track that is asked for `share` or `top` take one lock, for about a tenth of a microsecond.
+//! Limitations: a key with less than one part in [`HEAVY_KEYS_MAX`] of all can read 0. After a
+//! change of the window, only the current bucket is known. All requests of a track with `share` or
+//! `top` take one lock, for about a tenth of a microsecond.
 
 mod codec;
 
@@ -20,33 +20,33 @@ use crate::counters::generation_guard::RequestedWindow;
 use crate::counters::sliding_window::{buckets_passed, elapsed_ms, scale_down, scale_up};
 use crate::key::{BuildIdentityHasher, Key};
 
-/// Counters of a summary: a key that makes up more than 1 in 128 (0.8 %) of all always has one.
+/// Counters of a summary. A key with more than 1 in 128 (0.8 %) of all always has one.
 pub const HEAVY_KEYS_MAX: usize = 128;
 
-/// Bytes that a track takes more where it is asked for `share` or `top`: two summaries of entries
-/// and of an index over them, which is kept half empty.
+/// Additional bytes of a track with `share` or `top`: two summaries of entries and of an index over
+/// them, which is kept half empty.
 pub const HEAVY_BYTES: usize =
     2 * HEAVY_KEYS_MAX * (size_of::<TrackedKey>() + 2 * (size_of::<(Key, usize)>() + 1));
 
-/// Below so much counted in the window every share is 0: a third of three requests is nothing.
+/// Fewest requests in the window for a share above 0: a third of three requests has no meaning.
 pub const SHARE_COUNTED_MIN: u64 = 100;
 
 #[derive(Debug, Clone, Copy)]
 struct TrackedKey {
     key: Key,
     count: u64,
-    /// How much of `count` may have been another key's.
+    /// The part of `count` that can belong to other keys.
     error: u64,
 }
 
-/// At least and at most so much was counted.
+/// The lower and the upper bound of a count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct CountBounds {
     least: u64,
     most: u64,
 }
 
-/// One bucket's heaviest keys.
+/// The heavy hitters of one bucket.
 #[derive(Debug, Default)]
 struct SpaceSaving {
     hefts: Vec<TrackedKey>,
@@ -82,7 +82,7 @@ impl SpaceSaving {
         }
     }
 
-    /// The most that a key without a counter can have.
+    /// Returns the upper bound for a key without a counter.
     fn most_unseen(&self) -> u64 {
         if self.hefts.len() < HEAVY_KEYS_MAX {
             return 0;
@@ -132,7 +132,7 @@ impl WindowBuckets {
         }
     }
 
-    /// The part of the bucket before that the window still covers, and the window.
+    /// Returns the part of the previous bucket that the window still covers, and the window.
     fn covered_ms(&self) -> (u64, u64) {
         let elapsed_ms = elapsed_ms(self.window_ms, self.seen);
         (self.window_ms.saturating_sub(elapsed_ms), self.window_ms)
@@ -143,7 +143,7 @@ impl WindowBuckets {
         self.current.total.saturating_add(scale_up(self.before.total, covered, whole))
     }
 
-    /// The bounds of a key; `most_unseen` are those of the two summaries.
+    /// Returns the bounds of a key. `most_unseen` are the upper bounds of the two summaries.
     fn bounds(&self, key: Key, most_unseen: (u64, u64)) -> CountBounds {
         let (covered, whole) = self.covered_ms();
         let before = self.before.bounds(key, most_unseen.0);
@@ -176,7 +176,7 @@ impl WindowBuckets {
     }
 }
 
-/// The heaviest keys of one track.
+/// The heavy hitters of one track.
 #[derive(Debug)]
 pub(crate) struct HeavyHitters(Mutex<WindowBuckets>);
 
@@ -196,7 +196,7 @@ impl HeavyHitters {
         buckets.current.add(key, amount);
     }
 
-    /// The key's guaranteed part of all, in percent, rounded down.
+    /// Returns the guaranteed percentage of the key among all, rounded down.
     pub(crate) fn share_percent(&self, key: Key, asked: RequestedWindow, now: Tick) -> u64 {
         let mut buckets = self.0.lock();
         buckets.advance(asked, now);
@@ -208,7 +208,7 @@ impl HeavyHitters {
         scale_down(buckets.bounds(key, unseen).least, 100, total)
     }
 
-    /// Whether fewer than `n` others can be heavier than the key is at least.
+    /// Returns whether fewer than `n` other keys can exceed the lower bound of the key.
     pub(crate) fn is_among_top(
         &self,
         key: Key,
@@ -310,7 +310,7 @@ mod tests {
             let mut twin: HashMap<(u64, u64), u64> = HashMap::new();
             let mut now = 0;
             for (n, amount, wait) in feeds {
-                // A square makes some keys heavy.
+                // A square makes some keys heavy hitters.
                 let n = n * n / 400;
                 now += wait;
                 heavy.feed(key(n), amount, ASKED, Tick(now));

@@ -1,7 +1,7 @@
-//! What a policy counts, each kind with its storage: rate limits, tracks, requests under way.
+//! The counters of a policy with their storage: rate limits, tracks, and requests in flight.
 //!
-//! All of them stand in counter tables of a fixed number of keys ([`table`]) and count over moving
-//! time ([`sliding_window`]).
+//! They are stored in counter tables with a fixed number of keys ([`table`]) and count over a
+//! sliding window ([`sliding_window`]).
 
 pub(crate) mod concurrent;
 #[cfg(test)]

@@ -1,16 +1,14 @@
-//! `limit`: counts what it admits, and says when a key is over.
+//! `limit`: counts admitted requests, and determines when a key exceeds its rate.
 //!
-//! A request is within the rate while what this limit admitted in the sliding window, plus one, is
-//! at most N. Beyond that it takes one from a reserve of B that refills evenly over ten windows;
-//! with the reserve empty it is over. Whatever is admitted counts in the window, what came out of
-//! the reserve too: so a reserve is an allowance for a burst and no second rate. What is refused
-//! counts nowhere, so that a client that keeps knocking is let in again when its window allows.
+//! A request is within the rate if the requests admitted in the sliding window, plus one, are at
+//! most N. Above that it takes one from a burst of B, which refills evenly over ten windows;
+//! without burst the limit is exceeded. All admitted requests count in the window, also those from
+//! the burst, so the burst is no second rate. Rejected requests do not count, so that a client with
+//! constant attempts is admitted again when its window allows it. The parameters (N, W, B, hold)
+//! come with each request: an edit changes them without a reset.
 //!
-//! Where this does not protect: a key that is idle may lose its slot, and with it the memory of a
-//! hold that has ended, so the next one does not double.
-//!
-//! The terms (N, W, B, hold) come with each request and not with the table: an edit changes them
-//! under a running count and refills nothing.
+//! Limitation: an idle key can lose its slot, and with it the memory of an ended hold, so the next
+//! hold does not double.
 
 mod codec;
 mod packed;
@@ -30,79 +28,78 @@ pub use packed::TABLE_HOLD_MS_MAX;
 /// `to N/W burst B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Requests that one window admits; more than [`TABLE_COUNT_MAX`](crate::TABLE_COUNT_MAX) is
-    /// that many.
+    /// Requests admitted in one window; at most [`TABLE_COUNT_MAX`](crate::TABLE_COUNT_MAX).
     pub n: u64,
-    /// The window; longer than [`TABLE_WINDOW_MS_MAX`](crate::TABLE_WINDOW_MS_MAX) is that long.
+    /// The window; at most [`TABLE_WINDOW_MS_MAX`](crate::TABLE_WINDOW_MS_MAX).
     pub window_ms: u64,
-    /// The reserve beyond them; more than 2^32 − 1 is that many.
+    /// The burst beyond them; at most 2^32 − 1.
     pub burst: u64,
 }
 
 /// `hold D doubling to M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Penalty {
-    /// How long a key that went over stays over; longer than [`TABLE_HOLD_MS_MAX`] is that long.
+    /// Milliseconds of the hold after the rate is exceeded; at most [`TABLE_HOLD_MS_MAX`].
     pub for_ms: u64,
-    /// The longest hold; each trigger within this time of the last doubles the hold up to it.
+    /// The longest hold. Each trigger within this time after the last one doubles the hold up to
+    /// it.
     pub doubling_to_ms: Option<u64>,
 }
 
-/// What a limit says of a request.
+/// The result of a request at the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateLimitOutcome {
-    /// Admitted, and counted.
+    /// The request is admitted and counted.
     Allowed,
-    /// Over, and not counted.
+    /// The limit is exceeded; the request is not counted.
     Exceeded {
-        /// Milliseconds after which the next request would be admitted, a hold included, if the
-        /// key asks nothing in between; `u64::MAX` if never.
+        /// Milliseconds until the next request would be admitted, with the hold, if the key sends
+        /// none in between; `u64::MAX` if never.
         retry_after_ms: u64,
-        /// When the hold that is running now began; `None` if none is.
+        /// The start of the active hold; `None` without one.
         hold_began: Option<Tick>,
     },
 }
 
-/// All that a limit needs to know to judge a request.
+/// The parameters of a limit for one request.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimitConfig<'p> {
     /// The rate.
     pub rate: &'p Rate,
     /// The hold, if the limit has one.
     pub hold: Option<&'p Penalty>,
-    /// When the pass that came with the request, and that satisfies the limit's challenge, was
-    /// issued.
+    /// The time of issue of the pass in the request, if it satisfies the limit's challenge.
     pub pass: Option<Tick>,
 }
 
-/// Refilling the reserve takes so many windows (LANGUAGE §7).
+/// Number of windows in which an empty burst refills.
 const REFILL_WINDOWS: u64 = 10;
 
-/// Bytes that a limit takes for each key it is made for.
+/// Bytes of a limit for each requested key.
 pub const LIMIT_KEY_BYTES: usize = key_bytes::<PackedCount>();
 
-/// One key of a limit, as it is reckoned with.
+/// One key of a limit, unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimitEntry {
     window: SlidingWindow,
-    /// What is left of the reserve, in parts of which one request takes [`parts`]: each millisecond
+    /// The remaining burst, in parts. One request takes [`parts`] of them, and each millisecond
     /// refills `burst` of them, so no fraction is lost.
     reserve: u64,
-    /// The trigger of the last hold, and its length; a length of 0 is no hold.
+    /// The trigger of the last hold, and its length; 0 means no hold.
     hold_began: Tick,
     hold_ms: u64,
     burst: u32,
     answered: CheckAnswer,
 }
 
-/// Whether a pass newer than the last hold was shown.
+/// Whether a pass newer than the last hold was presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CheckAnswer {
     No,
     Yes,
 }
 
-/// How a request was judged.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Within,
@@ -111,7 +108,7 @@ enum Step {
     Triggered,
 }
 
-/// How many parts of a reserve one request takes.
+/// Returns the parts of a burst that one request takes.
 const fn parts(window_ms: u64) -> u64 {
     window_ms.saturating_mul(REFILL_WINDOWS)
 }
@@ -121,23 +118,23 @@ fn reserve_of(rate: &Rate) -> u32 {
 }
 
 impl RateLimitEntry {
-    /// A key that was never seen: nothing counted, the reserve full.
+    /// Creates an entry of an unknown key: nothing counted, and a full burst.
     fn new(rate: &Rate, now: Tick) -> Self {
         Self::unspent(SlidingWindow::new(rate.window_ms, now), reserve_of(rate))
     }
 
-    /// A full reserve, and no hold.
+    /// Creates an entry with a full burst and without a hold.
     fn unspent(window: SlidingWindow, burst: u32) -> Self {
         let reserve = u64::from(burst).saturating_mul(parts(window.window_ms()));
         let (hold_began, hold_ms) = (Tick(0), 0);
         Self { window, reserve, hold_began, hold_ms, burst, answered: CheckAnswer::No }
     }
 
-    /// Moves on to `now` under `rate`.
+    /// Advances the entry to `now` under `rate`.
     ///
-    /// An edit never refills a reserve. A larger one fills up to its new size from now on; a
-    /// smaller one is cut; and for the time since the key was last seen, which lies on both sides
-    /// of the edit, the slower refill counts.
+    /// An edit never refills a burst. A larger burst fills to its new size from now on; a smaller
+    /// one is cut. The time since the key was last seen can include the edit, so the slower refill
+    /// counts for it.
     fn settle(&mut self, rate: &Rate, now: Tick) {
         let old_ms = self.window.window_ms();
         let new_ms = rate.window_ms.max(1);
@@ -161,7 +158,7 @@ impl RateLimitEntry {
         now < self.hold_ends()
     }
 
-    /// Judges a request and counts it if it is admitted.
+    /// Evaluates a request and counts it if it is admitted.
     fn check(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> Step {
         let now = now.max(self.window.seen());
         self.settle(terms.rate, now);
@@ -186,8 +183,9 @@ impl RateLimitEntry {
         Step::Triggered
     }
 
-    /// Notes that a newer pass was shown during a hold. The first time, the window starts anew:
-    /// it is full of what led to the hold, and would at once ask for the next pass.
+    /// Records that a newer pass was presented during a hold. The first time, the window is
+    /// cleared: it is full of the requests that led to the hold, and would immediately require
+    /// another pass.
     fn answer(&mut self) {
         if self.answered == CheckAnswer::No {
             self.answered = CheckAnswer::Yes;
@@ -206,7 +204,7 @@ impl RateLimitEntry {
         self.answered = CheckAnswer::No;
     }
 
-    /// Milliseconds after which the next request is admitted, if none is in between.
+    /// Returns the milliseconds until the next request is admitted, without requests in between.
     fn retry_after_ms(&self, rate: &Rate) -> u64 {
         let now = self.window.seen();
         let by_rate_ms = match rate.n.checked_sub(1) {
@@ -233,8 +231,8 @@ impl RateLimitEntry {
         }
     }
 
-    /// Judges a request that began under an older generation: by its own terms, on a copy. What
-    /// it did is noted here in the terms that are here.
+    /// Evaluates a request of an older generation with its own parameters, on a copy. Its effect is
+    /// stored with the current parameters.
     fn check_older(&mut self, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
         let mut copy = *self;
         let step = copy.check(terms, now);
@@ -257,8 +255,8 @@ impl RateLimitEntry {
         copy.outcome(step, terms.rate)
     }
 
-    /// Joins a twin that lived on in the table of an older generation: the stricter of the two. Where
-    /// their windows differ, both are read over the one that is asked for from now on.
+    /// Merges an entry of the table of an older generation: the stricter values win. If the windows
+    /// differ, both are converted to the one that is requested from now on.
     fn join(&mut self, other: &Self, asked_ms: u64) {
         let window_ms = joined_ms(self.window.window_ms(), other.window.window_ms(), asked_ms);
         let rate = Rate { n: 0, window_ms, burst: u64::from(self.burst) };
@@ -298,16 +296,16 @@ impl Entry for RateLimitEntry {
     }
 }
 
-/// What the generations of one limit share.
+/// The data that the generations of one limit share.
 #[derive(Debug)]
 struct Shared {
     counts: Table<PackedCount>,
     newest: GenerationGuard,
-    /// How often holds were lifted.
+    /// Number of ended holds.
     lifts: AtomicU64,
 }
 
-/// The counts of one limit, as one generation sees them.
+/// The counts of one limit, for one generation.
 #[derive(Debug, Clone)]
 pub struct RateLimitTable {
     shared: Arc<Shared>,
@@ -324,13 +322,13 @@ impl RateLimitTable {
         Self { shared: Arc::new(shared), epoch }
     }
 
-    /// A table of its own, for a limit that is in no policy.
+    /// Creates a table for a limit outside a policy.
     #[must_use]
     pub fn alone(keys: usize) -> Self {
         Self::new(keys, 0)
     }
 
-    /// The same counts for a later generation.
+    /// Returns a table with the same counts for a later generation.
     pub(crate) fn shared_with(&self, epoch: Epoch) -> Self {
         Self { shared: Arc::clone(&self.shared), epoch }
     }
@@ -339,7 +337,7 @@ impl RateLimitTable {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    /// Adds the counts of `older`, for a generation with the window `window_ms`.
     pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
         let join = |here: &mut RateLimitEntry, there: &RateLimitEntry| here.join(there, window_ms);
         self.shared.counts.absorb(&older.shared.counts, join);
@@ -349,10 +347,10 @@ impl RateLimitTable {
         self.shared.counts.filled()
     }
 
-    /// Judges a request of `key` and counts it if it is admitted.
+    /// Evaluates a request of `key` and counts it if it is admitted.
     ///
-    /// A key that finds no room in the table is within: nobody is condemned for what could not be
-    /// counted.
+    /// A key without a slot in the table is within the limit: no client is rejected because of a
+    /// full table.
     pub fn admit(
         &self,
         key: Key,
@@ -363,12 +361,12 @@ impl RateLimitTable {
         self.admit_on(key, &RateLimitConfig { rate, hold, pass: None }, now)
     }
 
-    /// [`admit`](Self::admit) for a request that may carry a pass.
+    /// Evaluates a request that can have a pass, as [`admit`](Self::admit) does.
     ///
-    /// A pass that is not older than the running hold exempts from it; such a request counts like
-    /// any other, from a window that starts anew with the first of them, and going over again
-    /// begins a new hold that asks for a newer pass. The hold runs on for whoever shares the key
-    /// and has no such pass.
+    /// A pass that is not older than the active hold exempts from it. Such a request counts like
+    /// any other, in a window that the first of them clears. If the limit is exceeded again, a new
+    /// hold starts that requires a newer pass. The hold stays active for clients with the same key
+    /// and without such a pass.
     pub fn admit_on(&self, key: Key, terms: &RateLimitConfig<'_>, now: Tick) -> RateLimitOutcome {
         let (rate, hold) = (terms.rate.bounded(), terms.hold.map(Penalty::bounded));
         let terms = &RateLimitConfig { rate: &rate, hold: hold.as_ref(), pass: terms.pass };
@@ -384,7 +382,7 @@ impl RateLimitTable {
         self.shared.counts.update(key, now, fresh, judge).unwrap_or(RateLimitOutcome::Allowed)
     }
 
-    /// What [`admit`](Self::admit) would say; counts nothing and begins no hold.
+    /// Returns the result of [`admit`](Self::admit) without counting and without starting a hold.
     #[must_use]
     pub fn peek(
         &self,
@@ -401,8 +399,8 @@ impl RateLimitTable {
         count.outcome(step, &rate)
     }
 
-    /// Ends the holds that began at `since` or later, and says how many: what undoes a wrong rule
-    /// or a wrong generation. Counts and reserves stay.
+    /// Ends the holds that began at `since` or later, and returns their number. It reverts a wrong
+    /// rule or generation. Counts and bursts stay.
     pub fn lift_holds(&self, since: Tick, now: Tick) -> usize {
         let mut lifted: usize = 0;
         self.shared.counts.each_mut(|count| {

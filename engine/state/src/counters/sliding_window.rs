@@ -1,12 +1,12 @@
-//! A sliding window made of two buckets.
+//! A sliding window of two buckets.
 //!
-//! Buckets are aligned to multiples of the window, so a slot needs no start of its own; the sum
-//! over the sliding window is the current bucket and the part of the one before that the window
-//! still covers, in integers, rounded up (LANGUAGE §7). A list of times would be exact and would
-//! let a stranger choose its length.
+//! Buckets are aligned to multiples of the window, so a slot needs no start time. The sum over the
+//! sliding window is the current bucket plus the part of the previous bucket that the window still
+//! covers, in integers, rounded up. A list of times would be exact, but a client would control its
+//! length.
 //!
-//! Where this does not protect: the bucket before is taken to be evenly filled, so a burst at its
-//! end is forgotten up to one window early or remembered up to one window late.
+//! Limitation: the previous bucket counts as evenly filled. A burst at its end is forgotten up to
+//! one window too early, or counted up to one window too long.
 
 mod codec;
 mod packed;
@@ -19,10 +19,10 @@ use seawall_model::Tick;
 use crate::counters::generation_guard::RequestedWindow;
 use crate::counters::table::{Entry, EvictionClass};
 
-/// What was counted, in two buckets.
+/// The counts of two buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlidingWindow {
-    /// When it was last moved on; the end of what it knows.
+    /// The time of the last update.
     seen: Tick,
     window_ms: u64,
     before: u64,
@@ -30,28 +30,28 @@ pub(crate) struct SlidingWindow {
 }
 
 impl SlidingWindow {
-    /// An empty window.
+    /// Creates an empty window.
     pub(crate) fn new(window_ms: u64, now: Tick) -> Self {
         Self { seen: now, window_ms: window_ms.max(1), before: 0, current: 0 }
     }
 
-    /// A window that holds so much in the bucket before and in the current one.
+    /// Creates a window with these counts in the previous and the current bucket.
     #[cfg(test)]
     pub(crate) fn holding(seen: Tick, window_ms: u64, (before, current): (u64, u64)) -> Self {
         Self { seen, window_ms, before, current }
     }
 
-    /// When it was last moved on.
+    /// Returns the time of the last update.
     pub(crate) const fn seen(&self) -> Tick {
         self.seen
     }
 
-    /// Its length.
+    /// Returns its length.
     pub(crate) const fn window_ms(&self) -> u64 {
         self.window_ms
     }
 
-    /// Moves on to `now`.
+    /// Advances to `now`.
     pub(crate) fn advance(&mut self, now: Tick) {
         match buckets_passed(self.window_ms, self.seen, now) {
             0 => {}
@@ -67,36 +67,36 @@ impl SlidingWindow {
         self.seen = self.seen.max(now);
     }
 
-    /// Counts `amount` where it stands.
+    /// Adds `amount` to the current bucket.
     pub(crate) const fn add(&mut self, amount: u64) {
         self.current = self.current.saturating_add(amount);
     }
 
-    /// Moves on to `now` and counts `amount`, in the window that `asked` calls for.
+    /// Advances to `now` and adds `amount`, in the window that `asked` requests.
     pub(crate) fn feed(&mut self, amount: u64, asked: RequestedWindow, now: Tick) {
         self.advance(now);
         self.read_over(asked.for_slot(self.window_ms));
         self.add(amount);
     }
 
-    /// What is counted in the window that ends where it stands.
+    /// Returns the count in the window that ends at the last update.
     pub(crate) fn sum(&self) -> u64 {
         let left_ms = self.window_ms.saturating_sub(self.elapsed_ms());
         self.current.saturating_add(scale_up(self.before, left_ms, self.window_ms))
     }
 
-    /// What is counted in a window of `window_ms` that ends at `now`; changes nothing.
+    /// Returns the count in a window of `window_ms` that ends at `now`. Changes nothing.
     pub(crate) fn sum_over(mut self, window_ms: u64, now: Tick) -> u64 {
         self.advance(now);
         self.read_over(window_ms);
         self.sum()
     }
 
-    /// Becomes a window of another length, as far as the history reaches and never holding less
+    /// Converts to a window of another length, as far as the history reaches and never with less
     /// than its proportion.
     ///
-    /// What is taken over goes to the current bucket: how it lay in time is no longer known, and
-    /// remembering it a little longer is the safe side.
+    /// The converted amount goes to the current bucket: its distribution in time is no longer
+    /// known, and counting it a little longer is the safe side.
     pub(crate) fn read_over(&mut self, window_ms: u64) {
         let window_ms = window_ms.max(1);
         if window_ms == self.window_ms {
@@ -114,7 +114,8 @@ impl SlidingWindow {
         *self = Self { seen: self.seen, window_ms, before: 0, current };
     }
 
-    /// Milliseconds after which [`sum`](Self::sum) is `sum_max` or less if nothing more is counted.
+    /// Returns the milliseconds until [`sum`](Self::sum) is at most `sum_max` if nothing more is
+    /// counted.
     pub(crate) fn falls_to_after_ms(&self, sum_max: u64) -> u64 {
         if self.sum() <= sum_max {
             return 0;
@@ -125,19 +126,19 @@ impl SlidingWindow {
             let covered_ms = scale_down(room, self.window_ms, self.before);
             return self.window_ms.saturating_sub(covered_ms).saturating_sub(elapsed_ms);
         }
-        // The current bucket alone is too much: it must become the one before, and then fade.
+        // The current bucket alone is too high: it must become the previous one, and then fade.
         let covered_ms = scale_down(sum_max, self.window_ms, self.current);
         let faded_ms = self.window_ms.saturating_sub(covered_ms);
         self.window_ms.saturating_sub(elapsed_ms).saturating_add(faded_ms)
     }
 
-    /// Forgets what is counted.
+    /// Clears the counts.
     pub(crate) const fn clear(&mut self) {
         self.before = 0;
         self.current = 0;
     }
 
-    /// Takes over what `other`, a copy with a life of its own, has counted more.
+    /// Adds what `other`, a copy that was counted separately, has in excess.
     pub(crate) fn raise_to(&mut self, other: &Self, asked_ms: u64) {
         let window_ms = joined_ms(self.window_ms, other.window_ms, asked_ms);
         let mut other = *other;
@@ -160,7 +161,7 @@ impl Entry for SlidingWindow {
     }
 
     fn standing(&self, now: Tick) -> EvictionClass {
-        // Within one window of it at most one bucket has ended, which needs no division to tell.
+        // Within one window at most one bucket has ended; this needs no division.
         if self.current > 0 && now.since_ms(self.seen) < self.window_ms {
             return EvictionClass::Live;
         }
@@ -174,37 +175,38 @@ impl Entry for SlidingWindow {
     }
 }
 
-/// The window to join twins in that have these, where `asked_ms` is asked for from now on.
+/// Returns the window in which to merge entries with these windows, if `asked_ms` is requested from
+/// now on.
 ///
-/// One of them may still have the window of long ago, and read over that, what the other has
-/// counted would be lost. Where both have the same, nothing is converted before it is asked for.
+/// One of them can have a much older window; converting to it would lose the counts of the other.
+/// If both are equal, nothing is converted before it is requested.
 pub(crate) const fn joined_ms(one_ms: u64, other_ms: u64, asked_ms: u64) -> u64 {
     if one_ms == other_ms { one_ms } else { asked_ms }
 }
 
-/// How many ends of buckets lie between `seen` and `now`; 0 if `now` is earlier.
+/// Returns how many bucket ends lie between `seen` and `now`; 0 if `now` is earlier.
 pub(crate) fn buckets_passed(window_ms: u64, seen: Tick, now: Tick) -> u64 {
     let bucket = |at: Tick| at.0.checked_div(window_ms).unwrap_or(0);
     bucket(now).saturating_sub(bucket(seen))
 }
 
-/// Milliseconds from the start of the bucket that `at` lies in.
+/// Returns the milliseconds since the start of the bucket of `at`.
 pub(crate) fn elapsed_ms(window_ms: u64, at: Tick) -> u64 {
     at.0.checked_rem(window_ms).unwrap_or(0)
 }
 
-/// `n · num / den`, rounded up; 0 for a `den` of 0.
+/// Returns `n · num / den`, rounded up; 0 for a `den` of 0.
 pub(crate) fn scale_up(n: u64, num: u64, den: u64) -> u64 {
     scale(n, num, den, u128::from(den.saturating_sub(1)))
 }
 
-/// `n · num / den`, rounded down; 0 for a `den` of 0.
+/// Returns `n · num / den`, rounded down; 0 for a `den` of 0.
 pub(crate) fn scale_down(n: u64, num: u64, den: u64) -> u64 {
     scale(n, num, den, 0)
 }
 
 fn scale(n: u64, num: u64, den: u64, extra: u128) -> u64 {
-    // The terms have hardly ever changed, and a window is mostly empty: both need no division.
+    // The parameters rarely change, and a window is mostly empty: both need no division.
     if num == den || n == 0 {
         return if den == 0 { 0 } else { n };
     }

@@ -1,18 +1,15 @@
-//! The table under every counter: a fixed number of slots, eight to a set, two sets to a key.
+//! The table of every counter: a fixed number of slots, eight in a set, two sets for each key.
 //!
-//! A key may stand in either of two sets that its hash names and goes to the emptier one. With one
-//! choice 5 % of the keys lose their place at three quarters full (and the 4-way table that was
-//! measured for this lost 11 %); with two, next to none do, so the slots are the keys asked for
-//! and a third more. Where both sets are full, an idle key makes room, else the one longest
-//! unused, never a held one. If all sixteen are held, the newcomer finds no place and its counter
-//! reads 0.
+//! A key is stored in the emptier one of the two sets that its hash selects. With a single set, 5 %
+//! of the keys are evicted at three quarters of the capacity; with two, nearly none. The table
+//! therefore has one third more slots than requested keys. If both sets are full, an idle key is
+//! evicted, else the least recently used key, but never a held key. If all sixteen keys are held,
+//! the new key is rejected and reads 0. Each slot takes 12 bytes and the packed entry: 75 bytes for
+//! each key of a limit, 43 of a track of requests, 54 of a track of bytes. Sets fill whole cache
+//! lines.
 //!
-//! Memory is taken when the table is made: 12 bytes of key and the packed entry a slot, so 75 bytes
-//! for each key of a limit, 43 for each of a track of requests and 54 of a track of bytes. A set
-//! fills whole cache lines: one tells whether a key is there, one or two more hold its entry.
-//!
-//! Where this does not protect: a flood of more live keys than slots pushes out the least recently
-//! used, and a client that was pushed out starts afresh, with a full reserve. `evictions` says so.
+//! Limitation: a flood with more live keys than slots evicts the least recently used. An evicted
+//! client starts again with a full burst. `evictions` counts them.
 
 mod codec;
 
@@ -22,46 +19,45 @@ use seawall_model::Tick;
 use crate::key::{Key, Tag};
 pub(crate) use codec::{Size, Stored};
 
-/// Most keys that one table is made for; a larger wish gets this many. 2^26 limits are 5 GiB: who
-/// needs more needs more machines.
+/// Most keys of one table; a larger request gets this number. 2^26 limits are 5 GiB.
 pub const TABLE_KEYS_MAX: usize = 1 << 26;
 
 /// Slots of a set: the upper parts of eight tags fill one cache line.
 const WAYS: usize = 8;
-/// Locks of a large table. More would be idle: a lock is held for tens of nanoseconds.
+/// Locks of a large table. More would have no use: a lock is held for tens of nanoseconds.
 const SHARDS_MAX: usize = 64;
-/// Sets below which a shard is not worth a lock of its own.
+/// Fewest sets for which a shard has a lock of its own.
 const SHARD_SETS_MIN: usize = 64;
 
-/// Sets that are walked through under one lock: 7 KiB of a limit.
+/// Sets that are processed under one lock: 7 KiB of a limit.
 const SETS_AT_ONCE: usize = 16;
 
-/// Bytes that a table takes for each key it is made for: its slot, and the third that stays free.
+/// Returns the bytes for each requested key: its slot, and a third more.
 pub(crate) const fn key_bytes<P>() -> usize {
     size_of::<Set<P>>().saturating_mul(4).div_ceil(WAYS.saturating_mul(3))
 }
 
-/// What a table can hold.
+/// An entry of a table.
 pub(crate) trait Entry: Clone {
-    /// When it was last used.
+    /// Returns the time of its last use.
     fn seen(&self) -> Tick;
 
-    /// What would be lost with it.
+    /// Returns what an eviction would lose.
     fn standing(&self, now: Tick) -> EvictionClass;
 }
 
-/// The form that an entry has in its slot: smaller than what is reckoned with, and no less.
+/// The packed form of an entry: smaller, without loss.
 pub(crate) trait PackedEntry: Default + Clone {
-    /// What is reckoned with.
+    /// The unpacked form.
     type Entry: Entry;
 
     /// Packs an entry.
     fn pack(entry: Self::Entry) -> Self;
 
-    /// The entry.
+    /// Unpacks the entry.
     fn unpack(&self) -> Self::Entry;
 
-    /// What `look` sees in the entry.
+    /// Passes the unpacked entry to `look`.
     fn look<R>(&self, look: impl FnOnce(&Self::Entry) -> R) -> R {
         look(&self.unpack())
     }
@@ -75,7 +71,7 @@ pub(crate) trait PackedEntry: Default + Clone {
     }
 }
 
-/// An entry that is kept as it is.
+/// An entry that is stored unpacked.
 impl<V: Entry + Default> PackedEntry for V {
     type Entry = V;
 
@@ -96,25 +92,25 @@ impl<V: Entry + Default> PackedEntry for V {
     }
 }
 
-/// What would be lost with an entry.
+/// What an eviction would lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EvictionClass {
     /// Nothing: a new entry would read the same.
     Idle,
     /// Counts.
     Live,
-    /// A hold that is running; such an entry keeps its place.
+    /// An active hold; such an entry is never evicted.
     Held,
 }
 
 #[derive(Clone, Default)]
 struct Slot<P> {
-    /// The lower part of the tag; the upper part is in the set's `uppers`.
+    /// The lower part of the tag; the upper part is in `uppers` of the set.
     lower: u32,
     packed: P,
 }
 
-/// Begins with a cache line, so that no line is read for a neighbour's sake.
+/// Begins at a cache line, so that no line is shared with a neighbour.
 #[derive(Clone, Default)]
 #[repr(align(64))]
 struct Set<P> {
@@ -129,14 +125,14 @@ impl<P> Set<P> {
         both.position(|(upper, slot)| *upper == tag.upper && slot.lower == tag.lower)
     }
 
-    /// The slots that are taken, with their tags.
+    /// Returns the used slots, with their tags.
     fn taken(&self) -> impl Iterator<Item = (Tag, &P)> {
         let both = self.uppers.iter().zip(&self.slots).filter(|(upper, _)| **upper != 0);
         both.map(|(upper, slot)| (Tag { upper: *upper, lower: slot.lower }, &slot.packed))
     }
 }
 
-/// What one lock guards.
+/// The sets under one lock.
 struct Sets<P> {
     sets: Box<[Set<P>]>,
     resident: usize,
@@ -144,7 +140,7 @@ struct Sets<P> {
     refused: u64,
 }
 
-/// A cache line for each lock, so that threads do not wait for each other's.
+/// A cache line for each lock, so that threads do not delay each other.
 #[repr(align(64))]
 struct Shard<P>(Mutex<Sets<P>>);
 
@@ -160,37 +156,37 @@ impl<P> std::fmt::Debug for Table<P> {
     }
 }
 
-/// How full a table is.
+/// The occupancy of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TableOccupancy {
-    /// Keys that have a slot, idle ones too.
+    /// Keys with a slot, including idle ones.
     pub(crate) resident: usize,
     /// Slots.
     pub(crate) capacity: usize,
-    /// Live keys that lost their place to another.
+    /// Live keys that were evicted.
     pub(crate) evictions: u64,
-    /// Times that a key found no place.
+    /// Keys that were rejected.
     pub(crate) refused: u64,
 }
 
-/// Where a newcomer may go; the least is taken.
+/// A slot for a new key; the lowest one is used.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum VictimChoice {
-    /// An empty slot of a set with so many others taken.
+    /// An empty slot in a set with this number of used slots.
     Empty(usize),
-    /// An idle key, last seen then.
+    /// An idle key, with the time of its last use.
     Idle(Tick),
-    /// A live key, last seen then.
+    /// A live key, with the time of its last use.
     Live(Tick),
 }
 
 impl<P> Table<P> {
-    /// Slots of the table.
+    /// Returns the number of slots.
     pub(crate) fn capacity(&self) -> usize {
         self.shards.len().saturating_mul(self.sets_per_shard).saturating_mul(WAYS)
     }
 
-    /// How full it is.
+    /// Returns the occupancy.
     pub(crate) fn filled(&self) -> TableOccupancy {
         let empty = TableOccupancy { capacity: self.capacity(), ..TableOccupancy::default() };
         self.shards.iter().fold(empty, |sum, shard| {
@@ -204,7 +200,7 @@ impl<P> Table<P> {
         })
     }
 
-    /// Bytes of all slots, as they lie in memory.
+    /// Returns the bytes of all slots in memory.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| size_of_val(&*shard.0.lock().sets)).sum()
@@ -216,7 +212,7 @@ impl<P> Table<P> {
         self.shards.get(tag.lower as usize & mask).map(|shard| shard.0.lock())
     }
 
-    /// The two sets of a key in its shard; they may be the same.
+    /// Returns the two sets of a key in its shard; they can be the same.
     const fn homes(&self, tag: Tag) -> [usize; 2] {
         [
             spread(tag.upper >> 32, self.sets_per_shard),
@@ -232,7 +228,7 @@ impl<P> Table<P> {
 }
 
 impl<P: PackedEntry> Table<P> {
-    /// A table with room for `keys` keys, at most [`TABLE_KEYS_MAX`].
+    /// Creates a table for `keys` keys, at most [`TABLE_KEYS_MAX`].
     pub(crate) fn new(keys: usize) -> Self {
         let (shards, sets_per_shard) = shape(keys);
         let shard = || {
@@ -242,7 +238,7 @@ impl<P: PackedEntry> Table<P> {
         Self { shards: std::iter::repeat_with(shard).take(shards).collect(), sets_per_shard }
     }
 
-    /// What `look` sees in the key's entry, if it has one. Changes nothing.
+    /// Passes the entry of the key to `look`, if there is one. Changes nothing.
     pub(crate) fn read<R>(&self, key: Key, look: impl FnOnce(&P::Entry) -> R) -> Option<R> {
         let tag = key.tag();
         let sets = self.shard(tag)?;
@@ -250,7 +246,8 @@ impl<P: PackedEntry> Table<P> {
         sets.sets.get(home)?.slots.get(way).map(|slot| slot.packed.look(look))
     }
 
-    /// Changes the key's entry, making it first where there is none; `None` if there is no place.
+    /// Changes the entry of the key; creates it first if there is none. Returns `None` if the key
+    /// is rejected.
     pub(crate) fn update<R>(
         &self,
         key: Key,
@@ -319,7 +316,7 @@ impl<P: PackedEntry> Table<P> {
         best
     }
 
-    /// Changes every entry, a few sets locked at a time.
+    /// Changes every entry, with a few sets locked at a time.
     pub(crate) fn each_mut(&self, mut change: impl FnMut(&mut P::Entry)) {
         for shard in &self.shards {
             for begin in (0..self.sets_per_shard).step_by(SETS_AT_ONCE) {
@@ -333,17 +330,17 @@ impl<P: PackedEntry> Table<P> {
         }
     }
 
-    /// Takes over the entries of `other`; `merge` joins one that is here with its
-    /// twin, which may be a copy of it.
+    /// Adds the entries of `other`. `merge` joins two entries of one key, which can be equal
+    /// copies.
     ///
-    /// A smaller table keeps what `update` would keep: the held and the most recently used.
+    /// A smaller table keeps what `update` would keep: held and most recently used keys.
     pub(crate) fn absorb(&self, other: &Self, merge: impl Fn(&mut P::Entry, &P::Entry)) {
         for shard in &other.shards {
-            // Copied, so that requests wait for the copy of one shard and not for its filing.
+            // Copied, so that requests wait for the copy of one shard only.
             let mut entries = entries_of(&shard.0.lock());
-            // The least recently used first, so that those last filed are the last to go.
+            // The least recently used first, so that the most recently used are evicted last.
             entries.sort_by_key(|(_, entry)| entry.seen());
-            // The latest moment that the shard has seen is a `now` that nobody is ahead of.
+            // The latest time in the shard is not later than any caller's `now`.
             let now = entries.last().map(|(_, entry)| entry.seen()).unwrap_or_default();
             for (tag, entry) in entries {
                 self.update_at(tag, now, || entry.clone(), |here| merge(here, &entry));
@@ -352,13 +349,13 @@ impl<P: PackedEntry> Table<P> {
     }
 }
 
-/// A number of `0..n` that is even over the 32 bits of `hash`.
+/// Returns a number of `0..n` that is uniform over the 32 bits of `hash`.
 const fn spread(hash: u64, n: usize) -> usize {
     // INVARIANT: both factors are below 2^32, so the product fits.
     (hash.wrapping_mul(n as u64) >> 32) as usize
 }
 
-/// How many shards, and how many sets in each, hold `keys` at three quarters.
+/// Returns the number of shards, and of sets in each, for `keys` at three quarters of the capacity.
 fn shape(keys: usize) -> (usize, usize) {
     let keys = keys.clamp(1, TABLE_KEYS_MAX);
     let slots = keys.saturating_mul(4).div_ceil(3);
@@ -368,7 +365,7 @@ fn shape(keys: usize) -> (usize, usize) {
     (shards, sets.div_ceil(shards))
 }
 
-/// A copy of all entries.
+/// Returns a copy of all entries.
 fn entries_of<P: PackedEntry>(sets: &Sets<P>) -> Vec<(Tag, P::Entry)> {
     let mut entries = Vec::with_capacity(sets.resident);
     let taken = sets.sets.iter().flat_map(Set::taken);

@@ -1,7 +1,7 @@
-//! `track`: counts what it is fed, and judges nothing.
+//! `track`: counts requests, bytes or distinct values, without a decision.
 //!
-//! A track is fed before any rule is asked, the present request included; its functions read the
-//! sliding window. A key that has no slot reads 0.
+//! A track is updated before any rule is evaluated, with the current request. Its functions read
+//! the sliding window. A key without a slot reads 0.
 
 mod codec;
 
@@ -25,14 +25,14 @@ pub enum TrackKind {
     Requests,
     /// The bytes of a field.
     Bytes,
-    /// Different values of an operand.
+    /// The distinct values of an operand.
     Distinct,
 }
 
-/// Bytes that a track of requests takes for each key it is made for.
+/// Bytes of a track of requests for each requested key.
 pub const REQUESTS_KEY_BYTES: usize = key_bytes::<PackedRequests>();
 
-/// Bytes that a track of bytes takes for each key it is made for.
+/// Bytes of a track of bytes for each requested key.
 pub const BYTES_KEY_BYTES: usize = key_bytes::<PackedBytes>();
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ enum Counts {
     Distinct(DistinctCounter),
 }
 
-/// What the generations of one track share.
+/// The data that the generations of one track share.
 #[derive(Debug)]
 struct Shared {
     counted: TrackKind,
@@ -50,7 +50,7 @@ struct Shared {
     newest: GenerationGuard,
 }
 
-/// The counts of one track, as one generation sees them.
+/// The counts of one track, for one generation.
 #[derive(Debug, Clone)]
 pub struct TrackTable {
     shared: Arc<Shared>,
@@ -58,7 +58,7 @@ pub struct TrackTable {
     epoch: Epoch,
 }
 
-/// Whether a track is asked for `share` or `top`, and over which window.
+/// Whether `share` or `top` reads a track, and over which window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum HeavyHitterMode {
     Off,
@@ -90,8 +90,8 @@ impl TrackTable {
         Self { shared: Arc::new(shared), heavy: weighed.heavy(), epoch }
     }
 
-    /// The same counts for a later generation. What is heavy is remembered from the generation on
-    /// that first asks.
+    /// Returns a track with the same counts for a later generation. Heavy hitters are counted from
+    /// the first generation that reads them.
     pub(crate) fn shared_with(&self, weighed: HeavyHitterMode, epoch: Epoch) -> Self {
         let heavy = match (weighed, &self.heavy) {
             (HeavyHitterMode::Window(_), Some(heavy)) => Some(Arc::clone(heavy)),
@@ -100,7 +100,7 @@ impl TrackTable {
         Self { shared: Arc::clone(&self.shared), heavy, epoch }
     }
 
-    /// The same counts in a table for `keys`; the window is that of the later generation.
+    /// Returns the same counts in a table for `keys`, with the window of the later generation.
     pub(crate) fn resized(&self, to: (usize, u64), weighed: HeavyHitterMode, epoch: Epoch) -> Self {
         let (keys, window_ms) = to;
         let fresh = Self::new(self.shared.counted, keys, HeavyHitterMode::Off, epoch);
@@ -116,7 +116,7 @@ impl TrackTable {
         self.shared.counted
     }
 
-    /// Takes over what `older` counts, for a generation that asks over `window_ms`.
+    /// Adds the counts of `older`, for a generation with the window `window_ms`.
     pub(crate) fn absorb(&self, older: &Self, window_ms: u64) {
         let raise =
             |here: &mut SlidingWindow, there: &SlidingWindow| here.raise_to(there, window_ms);
@@ -141,8 +141,8 @@ impl TrackTable {
         RequestedWindow { window_ms, by: self.shared.newest.caller(self.epoch) }
     }
 
-    /// Counts `amount` (1 for a request, or bytes) under `key`; a track of distinct things counts
-    /// `distinct` instead, and nothing where that is `None`.
+    /// Adds `amount` (1 for a request, or bytes) to `key`. A track of distinct values adds
+    /// `distinct` instead, and nothing for `None`.
     #[expect(
         clippy::too_many_arguments,
         reason = "who, how much, of what, in which window and when; each caller has them apart"
@@ -175,44 +175,44 @@ impl TrackTable {
         }
     }
 
-    /// Requests of `key` in the window that ends at `now`: the numerator of `rate(t)`, whose
-    /// denominator is the window. 0 for a track that counts something else.
+    /// Returns the requests of `key` in the window that ends at `now`, for `rate(t)`. Returns 0 for
+    /// a track that counts something else.
     #[must_use]
     pub fn rate(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         self.count(key, window_ms, now)
     }
 
-    /// Requests of `key` in the window that ends at `now`; 0 for a track that counts something
-    /// else.
+    /// Returns the requests of `key` in the window that ends at `now`; 0 for a track that counts
+    /// something else.
     #[must_use]
     pub fn count(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         self.sum(TrackKind::Requests, key, window_ms, now)
     }
 
-    /// Bytes of `key` in the window that ends at `now`; 0 for a track that counts something else.
+    /// Returns the bytes of `key` in the window that ends at `now`; 0 for a track that counts
+    /// something else.
     #[must_use]
     pub fn bytes(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         self.sum(TrackKind::Bytes, key, window_ms, now)
     }
 
-    /// Distinct things that `key` was seen with in the window that ends at `now`, exact up to
+    /// Returns the distinct values of `key` in the window that ends at `now`, exact up to
     /// [`EXACT_MAX`](crate::EXACT_MAX); 0 for a track that counts something else.
     #[must_use]
     pub fn distinct(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         self.sum(TrackKind::Distinct, key, window_ms, now)
     }
 
-    /// The guaranteed part of all that `key` makes up, in whole percent; 0 below
-    /// [`SHARE_COUNTED_MIN`](crate::SHARE_COUNTED_MIN) counted, and in a track that was not made
-    /// with `heavy`.
+    /// Returns the guaranteed share of `key` among all, in whole percent. Returns 0 below
+    /// [`SHARE_COUNTED_MIN`](crate::SHARE_COUNTED_MIN) counts, and for a track without `heavy`.
     #[must_use]
     pub fn share_percent(&self, key: Key, window_ms: u64, now: Tick) -> u64 {
         let heavy = self.heavy.as_ref();
         heavy.map_or(0, |heavy| heavy.share_percent(key, self.asked(window_ms), now))
     }
 
-    /// Whether `key` is surely among the `n` heaviest; false in a track that was not made with
-    /// `heavy`. `n` beyond [`HEAVY_KEYS_MAX`](crate::HEAVY_KEYS_MAX) finds no more.
+    /// Returns whether `key` is certainly among the `n` heavy hitters; false for a track without
+    /// `heavy`. An `n` above [`HEAVY_KEYS_MAX`](crate::HEAVY_KEYS_MAX) has no further effect.
     #[must_use]
     pub fn top(&self, key: Key, n: usize, window_ms: u64, now: Tick) -> bool {
         let heavy = self.heavy.as_ref();

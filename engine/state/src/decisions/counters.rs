@@ -1,7 +1,7 @@
-//! How often each thing was decided, and by which rule.
+//! Counts of decisions, by kind and by rule.
 //!
-//! One tally a generation, since a rule's number means nothing in another. Plain atomics: a reader
-//! may see a decision whose rule it does not see yet.
+//! There is one set of counts for each generation, because a rule number has no meaning in another.
+//! The counts are independent atomics: a reader can see a decision before the count of its rule.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,9 +19,9 @@ pub struct DecisionCounters {
 /// The log lines of one rule.
 #[derive(Debug, Default)]
 struct Line {
-    /// The second of the last one, plus one; 0 before the first.
+    /// The second of the last line, plus one; 0 before the first.
     second: AtomicU64,
-    /// How often since then none was written.
+    /// Number of suppressed lines since then.
     untold: AtomicU64,
 }
 
@@ -40,7 +40,7 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
 }
 
 impl DecisionCounters {
-    /// A tally for rules 0 to `rules` − 1.
+    /// Creates counts for rules 0 to `rules` − 1.
     #[must_use]
     pub fn new(rules: usize) -> Self {
         let lines = std::iter::repeat_with(Line::default).take(rules).collect();
@@ -57,13 +57,14 @@ impl DecisionCounters {
         add_one(self.hits.get(rule.0 as usize));
     }
 
-    /// Counts that a rule in `shadow` would have applied.
+    /// Counts that a shadow rule would have applied.
     pub fn shadowed(&self, rule: RuleId) {
         add_one(self.shadows.get(rule.0 as usize));
     }
 
-    /// Whether a rule that logs may write a line in this second: each may once. Says how often since
-    /// its last one it wrote none. A rule of another generation writes none.
+    /// Returns whether a rule can write a log line in this second; each rule can write one. The
+    /// value is the number of lines suppressed since the last one. Returns `None` for a rule of
+    /// another generation.
     #[must_use]
     pub fn may_log(&self, rule: RuleId, second: u64) -> Option<u64> {
         let line = self.lines.get(rule.0 as usize)?;
@@ -75,32 +76,33 @@ impl DecisionCounters {
         Some(line.untold.swap(0, Ordering::Relaxed))
     }
 
-    /// Takes back a line that could not be written, and what it would have told.
+    /// Reverts [`may_log`](Self::may_log) for a line that was not written, with its suppressed
+    /// lines.
     pub fn not_logged(&self, rule: RuleId, untold: u64) {
         if let Some(line) = self.lines.get(rule.0 as usize) {
             line.untold.fetch_add(untold.saturating_add(1), Ordering::Relaxed);
         }
     }
 
-    /// Decisions of this kind.
+    /// Returns the decisions of this kind.
     #[must_use]
     pub fn decisions(&self, kind: VerdictKind) -> u64 {
         value(self.decisions.get(kind as usize))
     }
 
-    /// Decisions of every kind together.
+    /// Returns all decisions.
     #[must_use]
     pub fn decisions_all(&self) -> u64 {
         VerdictKind::ALL.iter().fold(0, |sum, kind| sum.saturating_add(self.decisions(*kind)))
     }
 
-    /// Times that the rule applied.
+    /// Returns how often the rule applied.
     #[must_use]
     pub fn hits(&self, rule: RuleId) -> u64 {
         value(self.hits.get(rule.0 as usize))
     }
 
-    /// Times that the rule would have applied, had it not been in `shadow`.
+    /// Returns how often a shadow rule would have applied.
     #[must_use]
     pub fn shadows(&self, rule: RuleId) -> u64 {
         value(self.shadows.get(rule.0 as usize))

@@ -1,3 +1,3 @@
-//! What is remembered of decisions that were made.
+//! Stored facts about decisions.
 
 pub(crate) mod counters;

@@ -1,16 +1,14 @@
-//! Whom a site knew before it was in trouble.
+//! Known clients of a site: those that it served before a congestion.
 //!
-//! When there is not enough for all, who came before is likelier to be somebody than who comes with
-//! the flood. So a client that a site serves while it is calm is noted, and counts as known from
-//! some time after its first visit on. While the site is in trouble nobody is noted, and only who
-//! was first seen long enough before the trouble began is known: coming with the flood, and coming
-//! often, earns nothing. Each site knows its own visitors only; the empty name stands for the host
-//! as a whole.
+//! During a congestion, a client that came before is more likely to be legitimate than a client
+//! that comes with the flood. A client that a site serves without a congestion is recorded, and is
+//! known from some time after its first visit. During a congestion no client is recorded, and only
+//! clients first seen long enough before its start are known. Each site has its own known clients;
+//! the empty name stands for the whole server. They survive edits and restarts, as hashes with the
+//! secret of [`crate::Key`].
 //!
-//! Kept over edits and restarts, as hashes under the secret of [`crate::Key`].
-//!
-//! Where this does not protect you: from an attacker who came in peace a while before. Known clients
-//! have the same shares among themselves as all others.
+//! Limitation: an attacker who sent normal requests before is a known client, with the same share
+//! as other known clients.
 
 use std::sync::OnceLock;
 
@@ -20,16 +18,16 @@ use crate::counters::table::{Entry, EvictionClass, Size, Stored, Table};
 use crate::key::{Key, KeyBuilder};
 use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
-/// Clients that are remembered, each of a site, at 27 bytes; beyond it the one longest not seen is
-/// forgotten.
+/// Most known clients of all sites together, at 27 bytes each. Beyond it, the least recently seen is
+/// evicted.
 pub const REGULARS_MAX: usize = 1 << 18;
-/// Seconds for which a client is remembered: a month.
+/// Seconds for which a client is stored: a month.
 pub const REGULAR_KEPT_S: u32 = 31 * 86_400;
 
-/// Seconds from a client's first visit after which another one keeps its place for it.
+/// Seconds from the first visit after which a second visit protects a client from eviction.
 const CAME_AGAIN_S: u32 = 60;
 
-/// One client of a site, in whole seconds since 1970: they last until 2106.
+/// One client of a site. Times are whole seconds since 1970, valid until 2106.
 #[derive(Debug, Clone, Copy, Default)]
 struct KnownClient {
     first_s: u32,
@@ -51,8 +49,8 @@ impl Entry for KnownClient {
         Tick(u64::from(self.seen_s).saturating_mul(1_000))
     }
 
-    /// One that came again is worth more than one that came once: strangers who each come once, to
-    /// whichever site, push out each other.
+    /// Returns the eviction class. A client with a second visit is worth more than one with a single
+    /// visit. Clients that visit once, on any site, evict each other.
     fn standing(&self, now: Tick) -> EvictionClass {
         let came_once = self.seen_s.saturating_sub(self.first_s) < CAME_AGAIN_S;
         if came_once || self.is_forgotten(now) { EvictionClass::Idle } else { EvictionClass::Live }
@@ -75,8 +73,8 @@ impl Stored for KnownClient {
     }
 }
 
-/// The clients that sites know. Takes its memory with the first of them, or when it is told to: a
-/// state that is made to try something out needs none.
+/// The known clients of all sites. The memory is allocated with the first client or by `prepare`,
+/// because a state for tests needs none.
 #[derive(Debug)]
 pub struct KnownClients {
     most: usize,
@@ -90,13 +88,13 @@ impl Default for KnownClients {
 }
 
 impl KnownClients {
-    /// Room for so many.
+    /// Creates a table for this number of clients.
     #[must_use]
     pub const fn new(clients: usize) -> Self {
         Self { most: clients, table: OnceLock::new() }
     }
 
-    /// Takes the memory now: later, a visitor would wait for it.
+    /// Allocates the memory now, so that no request waits for it later.
     pub fn prepare(&self) {
         self.table();
     }
@@ -105,7 +103,7 @@ impl KnownClients {
         self.table.get_or_init(|| Table::new(self.most))
     }
 
-    /// The key of a site's client, with the secret of whoever began `key`.
+    /// Returns the key of a client of a site, with the secret in `key`.
     #[must_use]
     pub fn key(mut key: KeyBuilder, site: &str, client: &ClientKey) -> Key {
         key.part(site.as_bytes());
@@ -116,7 +114,7 @@ impl KnownClients {
         key.finish()
     }
 
-    /// Notes that a client was served while its site was calm.
+    /// Records a client that a site served without a congestion.
     pub fn record(&self, key: Key, now: Tick) {
         let now_s = seconds(now);
         let fresh = || KnownClient { first_s: now_s, seen_s: now_s };
@@ -126,12 +124,12 @@ impl KnownClients {
             }
             regular.seen_s = regular.seen_s.max(now_s);
         };
-        // One that finds no place stays unknown.
+        // A client that cannot be stored stays unknown.
         let _noted = self.table().update(key, now, fresh, came);
     }
 
-    /// Whether a client was first seen `after_ms` or more before `since`, the beginning of trouble,
-    /// and has come in the last month.
+    /// Returns whether a client was first seen at least `after_ms` before `since`, the start of the
+    /// congestion, and was seen in the last month.
     #[must_use]
     pub fn is_known_before(&self, key: Key, since: Tick, after_ms: u64) -> bool {
         let before_s = seconds(Tick(since.0.saturating_sub(after_ms)));
@@ -140,13 +138,13 @@ impl KnownClients {
         self.table.get().and_then(|table| table.read(key, known)).unwrap_or(false)
     }
 
-    /// Clients that are remembered.
+    /// Returns the number of stored clients.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.get().map_or(0, |table| table.filled().resident)
     }
 
-    /// Whether there are none.
+    /// Returns whether no client is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,13 +1,12 @@
-//! Shares: how what is scarce is divided among sites.
+//! Fair shares: the division of scarce resources among sites.
 //!
-//! Every site has a weight. What nobody else needs, one site may use; what others need, they get at
-//! once. Two kinds of scarce things need two rules. **Places** (connections, requests at origins)
-//! are held for as long as their holder likes and cannot be taken back, so some are always kept
-//! free: [`shared_pool`]. **Flow** (bytes to visitors, processor time) is used up by the moment, so it is
-//! dealt out anew each moment: [`token_buckets`]. Who finds neither waits in a bounded [`priority_queue`], and those
-//! whom a site knew before it was in trouble go first: [`known_clients`].
+//! Every site has a weight. One site can use what no other site needs, and a site gets its share at
+//! once when it needs it. There are two kinds of resources. **Slots** (connections, requests at
+//! origins) cannot be revoked, so some are always kept free: [`shared_pool`]. **Rates** (bytes to
+//! clients, CPU time) are divided anew at each moment: [`token_buckets`]. Requests without a slot
+//! wait in a bounded [`priority_queue`], and [`known_clients`] come first.
 //!
-//! Pure, as all of this crate: time and amounts come in.
+//! All functions are pure: time and amounts are arguments.
 
 mod known_clients;
 mod overload_stage;
@@ -21,5 +20,5 @@ pub use priority_queue::{Line, Priority, PushResult};
 pub use shared_pool::{PoolExhausted, PoolMember, SharedPool};
 pub use token_buckets::TokenBuckets;
 
-/// The most that a site can weigh, where the usual is 1.
+/// Largest weight of a site; the default is 1.
 pub const WEIGHT_MAX: u32 = 1_000;

@@ -1,26 +1,26 @@
-//! How much of a scarce thing the whole server has left, in steps.
+//! The overload stage of the whole server for one resource.
 //!
-//! Shares divide what there is among sites; this is for when all of them together want more than the
-//! machine has. Each thing that can run out is watched as a percentage, and what is done about it
-//! comes in steps, the dearer the later. A step is left only well below where it was entered, so
-//! that a value on the edge does not switch it at each look.
+//! Shares divide resources among sites. The stages apply when all sites together need more than the
+//! machine has. The use of each resource is measured in percent, and each stage has stronger
+//! measures. A stage ends only well below its threshold, so that a value near the threshold does
+//! not switch it at every measurement.
 
-/// How bad it is.
+/// The overload stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(u8)]
 pub enum Step {
-    /// There is enough.
+    /// The resource is sufficient.
     #[default]
     Calm,
-    /// It becomes tight: nothing is held that is not in use.
+    /// The resource becomes scarce: idle connections are closed early.
     Tight,
-    /// New clients are not let in any more.
+    /// New clients are rejected.
     Scarce,
-    /// What can be spared is given up.
+    /// Work that can be dropped is shed.
     Last,
 }
 
-/// From which percentages on the steps are taken.
+/// The percentages at which the stages begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverloadThresholds {
     /// To [`Step::Tight`].
@@ -31,14 +31,14 @@ pub struct OverloadThresholds {
     pub critical: u8,
 }
 
-/// Percentage points below a step's beginning at which it is left.
+/// Percentage points below the threshold of a stage at which it ends.
 const LEFT_BELOW: u8 = 5;
 
 impl Step {
-    /// All of them, the mildest first.
+    /// All stages, the mildest first.
     pub const ALL: [Self; 4] = [Self::Calm, Self::Tight, Self::Scarce, Self::Last];
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Step {
         }
     }
 
-    /// The step of this number; the last where there is none.
+    /// Returns the stage with this number; the last one for larger numbers.
     #[must_use]
     pub const fn of(number: u8) -> Self {
         match number {
@@ -60,7 +60,7 @@ impl Step {
         }
     }
 
-    /// The step after this one where so many percent are used.
+    /// Returns the stage that follows this one at this percentage of use.
     #[must_use]
     pub fn next(self, percent: u8, terms: &OverloadThresholds) -> Self {
         let begins = [0, terms.warning, terms.shedding, terms.critical];

@@ -1,33 +1,34 @@
-//! Those who wait for a place: a bounded line of three classes.
+//! A bounded queue with three priorities, for requests that wait for a slot.
 //!
-//! The better class goes first, within one whoever came first; where the line is full, a newcomer
-//! takes the place of the last of the worst class below its own. So a flood of the worst class
-//! cannot keep anybody else out of the line, nor hold the line up.
+//! The higher priority comes first, and within one priority the first request. If the queue is
+//! full, a new request replaces the last one of the lowest priority below its own. A flood with low
+//! priority therefore cannot keep others out of the queue or delay them.
 //!
-//! Where this does not protect you: the worst class can starve while better ones come. Whoever keeps
-//! a line gives those who wait a deadline, or calls the worst class now and then.
+//! Limitation: low priority can starve while requests with a higher priority arrive. The owner of
+//! the queue must set a deadline, or serve the lowest priority from time to time.
 
 use std::collections::VecDeque;
 
-/// Who goes first.
+/// The priority of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A known client that has little under way.
+    /// A known client with few requests in flight.
     High,
-    /// A known client with much under way, or a new one with little.
+    /// A known client with many requests in flight, or a new client with few.
     Normal,
-    /// A new client with much under way.
+    /// A new client with many requests in flight.
     Low,
 }
 
 impl Priority {
-    /// The class of a client with little under way, by whether its site knows it.
+    /// Returns the priority of a client with few requests in flight. `is_known` is whether its site
+    /// knows it.
     #[must_use]
     pub const fn of(is_known: bool) -> Self {
         if is_known { Self::High } else { Self::Normal }
     }
 
-    /// The same with much under way.
+    /// Returns the priority of the same client with many requests in flight.
     #[must_use]
     pub const fn demoted(self) -> Self {
         match self {
@@ -37,46 +38,46 @@ impl Priority {
     }
 }
 
-/// What became of one that wants to wait.
+/// The result of adding an entry to the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PushResult<T> {
-    /// It waits.
+    /// The entry waits.
     Queued,
-    /// It waits in the place of this one.
+    /// The entry waits in place of this one.
     Replaced(T),
-    /// There is no place for it.
+    /// The queue has no space for the entry.
     Rejected(T),
 }
 
-/// A bounded line.
+/// A bounded queue.
 #[derive(Debug)]
 pub struct Line<T> {
     most: usize,
     classes: [VecDeque<T>; 3],
-    /// Of each class, how many at its front were put back since somebody was called.
+    /// For each priority, how many entries at its front were put back since the last `pop`.
     back: [usize; 3],
 }
 
 impl<T> Line<T> {
-    /// A line for so many.
+    /// Creates a queue for `most` entries.
     #[must_use]
     pub const fn new(most: usize) -> Self {
         Self { most, classes: [const { VecDeque::new() }; 3], back: [0; 3] }
     }
 
-    /// How many wait.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.classes.iter().map(VecDeque::len).fold(0, usize::saturating_add)
     }
 
-    /// Whether nobody does.
+    /// Returns whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.classes.iter().all(VecDeque::is_empty)
     }
 
-    /// Lets one wait, if there is a place for it.
+    /// Adds an entry if there is space for it.
     pub fn offer(&mut self, class: Priority, one: T) -> PushResult<T> {
         let mut instead = None;
         if self.is_full() {
@@ -92,14 +93,14 @@ impl<T> Line<T> {
         instead.map_or(PushResult::Queued, PushResult::Replaced)
     }
 
-    /// Whether there is no more room.
+    /// Returns whether the queue is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.len() >= self.most
     }
 
-    /// Puts one that was called back to where it stood: in front of those who were not called, behind
-    /// those who were called before it and are back.
+    /// Puts an entry back to its position: before entries that were never taken, after entries that
+    /// were taken and put back earlier.
     pub fn requeue_front(&mut self, class: Priority, one: T) {
         let class = class as usize;
         if let (Some(line), Some(back)) = (self.classes.get_mut(class), self.back.get_mut(class)) {
@@ -108,19 +109,19 @@ impl<T> Line<T> {
         }
     }
 
-    /// The first of the worst class.
+    /// Removes and returns the first entry of the lowest priority.
     pub fn pop_lowest(&mut self) -> Option<T> {
         self.back = [0; 3];
         self.classes.iter_mut().rev().find_map(VecDeque::pop_front)
     }
 
-    /// Whose turn it is.
+    /// Removes and returns the next entry.
     pub fn pop(&mut self) -> Option<T> {
         self.back = [0; 3];
         self.classes.iter_mut().find_map(VecDeque::pop_front)
     }
 
-    /// Forgets those who do not wait any more.
+    /// Keeps only the entries that still wait.
     pub fn retain(&mut self, mut waits: impl FnMut(&T) -> bool) {
         for line in &mut self.classes {
             line.retain(&mut waits);

@@ -1,25 +1,24 @@
-//! Places that are held: who may take one more.
+//! A pool of slots shared by sites: decides whether a site can take one more.
 //!
-//! The rule is that of dynamic thresholds, from the sharing of a switch's memory among its ports
-//! (Choudhury and Hahne, *Dynamic queue length thresholds for shared-memory packet switches*,
-//! IEEE/ACM Transactions on Networking 6(2), 1998): above its fair share a site may hold so many
-//! times what is free. One that is alone may so hold nine places in ten; of several that want all,
-//! each ends up near its fair share; and whatever they do, some places are free for a site that has
-//! been quiet. There is no list of who is active and no period after which something is noticed:
-//! the threshold moves with each place that is taken or given back.
+//! The rule is that of dynamic thresholds for the shared memory of a switch (Choudhury and Hahne,
+//! *Dynamic queue length thresholds for shared-memory packet switches*, IEEE/ACM Transactions on
+//! Networking 6(2), 1998). Above its fair share, a site can hold a multiple of the free slots. A
+//! single site can therefore hold nine of ten slots, and several busy sites get near their fair
+//! shares. Some slots always stay free for a site without traffic. The threshold adapts with each
+//! slot that is taken or released.
 //!
-//! Where this does not protect you: nobody's place is taken away. A site that was quiet finds the
-//! free ones at once and the rest as fast as others give theirs back.
+//! Limitation: slots are never revoked. A site that starts to send traffic gets the free slots at
+//! once, and further slots only as other sites release theirs.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Times of what is free that a site of usual weight may hold, once it has its fair share. With 16
-/// a single site may have nine places in ten; with less, more lie idle.
+/// Multiple of the free slots that a site with weight 1 can hold above its fair share. With 16, a
+/// single site can hold nine of ten slots; with less, more slots stay unused.
 const FREE_TIMES: u64 = 16;
-/// One place in so many is for those below their fair share alone.
+/// One of this number of slots is reserved for sites below their fair share.
 const KEPT_PART: u32 = 32;
 
-/// All places of a kind.
+/// All slots of a kind.
 #[derive(Debug)]
 pub struct SharedPool {
     most: u32,
@@ -28,42 +27,42 @@ pub struct SharedPool {
     weights: u64,
 }
 
-/// One site's part in them.
+/// One site's use of the pool.
 #[derive(Debug)]
 pub struct PoolMember {
     weight: u32,
     taken: AtomicU32,
 }
 
-/// Why there is no place.
+/// Why no slot is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolExhausted {
-    /// All are taken.
+    /// All slots are taken.
     Total,
-    /// The site has its share, and what is left is for others.
+    /// The site has reached its threshold; the remaining slots are for others.
     MemberLimit,
 }
 
 impl PoolMember {
-    /// A site of this weight (0 counts as 1), holding nothing.
+    /// Creates a member with this weight (0 counts as 1) and no slots.
     #[must_use]
     pub fn new(weight: u32) -> Self {
         Self { weight: weight.max(1), taken: AtomicU32::new(0) }
     }
 
-    /// Places that it holds.
+    /// Returns the number of slots that it holds.
     #[must_use]
     pub fn taken(&self) -> u32 {
         self.taken.load(Relaxed)
     }
 
-    /// Its weight.
+    /// Returns its weight.
     #[must_use]
     pub const fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// What it holds for its weight: of two that wait, the lesser goes first.
+    /// Returns the slots relative to the weight: of two waiting sites, the lower one comes first.
     #[must_use]
     pub fn load(&self) -> u64 {
         let scaled = u64::from(self.taken()).saturating_mul(1 << 16);
@@ -72,7 +71,7 @@ impl PoolMember {
 }
 
 impl SharedPool {
-    /// So many places, for sites of these weights.
+    /// Creates a pool of `most` slots for sites with these weights.
     #[must_use]
     pub fn new(most: u32, weights: impl IntoIterator<Item = u32>) -> Self {
         let (mut sites, mut sum): (u32, u64) = (0, 0);
@@ -83,19 +82,19 @@ impl SharedPool {
         Self { most, taken: AtomicU32::new(0), sites: sites.max(1), weights: sum.max(1) }
     }
 
-    /// Places in all.
+    /// Returns the number of all slots.
     #[must_use]
     pub const fn most(&self) -> u32 {
         self.most
     }
 
-    /// Places that are taken.
+    /// Returns the number of taken slots.
     #[must_use]
     pub fn taken(&self) -> u32 {
         self.taken.load(Relaxed)
     }
 
-    /// What a site has where all of them want all; at least one place.
+    /// Returns the slots of a site if all sites need all slots; at least one.
     #[must_use]
     pub fn fair_share(&self, of: &PoolMember) -> u32 {
         let weighed = u64::from(self.most).saturating_mul(u64::from(of.weight));
@@ -103,16 +102,16 @@ impl SharedPool {
         u32::try_from(share).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Whether a site holds more than its fair share.
+    /// Returns whether a site holds more than its fair share.
     #[must_use]
     pub fn is_over(&self, of: &PoolMember) -> bool {
         of.taken() > self.fair_share(of)
     }
 
-    /// Takes a place for a site.
+    /// Takes a slot for a site.
     ///
     /// # Errors
-    /// There is none for it.
+    /// [`PoolExhausted`] names the cause.
     pub fn take(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let held = of.taken.fetch_add(1, Relaxed);
         let found = self.take_one(of, held);
@@ -122,12 +121,12 @@ impl SharedPool {
         found
     }
 
-    /// Charges a site with a place that was nobody's; on failure it stays nobody's. Whoever lets people
-    /// in holds those against a cap of its own: they are not reckoned with here, or connections that
-    /// never say for whom they are would leave every site no more than its fair share.
+    /// Assigns a slot without an owner to a site; on failure it stays without an owner. The caller
+    /// limits slots without an owner separately. They are not counted here, because connections
+    /// that never name a site would otherwise reduce every site to its fair share.
     ///
     /// # Errors
-    /// The site has its share.
+    /// The site has reached its threshold.
     pub fn assign(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let held = of.taken.fetch_add(1, Relaxed);
         let others = self.taken.fetch_add(1, Relaxed);
@@ -138,10 +137,11 @@ impl SharedPool {
         Err(PoolExhausted::MemberLimit)
     }
 
-    /// Charges a site beyond its share, for somebody whom it knows: from half of what is kept free.
+    /// Assigns a slot to a site above its threshold, for a known client: from half of the reserved
+    /// slots.
     ///
     /// # Errors
-    /// That is used up too.
+    /// These are taken too.
     pub fn charge_reserved(&self, of: &PoolMember) -> Result<(), PoolExhausted> {
         let free = self.most.saturating_sub(self.taken());
         if free <= self.kept() / 2 {
@@ -152,7 +152,7 @@ impl SharedPool {
         Ok(())
     }
 
-    /// Gives a site's place back.
+    /// Releases a slot of a site.
     pub fn give_back(&self, of: &PoolMember) {
         decrease(&of.taken);
         decrease(&self.taken);
@@ -174,12 +174,13 @@ impl SharedPool {
         self.taken.fetch_update(Relaxed, Relaxed, one_more).map(drop).map_err(|_| why)
     }
 
-    /// Places for those below their fair share alone; none where there is one site only.
+    /// Returns the slots reserved for sites below their fair share; none if there is a single site.
     fn kept(&self) -> u32 {
         if self.sites > 1 { (self.most / KEPT_PART).max(1) } else { 0 }
     }
 
-    /// Whether a site that holds `held` may hold one more where `taken` are taken in all.
+    /// Returns whether a site with `held` slots can take one more if `taken` slots are taken in
+    /// total.
     fn may_have(&self, of: &PoolMember, held: u32, taken: u32) -> bool {
         if held < self.fair_share(of) {
             return true;
@@ -192,7 +193,7 @@ impl SharedPool {
 
 fn decrease(count: &AtomicU32) {
     let less = |n: u32| Some(n.saturating_sub(1));
-    // The closure always says some.
+    // The closure always returns `Some`.
     let _before = count.fetch_update(Relaxed, Relaxed, less);
 }
 
@@ -202,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes as many as there are for `of`.
+    /// Takes as many slots as possible for `of`.
     fn take_all(places: &SharedPool, of: &PoolMember) -> u32 {
         (0..).take_while(|_| places.take(of).is_ok()).count() as u32
     }
@@ -240,7 +241,7 @@ mod tests {
     fn greedy_ones_end_up_equal_however_they_began() {
         let (places, sites) = equal(1_000, 3);
         let first = take_all(&places, &sites[0]);
-        // As the first gives back, one by one, the others take what they may.
+        // As the first site releases slots, one by one, the others take what they can.
         for _ in 0..first {
             places.give_back(&sites[0]);
             take_all(&places, &sites[1]);
@@ -258,7 +259,7 @@ mod tests {
         for of in &holders {
             take_all(&places, of);
         }
-        // One of theirs ends, and both want its place.
+        // One of their requests ends, and both sites try to take its slot.
         for n in 0..5_000 {
             let of = &holders[n % 2];
             if of.taken() > 0 {
@@ -290,8 +291,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is taken and given back: never more than there are, the sums agree, and a site
-        /// below its fair share is refused only where nothing at all is free.
+        /// For any sequence of takes and releases: the pool is never exceeded and the sums agree. A
+        /// site below its fair share is rejected only if no slot is free.
         #[test]
         fn places_are_never_overdrawn_nor_kept_from_the_quiet(
             most in 1_u32..200,

@@ -1,17 +1,17 @@
-//! What flows: dealing out bytes or processor time, moment by moment.
+//! The division of a rate (bytes or CPU time) among sites, at each moment.
 //!
-//! Each site has an account. What is sent or spent is taken from it, into debt where a write or a
-//! step is larger than what was left; who is in debt waits. Each moment what has become available
-//! is dealt to the accounts that are not full, by weight, and what would overfill one goes to the
-//! others (weighted max-min fairness, Bertsekas and Gallager, *Data Networks*, §6.5.2). So the whole
-//! rate is used while anybody wants it, one site gets it all where the others are quiet, and a quiet
-//! one has a full account when it comes.
+//! Each site has an account. Use is subtracted from it, and can make it negative if a write or a
+//! step is larger than the rest; a site with a negative account waits. The available amount is
+//! added to the accounts that are not full, by weight. The excess of a full account goes to the
+//! others (weighted max-min fairness, Bertsekas and Gallager, *Data Networks*, §6.5.2). The full
+//! rate is therefore used while any site needs it. A single active site gets all of it, and an idle
+//! site has a full account.
 //!
-//! Where this does not protect you: accounts that are all full can be emptied all at once, which is
-//! a burst of their depths together.
+//! Limitation: accounts that are all full can be emptied at the same moment. The burst is then the
+//! sum of their depths.
 
-/// Times an account's depth that it can be in debt: what happened while the whole process was held
-/// up must not be paid for by whoever was being served.
+/// Largest debt as a multiple of an account's depth. A delay of the whole process must not cost the
+/// site that was being served.
 const DEBT_DEPTHS: i64 = 4;
 
 #[derive(Debug, Clone)]
@@ -27,15 +27,15 @@ pub struct TokenBuckets {
     per_s: u64,
     depth: i64,
     accounts: Vec<TokenBucket>,
-    /// Those that are not full.
+    /// The accounts that are not full.
     short: Vec<usize>,
-    /// Of a unit that was earned and is not dealt out yet, in millionths.
+    /// The part of a unit that is not yet distributed, in millionths.
     rest: u64,
 }
 
 impl TokenBuckets {
-    /// Accounts of these weights, all full: `per_s` units become available each second, and each
-    /// account holds what becomes available in `depth_us`.
+    /// Creates full accounts with these weights. `per_s` units become available each second, and an
+    /// account holds the amount of `depth_us`.
     #[must_use]
     pub fn new(per_s: u64, depth_us: u64, weights: impl IntoIterator<Item = u32>) -> Self {
         let depth = signed(per_s.saturating_mul(depth_us) / 1_000_000).max(1);
@@ -48,7 +48,7 @@ impl TokenBuckets {
         Self { per_s, depth, accounts, short: Vec::new(), rest: 0 }
     }
 
-    /// Takes from a site's account what it has used, into debt if need be.
+    /// Subtracts the use of a site from its account, which can become negative.
     pub fn consume(&mut self, site: usize, units: u64) {
         let floor = self.depth.saturating_mul(DEBT_DEPTHS).saturating_neg();
         let Some(account) = self.accounts.get_mut(site) else { return };
@@ -59,21 +59,21 @@ impl TokenBuckets {
         }
     }
 
-    /// What a site may use now; nothing while it is in debt.
+    /// Returns what a site can use now; 0 while its account is negative.
     #[must_use]
     pub fn left(&self, site: usize) -> u64 {
         let left = self.accounts.get(site).map_or(0, |account| account.left);
         u64::try_from(left).unwrap_or_default()
     }
 
-    /// Whether a site has something left.
+    /// Returns whether a site can use anything now.
     #[must_use]
     pub fn has_left(&self, site: usize) -> bool {
         self.left(site) > 0
     }
 
-    /// Deals out what became available in `elapsed_us`. Time in which nobody was short is not
-    /// saved up, and neither is more than an account's depth.
+    /// Distributes the amount of `elapsed_us`. Time without a demand is not saved, nor more than
+    /// the depth of an account.
     pub fn refill(&mut self, elapsed_us: u64) {
         if self.short.is_empty() {
             self.rest = 0;
@@ -89,8 +89,8 @@ impl TokenBuckets {
         self.distribute(signed(units).min(most));
     }
 
-    /// Gives `units` to those that are short: first to who is filled with the least for its weight,
-    /// so that what it does not need is known when the next is reckoned.
+    /// Distributes `units` to the accounts that are not full. The account that is relatively
+    /// fullest comes first, so that its excess is known before the next one.
     fn distribute(&mut self, mut units: i64) {
         let Self { accounts, short, depth, .. } = self;
         let missing = |account: &TokenBucket| depth.saturating_sub(account.left).max(0);
@@ -128,8 +128,8 @@ mod tests {
 
     use super::*;
 
-    /// A second in steps of a millisecond, in which each site takes what it wants and may have;
-    /// says what each got.
+    /// Simulates a second in steps of a millisecond, in which each site takes what it wants and can
+    /// have. Returns what each site got.
     fn second(sheet: &mut TokenBuckets, wants_per_ms: &[u64]) -> Vec<u64> {
         let mut got = vec![0; wants_per_ms.len()];
         let mut unmet = vec![0_u64; wants_per_ms.len()];
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(sheet.left(1), 20_000);
         sheet.consume(1, 10_000_000);
         assert_eq!(sheet.left(1), 0);
-        // Four depths of debt, at half the rate.
+        // A debt of four depths, at half the rate.
         sheet.refill(60_000);
         assert!(!sheet.has_left(1));
         sheet.refill(200_000);
@@ -213,9 +213,9 @@ mod tests {
     }
 
     proptest! {
-        /// Over any second in which some want more than there is: nothing beyond the rate and the
-        /// depths is given out, all of the rate is used, and nobody who is refused has less for
-        /// its weight than another got.
+        /// For any second in which some sites want more than is available: no more than the rate
+        /// and the depths is given, and the full rate is used. A site that was limited has no less
+        /// for its weight than another site.
         #[test]
         fn what_is_dealt_out_is_all_there_is_and_fair(
             weights in prop::collection::vec(1_u32..10, 1..12),

@@ -1,25 +1,25 @@
-//! The memory of levels in a snapshot.
+//! The state of levels in a snapshot.
 
 use std::sync::atomic::Ordering;
 
 use super::{LEVEL_SITES_MAX, LevelState, LevelStates};
 use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
-/// The most levels that are taken from a snapshot; more than any policy has.
+/// Most levels that are read from a snapshot; more than any policy has.
 pub(crate) const LEVELS_RESTORED_MAX: usize = 1_024;
-/// Marks of a level.
+/// Flags of a level.
 const IS_ON: u8 = 1;
 const HAS_SINCE: u8 = 2;
 const HOLDS: u8 = 4;
 
 impl LevelStates {
-    /// How often anything was changed.
+    /// Returns the number of changes so far.
     pub(crate) fn edits(&self) -> u64 {
         self.edits.load(Ordering::Relaxed)
     }
 
     pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
-        // Only the look once a second waits for this lock, no request.
+        // Only the evaluation once a second waits for this lock, no request.
         for (level, sites) in &*self.all.lock() {
             for (site, memory) in sites {
                 out.text(level);

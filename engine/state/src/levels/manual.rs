@@ -1,7 +1,7 @@
-//! Levels that a person set, for the host or for one site, until a time.
+//! Manual levels: set by an operator until a time, for all sites or for one site.
 //!
-//! By name and not by number, since a policy that is edited meanwhile numbers its levels anew. One
-//! for the host and one for each site at most, so there are no more than sites.
+//! They are stored by name and not by number, because an edited policy numbers its levels anew.
+//! There is at most one for all sites and one for each site.
 
 mod codec;
 
@@ -12,21 +12,21 @@ use seawall_model::Tick;
 
 use crate::levels::LEVEL_SITES_MAX;
 
-/// A level that a person set.
+/// A manual level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManualLevel {
-    /// Its name; `normal` is one too.
+    /// Its name; `normal` is valid.
     pub level: Box<str>,
-    /// Until when it holds.
+    /// The time at which it ends.
     pub until: Tick,
 }
 
-/// By site; the host's own has the empty name.
+/// By site; the empty name stands for all sites.
 #[derive(Debug, Default)]
 pub(crate) struct ManualLevels(Mutex<HashMap<Box<str>, ManualLevel>>);
 
 impl ManualLevels {
-    /// Whether there was room for it.
+    /// Sets a manual level. Returns whether there was space for it.
     pub(crate) fn set(&self, site: &str, held: ManualLevel) -> bool {
         let mut all = self.0.lock();
         let has_room = all.len() <= LEVEL_SITES_MAX || all.contains_key(site);
@@ -36,7 +36,7 @@ impl ManualLevels {
         has_room
     }
 
-    /// Whether there was one.
+    /// Removes a manual level. Returns whether it existed.
     pub(crate) fn end(&self, site: &str) -> bool {
         self.0.lock().remove(site).is_some()
     }
@@ -45,12 +45,12 @@ impl ManualLevels {
         self.0.lock().get(site).filter(|held| now < held.until).cloned()
     }
 
-    /// The sites for which one was set, those whose time is over too.
+    /// Returns the sites with a manual level, with ended ones.
     pub(crate) fn sites(&self) -> Vec<Box<str>> {
         self.0.lock().keys().filter(|site| !site.is_empty()).cloned().collect()
     }
 
-    /// Forgets those whose time is over, and says whose they were.
+    /// Removes and returns the ended manual levels.
     pub(crate) fn drop_ended(&self, now: Tick) -> Vec<(Box<str>, ManualLevel)> {
         let mut all = self.0.lock();
         let ended: Vec<_> = all

@@ -1,12 +1,12 @@
-//! How bad it is right now: the memory of levels.
+//! The state of levels.
 //!
-//! Whether a level's condition holds is asked once a second and answered elsewhere; here is what
-//! makes a level of that: it is entered when the condition has held without a break for
-//! `sustained`, and left when it has not held for `leave after`. So a level neither flickers with a
-//! spike nor ends because an attacker pauses for breath.
+//! The condition of a level is evaluated once a second, elsewhere. This module derives the state: a
+//! level is entered when its condition has held without interruption for `sustained`. It is left
+//! when the condition has not held for `leave after`. Neither a short peak nor a pause of the
+//! attack therefore changes the level.
 //!
-//! The memory belongs to level names and outlives generations; the number of the level in force is
-//! one generation's, since a number means nothing in another.
+//! The state belongs to level names and survives generations. The number of the active level
+//! belongs to one generation, because numbers have no meaning in another.
 
 mod codec;
 pub(crate) mod manual;
@@ -17,32 +17,31 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use seawall_model::Tick;
 
-/// The most sites whose levels are remembered apart. Sites are configured, not asked for, so a
-/// stranger cannot add any.
+/// Most sites with a state of their own. Sites are configured, so a client cannot add any.
 pub const LEVEL_SITES_MAX: usize = 100_000;
 
-/// What makes a level of a condition.
+/// The durations of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LevelTiming {
-    /// For how long the condition must hold before the level is entered.
+    /// Milliseconds for which the condition must hold before the level is entered.
     pub sustained_ms: u64,
-    /// For how long it must not hold before the level is left.
+    /// Milliseconds for which it must not hold before the level is left.
     pub leave_after_ms: u64,
 }
 
-/// What one look at a level changed.
+/// The change of a level by one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LevelChange {
-    /// It was entered.
+    /// The level was entered.
     Entered,
-    /// It was left.
+    /// The level was left.
     Left,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct LevelState {
     is_on: bool,
-    /// Since when the condition has been as it is.
+    /// The last value of the condition, and the time since which it has this value.
     since: Option<(bool, Tick)>,
 }
 
@@ -65,20 +64,20 @@ impl LevelState {
     }
 }
 
-/// The memory of one level.
+/// The state of one level, by site.
 type LevelStateBySite = HashMap<Box<str>, LevelState>;
 
-/// The memory of all levels: by level, then by site; the host's own has the empty site.
+/// The state of all levels: by level, then by site; the empty name stands for the server.
 #[derive(Debug, Default)]
 pub(crate) struct LevelStates {
     all: Mutex<HashMap<Box<str>, LevelStateBySite>>,
-    /// How often anything was changed.
+    /// Number of changes.
     edits: AtomicU64,
 }
 
 impl LevelStates {
-    /// Takes in whether a level's condition holds for a site, and says whether the level is on and
-    /// what that changed.
+    /// Updates a level of a site with the value of its condition. Returns whether the level is
+    /// active, and the change.
     pub(crate) fn look(
         &self,
         (level, site): (&str, &str),
@@ -101,7 +100,7 @@ impl LevelStates {
     }
 }
 
-/// The levels in force, as numbers of one generation.
+/// The active levels, as numbers of one generation.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveLevels {
     host: AtomicU16,
@@ -124,7 +123,7 @@ impl ActiveLevels {
         self.has_sites.store(u16::from(!sites.is_empty()), Ordering::Relaxed);
     }
 
-    /// The worse of the host's level and the site's.
+    /// Returns the higher one of the server's level and the site's level.
     pub(crate) fn of(&self, site: &str) -> u16 {
         let host = self.host.load(Ordering::Relaxed);
         if self.has_sites.load(Ordering::Relaxed) == 0 {

@@ -1,54 +1,51 @@
-//! When to leave a server alone, and when to try it again: a circuit breaker.
+//! A circuit breaker: stops requests to an origin that fails, and tests when it is back.
 //!
-//! Closed, everybody is let through. After too many failures in a row, or too large a share of
-//! failures, it opens, and nobody is. After a while it is half open: a few are let through as
-//! trials, and what becomes of them decides. A trial that goes well closes it; one that fails opens
-//! it for twice as long, up to a limit. (M. Nygard, *Release It!*; Envoy's outlier detection has the
-//! same two conditions.)
+//! Closed, it allows all requests. After too many consecutive failures, or too high a percentage of
+//! failures, it opens and allows none. After a time it is half-open and allows a few trial
+//! requests. A successful trial closes it. A failed trial opens it for twice as long, up to a
+//! limit. (M. Nygard, *Release It!*; Envoy's outlier detection has the same two conditions.)
 //!
-//! The one decision made here: **a result counts only in the phase that it was begun in.** What was
-//! sent to a server before it fell fails long after it is back, and must not fell it again.
-//!
-//! Whoever asks the server by itself (a health check) may hold the breaker open, and lets go of it
-//! when the server answers; it never closes it, since a trial proves more than a check.
+//! INVARIANT: a result counts only in the phase in which its request began. A request that was sent
+//! before the failure can fail long after the recovery, and must not open the breaker again. A
+//! health check can force the breaker open and end this, but never closes it: a trial proves more.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seawall_model::Tick;
 
-/// When a breaker opens and for how long.
+/// The conditions to open a breaker, and the durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CircuitBreakerConfig {
-    /// So many failures to reach the server, in a row, open it; at least 1.
+    /// Number of consecutive connection failures that open it; at least 1.
     pub failures_max: u32,
-    /// So large a share of failures opens it, in percent; over 100 means never.
+    /// Percentage of failures that opens it; over 100 means never.
     pub failures_percent: u32,
-    /// With fewer results than this the share says nothing.
+    /// Fewest results for the percentage to count.
     pub results_min: u32,
-    /// Milliseconds over which the share is taken. One that opens again so soon after it closed
-    /// opens for longer.
+    /// Milliseconds over which the percentage is computed. If the breaker opens again within this
+    /// time after it closed, it opens for longer.
     pub window_ms: u64,
     /// Milliseconds for which it opens at first.
     pub open_ms: u64,
-    /// The same at most.
+    /// Maximum milliseconds for which it opens.
     pub open_ms_max: u64,
-    /// Trials that are under way at once; at least 1.
+    /// Most trial requests at the same time; at least 1.
     pub trials_max: u32,
 }
 
-/// What a breaker does with requests.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitState {
-    /// It lets all through.
+    /// It allows all requests.
     Closed,
-    /// It lets none through.
+    /// It allows no request.
     Open,
-    /// It lets a few through, as trials.
+    /// It allows a few trial requests.
     HalfOpen,
 }
 
-/// Leave to send one request. Its outcome is told with it, or it is given back.
+/// The permit for one request. The caller must report the outcome with it, or release it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct CircuitPermit {
@@ -56,35 +53,35 @@ pub struct CircuitPermit {
     is_trial: bool,
 }
 
-/// How a request failed.
+/// The kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The server was not there: no request can bring that about.
+    /// The connection failed: no request can cause this.
     ConnectFailed,
-    /// It took the request and did not answer. A request may bring that about, so it counts in the
-    /// share of failures and not in a row of them.
+    /// The origin accepted the request and did not respond. A request can cause this, so it counts
+    /// in the percentage and not as a consecutive failure.
     NoResponse,
 }
 
-/// What one outcome changed.
+/// The change by one outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CircuitTransition {
-    /// It opened.
+    /// The breaker opened.
     Opened,
-    /// It closed.
+    /// The breaker closed.
     Closed,
 }
 
 #[derive(Debug)]
 struct Inner {
     phase: CircuitState,
-    /// The tick of the last change of phase.
+    /// The time of the last change of phase.
     changed: Tick,
-    /// Open until then by its own time.
+    /// The end of the open phase.
     until: Tick,
-    /// Open until then because somebody holds it.
+    /// The end of the forced open phase.
     held_until: Tick,
-    /// For how long it opened last.
+    /// The duration of the last open phase.
     open_ms: u64,
     trials: u32,
     /// Failures since `window_from`.
@@ -93,22 +90,22 @@ struct Inner {
     opened: u64,
 }
 
-/// A circuit breaker, shared by all who send.
+/// A circuit breaker, shared by all requests to an origin.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     terms: CircuitBreakerConfig,
-    /// The number of phases so far, shifted by one, and whether this one is closed: the common
-    /// question is answered without the lock.
+    /// The number of phases so far, shifted by one, and whether this one is closed. The most
+    /// frequent query needs no lock.
     sign: AtomicU64,
-    /// Failures in a row.
+    /// Consecutive failures.
     row: AtomicU32,
-    /// Results since the window began, failures among them.
+    /// Results since the start of the window, with failures.
     results: AtomicU32,
     inner: Mutex<Inner>,
 }
 
 impl CircuitBreaker {
-    /// A closed one.
+    /// Creates a closed breaker.
     #[must_use]
     pub fn new(terms: CircuitBreakerConfig) -> Self {
         let inner = Inner {
@@ -131,7 +128,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Leave to send one request, if there is any.
+    /// Returns a permit for one request, if it is allowed.
     pub fn try_acquire(&self, now: Tick) -> Option<CircuitPermit> {
         let sign = self.sign.load(Relaxed);
         if sign & 1 == 1 {
@@ -149,7 +146,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// How many more would be let through now.
+    /// Returns how many more requests are allowed now.
     #[must_use]
     pub fn room(&self, now: Tick) -> u32 {
         if self.is_closed() {
@@ -165,7 +162,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The request was answered.
+    /// Reports a response to the request.
     pub fn record_success(&self, pass: CircuitPermit, now: Tick) -> Option<CircuitTransition> {
         if !pass.is_trial {
             if self.sign.load(Relaxed) == (pass.epoch << 1 | 1) {
@@ -184,7 +181,7 @@ impl CircuitBreaker {
         Some(CircuitTransition::Closed)
     }
 
-    /// The request failed, and it was the server's fault.
+    /// Reports a failure caused by the origin.
     pub fn fail(
         &self,
         pass: CircuitPermit,
@@ -207,7 +204,7 @@ impl CircuitBreaker {
         Some(CircuitTransition::Opened)
     }
 
-    /// The request came to nothing, and nobody knows whose fault it was.
+    /// Releases a permit without a result.
     pub fn release(&self, pass: CircuitPermit) {
         if !pass.is_trial {
             return;
@@ -218,7 +215,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Holds it open for `ms` from now on, whatever it was: a check failed.
+    /// Forces the breaker open for `ms` from now on, in any phase: a health check failed.
     pub fn force_open(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
         let mut inner = self.inner.lock();
         inner.held_until = now.plus_ms(ms);
@@ -229,20 +226,21 @@ impl CircuitBreaker {
         Some(CircuitTransition::Opened)
     }
 
-    /// Lets go of it: a check went well. What it owes by its own time it still waits for.
+    /// Ends the forced open phase: a health check succeeded. The open phase itself continues to its
+    /// end.
     pub fn end_force_open(&self) {
         if !self.is_closed() {
             self.inner.lock().held_until = Tick(0);
         }
     }
 
-    /// Whether it lets all through.
+    /// Returns whether it allows all requests.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sign.load(Relaxed) & 1 == 1
     }
 
-    /// Its phase, since when, and how often it opened.
+    /// Returns its phase, the start of the phase, and how often it opened.
     #[must_use]
     pub fn phase(&self, now: Tick) -> (CircuitState, Tick, u64) {
         let inner = self.inner.lock();
@@ -255,7 +253,7 @@ impl CircuitBreaker {
         self.sign.load(Relaxed) >> 1
     }
 
-    /// Counts a failure into the window; a new one begins with it where the last has passed.
+    /// Counts a failure in the window. Starts a new window if the last one has passed.
     fn is_share_too_large(&self, inner: &mut Inner, now: Tick) -> bool {
         if now.since_ms(inner.window_from) >= self.terms.window_ms {
             inner.window_from = now;
@@ -269,7 +267,7 @@ impl CircuitBreaker {
             && percent >= u64::from(self.terms.failures_percent).saturating_mul(u64::from(results))
     }
 
-    /// Opens, for longer where the last time is not long ago.
+    /// Opens the breaker, for longer if the last open phase was recent.
     fn open(&self, inner: &mut Inner, now: Tick) {
         let again = inner.opened > 0 && now.since_ms(inner.changed) < self.terms.window_ms;
         let longer = if again { inner.open_ms.saturating_mul(2) } else { 0 };
@@ -279,7 +277,7 @@ impl CircuitBreaker {
         self.turn(inner, CircuitState::Open, now);
     }
 
-    /// Half opens when it has been open for long enough.
+    /// Makes the breaker half-open at the end of its open phase.
     fn try_half_open(&self, inner: &mut Inner, now: Tick) {
         if inner.phase == CircuitState::Open && inner.is_ripe(now) {
             self.turn(inner, CircuitState::HalfOpen, now);
@@ -347,7 +345,7 @@ mod tests {
             assert_eq!((fail(&breaker, at), fail(&breaker, at)), (None, None));
             assert_eq!(breaker.record_success(pass(&breaker, at), Tick(at)), None);
         }
-        // 9 results, 6 of them failures: the tenth makes the share count.
+        // Of 9 results, 6 are failures: the tenth makes the percentage count.
         assert_eq!(fail(&breaker, 3), Some(CircuitTransition::Opened));
         let open = opened_at(5);
         assert!(open.try_acquire(Tick(5)).is_none() && open.try_acquire(Tick(104)).is_none());
@@ -399,7 +397,7 @@ mod tests {
         }
         let trial = pass(&breaker, at);
         breaker.record_success(trial, Tick(at));
-        // It falls again at once: what it had earned counts on.
+        // It opens again at once: the previous duration counts.
         fell(&breaker, at + 1);
         assert!(
             breaker.try_acquire(Tick(at + 400)).is_none()
@@ -460,7 +458,7 @@ mod tests {
                     breaker.fail(pass, FailureKind::ConnectFailed, Tick(now));
                 }
             }
-            // Three open it; then one for each time that it has been open: 100, 200, 400, 400 …
+            // Three requests open it; then one for each open phase: 100, 200, 400, 400 …
             let trials = (now / 100).min(1) + (now / 300).min(1) + now / 400;
             prop_assert!(sent <= 3 + trials, "{} in {} ms", sent, now);
         }

@@ -1,6 +1,6 @@
-//! What decides about asking an origin that fails: whether at all, and whether once more.
+//! Decides whether a request is sent to a failing origin, and whether it is retried.
 //!
-//! Pure algorithms; the data plane owns the values and says what came of each attempt.
+//! The algorithms are pure; the data plane owns the values and reports the result of each attempt.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod retry_budget;

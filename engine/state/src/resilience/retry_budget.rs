@@ -1,46 +1,47 @@
-//! How much may be tried again: a retry budget.
+//! A retry budget: limits the number of retries.
 //!
-//! A retry helps when one request fails and harms when all do: then it doubles the load on whatever
-//! is left. So each request earns a share of a retry, time earns a few more for who asks seldom, and
-//! a retry that finds nothing saved is not made. (Finagle's `RetryBudget`: 20 % and ten a second;
-//! Envoy's: 20 % of what is under way. A fixed number of tries for each request bounds nothing.)
+//! A retry helps if one request fails, and harms if all fail: it doubles the load on the remaining
+//! origins. Each request therefore adds a fraction of a retry, and time adds a few more for sites
+//! with few requests. Without budget there is no retry. (Finagle's `RetryBudget`: 20 % and ten a
+//! second; Envoy's: 20 % of the requests in flight. A fixed number of attempts for each request
+//! limits nothing.)
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seawall_model::Tick;
 
-/// Thousandths of a retry, in which it is counted.
+/// Thousandths of a retry, the unit of the budget.
 const UNIT: u64 = 1_000;
-/// The low bits hold what is saved, the high ones the tick of the last look, which fits until the
+/// The low bits contain the budget. The high bits contain the time of the last update, until the
 /// year 2109.
 const SAVED_BITS: u32 = 22;
 const SAVED_MASK: u64 = (1 << SAVED_BITS) - 1;
-/// Most retries that can be saved.
+/// Largest budget, in retries.
 pub const RETRIES_SAVED_MAX: u32 = 4_000;
 
-/// What retries cost and earn.
+/// The parameters of a retry budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudgetConfig {
-    /// Retries for each hundred requests.
+    /// Retries added for each hundred requests.
     pub percent: u32,
-    /// Retries that a second earns, whoever asks.
+    /// Retries added each second.
     pub per_s: u32,
-    /// Most that are saved up, and what there is at first; at most [`RETRIES_SAVED_MAX`].
+    /// Largest and initial budget; at most [`RETRIES_SAVED_MAX`].
     pub saved_max: u32,
 }
 
-/// The retries that are left, shared by all who retry.
+/// A retry budget, shared by all requests.
 #[derive(Debug)]
 pub struct RetryBudget {
     percent: u64,
     per_s: u64,
     most: u64,
-    /// The tick of the last look, and what was saved then.
+    /// The time of the last update, and the budget at that time.
     packed: AtomicU64,
 }
 
 impl RetryBudget {
-    /// A full one.
+    /// Creates a full budget.
     #[must_use]
     pub fn new(terms: RetryBudgetConfig, now: Tick) -> Self {
         let most = u64::from(terms.saved_max.min(RETRIES_SAVED_MAX)).saturating_mul(UNIT);
@@ -48,7 +49,7 @@ impl RetryBudget {
         Self { percent, per_s, most, packed: AtomicU64::new(pack(now.0, most)) }
     }
 
-    /// A request was sent for the first time.
+    /// Adds the fraction for a first attempt.
     pub fn deposit(&self) {
         let earned = self.percent.saturating_mul(UNIT / 100);
         let more = |packed: u64| {
@@ -56,15 +57,15 @@ impl RetryBudget {
             let more = saved.saturating_add(earned).min(self.most);
             (more != saved).then(|| pack(at, more))
         };
-        // Full: there is nothing to add.
+        // Full: nothing to add.
         let _full = self.packed.fetch_update(Relaxed, Relaxed, more);
     }
 
-    /// Takes one retry, if one is left.
+    /// Takes one retry from the budget. Returns whether there was one.
     pub fn withdraw(&self, now: Tick) -> bool {
         let less = |packed: u64| {
             let (at, saved) = unpack(packed);
-            // A millisecond earns as many thousandths as a second earns whole ones.
+            // One millisecond adds as many thousandths as one second adds whole retries.
             let earned = now.0.saturating_sub(at).saturating_mul(self.per_s);
             let left = saved.saturating_add(earned).min(self.most).checked_sub(UNIT)?;
             Some(pack(now.0.max(at), left))

@@ -1,18 +1,15 @@
-//! All that a [`State`](crate::State) remembers as bytes, and back, so that a restart forgets
-//! nothing that an edit would keep.
+//! Snapshots: a [`State`](crate::State) as bytes, so that a restart keeps what an edit keeps.
 //!
-//! Pure: bytes in and out, and the time as an argument. The bytes hold keys of counters, which are
-//! hashes, and what is banned, which is addresses, and the secret under which the keys are hashed;
-//! whoever writes them to a disk encrypts them.
+//! The code is pure: bytes and time are arguments. The bytes contain hashes of counter keys,
+//! addresses of bans, and the secret of the hashes. The caller encrypts them before it writes them
+//! to a disk.
 //!
-//! The form: one byte for the version, the snapshot's tick, the secret, then sections, each with
-//! its kind and its length before it; a kind that a reader does not know is skipped. Counters
-//! stand under their identity, as in an edit: a name that the policy does not have any more is
-//! dropped and told, another window or size is carried over as an edit carries it.
+//! The format is a version byte, the time of the snapshot, the secret, and sections with kind and
+//! length. A reader skips unknown kinds. Counters have their identity, as in an edit: a counter
+//! that the policy no longer has is dropped and reported; another window or size is converted.
 //!
-//! Where this does not protect: keys that hold nothing any more are left out; beyond
-//! [`SNAPSHOT_BYTES_MAX`] counts are left out first, then holds, and that is told. Which keys make
-//! up most of a track is kept too, but not over a clock that was put.
+//! Limitations: idle keys are omitted. Above [`SNAPSHOT_BYTES_MAX`] counts are omitted first, then
+//! holds, and this is reported. Heavy hitters are kept, but not after a change of the clock.
 
 mod wire;
 
@@ -21,22 +18,22 @@ pub(crate) use wire::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
 use crate::state::CarryOverReport;
 
-/// Bytes of a snapshot at most: nine million keys of limits, at 21 bytes each, and the rest for bans
-/// and what is held. It is made in memory.
+/// Largest snapshot in bytes: nine million keys of limits at 21 bytes each, and bans and holds. It
+/// is built in memory.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 
-/// How long anything is remembered over a restart, in milliseconds: 30 days, what a ban or a hold
-/// lasts at most. A clock that says that more has passed is believed to this only.
+/// Longest time in milliseconds for which state survives a restart: 30 days, the longest ban or
+/// hold. A longer elapsed time counts as this.
 pub const REMEMBERED_MS_MAX: u64 = 30 * 86_400_000;
 
 /// A state as bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The bytes: secret.
+    /// The bytes; they are secret.
     pub bytes: Vec<u8>,
-    /// Keys and bans in them.
+    /// Number of keys and bans in them.
     pub entries: usize,
-    /// Keys and bans that there was no room for.
+    /// Number of keys and bans that were omitted.
     pub left_out: usize,
 }
 
@@ -46,46 +43,48 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// When a snapshot is read.
+/// The times for restoring a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreClock {
-    /// Now, on the clock that the state is to live by.
+    /// The current time on the clock of the new state.
     pub now: Tick,
-    /// Milliseconds since it was made; more than [`REMEMBERED_MS_MAX`] is that.
+    /// Milliseconds since the snapshot; at most [`REMEMBERED_MS_MAX`] counts.
     pub elapsed_ms: u64,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreReport {
-    /// What became of the counters. In `gone` are those that the policy does not name any more.
+    /// The counters. `gone` are those that the policy no longer declares.
     pub counters: CarryOverReport,
-    /// Bans that run on.
+    /// Number of active bans.
     pub bans: usize,
 }
 
-/// A mark to hold a state against later.
+/// A mark for a later comparison of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeMark {
     pub(crate) at: Tick,
     pub(crate) edits: u64,
 }
 
-/// Why bytes are no snapshot.
+/// Why bytes are not a valid snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// It is of another version.
+    /// The version is not supported.
     Version(u8),
-    /// It ends in the middle, or holds what no snapshot does.
+    /// The bytes are truncated or invalid.
     Damaged,
 }
 
 impl std::fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Version(version) => write!(f, "its content is of version {version}"),
-            Self::Damaged => f.write_str("its content is damaged"),
+            Self::Version(version) => {
+                write!(f, "the content has the unsupported version {version}")
+            }
+            Self::Damaged => f.write_str("the content is damaged"),
         }
     }
 }

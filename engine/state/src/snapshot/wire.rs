@@ -1,28 +1,28 @@
-//! The letters of a snapshot: numbers, texts, moments and sections with their length before them.
+//! The encoding of a snapshot: numbers, texts, times, and sections with their lengths.
 //!
-//! Numbers are LEB128, the small ones in one byte, since a snapshot is millions of small numbers. A
-//! moment is written as its distance from the snapshot's own tick: what reads it puts that tick
-//! where it belongs on its own clock, and every moment comes with it.
+//! Numbers are LEB128 with one byte for small numbers, because a snapshot contains millions of
+//! small numbers. A time is written relative to the time of the snapshot. The reader maps that time
+//! to its own clock, and all other times follow.
 
 use seawall_model::Tick;
 
 use crate::counters::table::EvictionClass;
 use crate::key::{Key, Tag};
 
-/// The most bytes that one entry takes, with room to spare: two sets of registers and a key.
+/// Most bytes of one entry, with a margin: two sets of registers and a key.
 const ENTRY_BYTES_MAX: usize = 1_024;
-/// A number of 64 bits takes so many bytes at most.
+/// Most bytes of a 64-bit number.
 const NUMBER_BYTES_MAX: u32 = 10;
 
 /// A snapshot that is being written.
 #[derive(Debug)]
 pub(crate) struct SnapshotEncoder {
     pub(crate) bytes: Vec<u8>,
-    /// The snapshot's own tick.
+    /// The time of the snapshot.
     pub(crate) at: Tick,
-    /// The window that most entries of the counter have which is being written.
+    /// The window of most entries of the current counter.
     pub(crate) usual_ms: u64,
-    /// Entries that were written, and those that there was no room for.
+    /// Number of written entries, and of omitted ones.
     pub(crate) entries: usize,
     pub(crate) left_out: usize,
     bytes_max: usize,
@@ -33,8 +33,8 @@ impl SnapshotEncoder {
         Self { bytes: Vec::new(), at, usual_ms: 0, entries: 0, left_out: 0, bytes_max }
     }
 
-    /// Whether there is room for an entry, counting it: what is held may use a quarter more than
-    /// what is only counted.
+    /// Counts an entry and returns whether there is space for it. Held entries can use a quarter
+    /// more than others.
     pub(crate) fn has_room(&mut self, standing: EvictionClass) -> bool {
         let of = |parts: usize| self.bytes_max.saturating_mul(parts) / 16;
         let end = if standing == EvictionClass::Held { of(15) } else { of(12) };
@@ -60,10 +60,10 @@ impl SnapshotEncoder {
         self.byte(number as u8);
     }
 
-    /// A number by its distance from another, in either direction.
+    /// Writes a number relative to another, in either direction.
     pub(crate) fn near(&mut self, number: u64, other: u64) {
         let distance = number.wrapping_sub(other);
-        // Zigzag: the sign goes to the lowest bit, so that small distances are small numbers.
+        // Zigzag: the sign is the lowest bit, so that small distances are small numbers.
         self.number((distance << 1) ^ ((distance as i64 >> 63) as u64));
     }
 
@@ -90,7 +90,7 @@ impl SnapshotEncoder {
         self.raw(text.as_bytes());
     }
 
-    /// What `fill` writes, with its kind and its length before it.
+    /// Writes the output of `fill` with its kind and its length.
     pub(crate) fn section(&mut self, kind: u8, fill: impl FnOnce(&mut Self)) {
         self.byte(kind);
         let place = self.bytes.len();
@@ -104,26 +104,26 @@ impl SnapshotEncoder {
     }
 }
 
-/// A moment on the clock of whoever wrote it, and on that of whoever reads it.
+/// A time on the clock of the writer, and on that of the reader.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MappedTick {
     pub(crate) was: Tick,
     pub(crate) is: Tick,
 }
 
-/// A snapshot, or a section of one, that is being read. Every answer is `None` where the bytes are
-/// none that a writer writes; reading allocates nothing by what they claim.
+/// A snapshot or a section that is being read. Every method returns `None` for bytes that no writer
+/// produces. No allocation depends on a length in the bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotDecoder<'b> {
     rest: &'b [u8],
-    /// The snapshot's own tick, as its writer's clock had it.
+    /// The time of the snapshot on the writer's clock.
     pub(crate) was: Tick,
-    /// The same moment on the reader's clock.
+    /// The same time on the reader's clock.
     pub(crate) is: Tick,
-    /// Now, on the reader's clock.
+    /// The current time on the reader's clock.
     pub(crate) now: Tick,
     pub(crate) usual_ms: u64,
-    /// Whether tables hold whole keys, as they did in the first form.
+    /// Whether tables contain whole keys, as in the first format.
     pub(crate) has_whole_keys: bool,
 }
 
@@ -181,7 +181,7 @@ impl<'b> SnapshotDecoder<'b> {
         Some(other.wrapping_add_signed(self.distance()?))
     }
 
-    /// A moment; none is later than now.
+    /// Reads a time; at most the current time.
     pub(crate) fn moment(&mut self) -> Option<MappedTick> {
         let before = self.distance()?;
         let was = Tick(self.was.0.saturating_sub_signed(before));
@@ -189,18 +189,18 @@ impl<'b> SnapshotDecoder<'b> {
         Some(MappedTick { was, is })
     }
 
-    /// A window, which is never 0.
+    /// Reads a window, which is never 0.
     pub(crate) fn window(&mut self) -> Option<u64> {
         self.near(self.usual_ms).map(|window_ms| window_ms.max(1))
     }
 
-    /// A key; the upper half of none is 0.
+    /// Reads a key, whose upper half is never 0.
     pub(crate) fn key(&mut self) -> Option<Key> {
         let (upper, lower) = (self.fixed()?, self.fixed()?);
         (upper != 0).then(|| Key::of_halves(upper, lower))
     }
 
-    /// What a table knows a key by.
+    /// Reads the tag of a key.
     pub(crate) fn tag(&mut self) -> Option<Tag> {
         if self.has_whole_keys {
             return self.key().map(Key::tag);
@@ -215,7 +215,7 @@ impl<'b> SnapshotDecoder<'b> {
         std::str::from_utf8(self.raw(length)?).ok()
     }
 
-    /// The next section and its kind.
+    /// Reads the next section and its kind.
     pub(crate) fn section(&mut self) -> Option<(u8, Self)> {
         let kind = self.byte()?;
         let length = usize::try_from(self.fixed()?).ok()?;

@@ -1,4 +1,4 @@
-//! A state in a snapshot: its secret, its bans, its levels, and each counter under its identity.
+//! A state in a snapshot: its secret, bans, levels, and each counter with its identity.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,9 @@ use crate::snapshot::{
 };
 use crate::state::CounterSpec;
 
-/// The version of the form.
+/// The version of the format.
 const FORMAT: u8 = 2;
-/// The first form, which is still read: its tables hold whole keys.
+/// The first format, which is still readable: its tables contain whole keys.
 const FORMAT_OF_WHOLE_KEYS: u8 = 1;
 /// Kinds of sections.
 const BANS: u8 = 1;
@@ -25,12 +25,12 @@ const COUNTER: u8 = 3;
 const BY_HAND: u8 = 4;
 const EPOCH: u8 = 5;
 const REGULARS: u8 = 6;
-/// Milliseconds by which a request may be counted later than it was begun: what was used so
-/// shortly before a mark counts as used after it.
+/// Milliseconds by which a request can be counted after its start. Use shortly before a mark counts
+/// as use after it.
 const LATE_MS: u64 = 1_000;
 
 impl State {
-    /// All that is remembered at `now`, as bytes. Requests go on while it is made.
+    /// Returns the state at `now` as bytes. Requests continue meanwhile.
     #[must_use]
     pub fn snapshot(&self, now: Tick) -> Snapshot {
         let mut out = SnapshotEncoder::new(now, SNAPSHOT_BYTES_MAX);
@@ -44,7 +44,8 @@ impl State {
         out.section(REGULARS, |out| self.regulars.store(out));
         let mut written = HashSet::new();
         for counter in &self.counters {
-            // What is under way ends with the server. Two specs of one identity are one counter.
+            // Requests in flight end with the server. Two specifications of one identity are one
+            // counter.
             let lasts = counter.spec.shape != CounterShape::Concurrent;
             if lasts && written.insert(&*counter.spec.identity) {
                 out.section(COUNTER, |out| counter.store(out));
@@ -54,10 +55,10 @@ impl State {
         Snapshot { bytes, entries, left_out }
     }
 
-    /// The state of `specs` with what a snapshot remembers of it.
+    /// Returns a state for `specs` with the content of a snapshot.
     ///
     /// # Errors
-    /// The bytes are none that [`snapshot`](Self::snapshot) makes. Nothing is half taken then.
+    /// The bytes are not a valid snapshot. Then nothing is restored.
     pub fn restore(
         bytes: &[u8],
         specs: &[CounterSpec],
@@ -76,13 +77,13 @@ impl State {
         restore(from, specs, limits).ok_or(SnapshotError::Damaged)
     }
 
-    /// A mark to ask [`is_changed_since`](Self::is_changed_since) with later.
+    /// Returns a mark for [`is_changed_since`](Self::is_changed_since).
     #[must_use]
     pub fn mark(&self, now: Tick) -> ChangeMark {
         ChangeMark { at: Tick(now.0.saturating_sub(LATE_MS)), edits: self.edits() }
     }
 
-    /// Whether anything was counted, banned, lifted or entered since `mark`.
+    /// Returns whether a count, ban or level changed since `mark`.
     #[must_use]
     pub fn is_changed_since(&self, mark: &ChangeMark) -> bool {
         mark.edits != self.edits()
@@ -133,13 +134,13 @@ fn restore(
     Some((state, restored))
 }
 
-/// Where each identity stands first.
+/// Returns the first position of each identity.
 fn places(specs: &[CounterSpec]) -> HashMap<&str, usize> {
     specs.iter().enumerate().rev().map(|(place, spec)| (&*spec.identity, place)).collect()
 }
 
 impl State {
-    /// Takes in a counter where it is one of `ours`, and says its identity.
+    /// Restores a counter if it is one of `ours`. Returns its identity.
     fn load_counter<'b>(
         &self,
         mut from: SnapshotDecoder<'b>,
@@ -192,7 +193,7 @@ impl Counter {
     }
 }
 
-/// What a counter counts; whether it is weighed and keyed may change.
+/// Returns what a counter counts; `heavy` and `keyed` may change.
 const fn shape_byte(shape: CounterShape) -> u8 {
     match shape {
         CounterShape::Limit => 0,

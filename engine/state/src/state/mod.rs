@@ -1,9 +1,9 @@
-//! `State`: every counter and ban that one generation of a policy sees.
+//! `State`: all counters and bans of one generation of a policy.
 //!
-//! A generation's `State` is made once and never changes shape; what changes is in its tables,
-//! which generations share. [`State::carry`] makes the next one: a counter of equal identity gets
-//! the same table, so what the old generation goes on counting while the new one is rehearsed is
-//! there when it is published, and a generation that is thrown away has changed nothing.
+//! The structure of a generation's `State` never changes; its tables do, and generations share
+//! them. [`State::carry`] creates the next state: a counter with the same identity gets the same
+//! table. What the old generation counts during the tests of the new one is therefore present when
+//! the new one is published. A generation that is discarded has changed nothing.
 
 mod codec;
 
@@ -27,7 +27,7 @@ use crate::key::{KeyBuilder, Seed};
 use crate::levels::manual::{ManualLevel, ManualLevels};
 use crate::levels::{ActiveLevels, LevelChange, LevelStates, LevelTiming};
 
-/// What kind of counter it is.
+/// The kind of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterShape {
     /// A `limit … to`.
@@ -38,25 +38,25 @@ pub enum CounterShape {
     Track {
         /// What it counts.
         counted: TrackKind,
-        /// Whether it has a `per`; one without has a single key, whatever `keys` says.
+        /// Whether it has a `per`. Without one it has a single key, for any `keys`.
         keyed: bool,
-        /// Whether `share()` or `top()` is asked of it.
+        /// Whether `share()` or `top()` reads it.
         heavy: bool,
     },
 }
 
-/// A counter, as a policy declares it.
+/// A counter as a policy declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CounterSpec {
-    /// Name, key and what is counted, as text: equal identity is the same counter across reloads.
+    /// Name, key and counted value as text. Equal identities are the same counter across reloads.
     pub identity: Box<str>,
     /// The full name, for reports.
     pub name: Box<str>,
     /// The kind.
     pub shape: CounterShape,
-    /// The window. An edit of it keeps the counts.
+    /// The window. Changing it keeps the counts.
     pub window_ms: u64,
-    /// Keys that are to find room; see [`TABLE_KEYS_MAX`](crate::TABLE_KEYS_MAX).
+    /// Number of keys to store; see [`TABLE_KEYS_MAX`](crate::TABLE_KEYS_MAX).
     pub keys: usize,
 }
 
@@ -68,7 +68,7 @@ impl CounterSpec {
         }
     }
 
-    /// The memory that it takes, all of it from the start; for requests under way, at most.
+    /// Returns its memory. It is allocated at the start; for requests in flight it is a maximum.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let (key, more) = match self.shape {
@@ -86,7 +86,7 @@ impl CounterSpec {
         self.keys().saturating_mul(key).saturating_add(more)
     }
 
-    /// Whether what one counts is what the other counts.
+    /// Returns whether both count the same values.
     fn counts_as(&self, other: &Self) -> bool {
         match (self.shape, other.shape) {
             (CounterShape::Limit, CounterShape::Limit)
@@ -131,7 +131,7 @@ impl Counter {
         Self { spec: spec.clone(), table }
     }
 
-    /// The same counts under another spec; `None` if it counts something else.
+    /// Returns the same counts with another specification; `None` if it counts other values.
     fn carry(&self, spec: &CounterSpec, epoch: Epoch) -> Option<Self> {
         let resized = spec.keys() != self.spec.keys();
         let table = match (&self.table, spec.shape) {
@@ -168,37 +168,36 @@ impl Counter {
     }
 }
 
-/// How full a counter's table is.
+/// The occupancy of a counter's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableStats {
-    /// The counter's full name.
+    /// The full name of the counter.
     pub name: Box<str>,
-    /// Keys that have a slot, idle ones too.
+    /// Keys with a slot, including idle ones.
     pub keys: usize,
-    /// Slots.
+    /// Number of slots.
     pub capacity: usize,
-    /// Live keys that lost their place to another.
+    /// Live keys that were evicted.
     pub evictions: u64,
-    /// Times that a key found no place; for a track of distinct things also those that got or kept
-    /// no registers.
+    /// Keys that were rejected; for a track of distinct values, also keys without registers.
     pub refused: u64,
 }
 
-/// What became of the counters, by full name.
+/// The counters after a change of the policy, by full name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CarryOverReport {
-    /// Counts go on.
+    /// Counters that continue.
     pub kept: Vec<Box<str>>,
-    /// Counts go on over another window or in a table of another size.
+    /// Counters that continue with another window or table size.
     pub rescaled: Vec<Box<str>>,
-    /// Counts begin.
+    /// Counters that begin.
     pub new: Vec<Box<str>>,
-    /// Counts end with the old generation, a limit's holds with them.
+    /// Counters that end with the old generation, with their holds.
     pub removed: Vec<Box<str>>,
 }
 
 impl CarryOverReport {
-    /// What becomes of the counters of `old` where those of `new` follow them.
+    /// Compares the counters of `old` with those of `new`.
     pub fn between<'s>(
         old: impl IntoIterator<Item = &'s CounterSpec>,
         new: &[CounterSpec],
@@ -225,14 +224,14 @@ impl CarryOverReport {
     }
 }
 
-/// What a [`State`] may hold besides its counters.
+/// Limits of a [`State`] besides its counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StateLimits {
-    /// The bans.
+    /// The limits on bans.
     pub bans: BanLimits,
 }
 
-/// Every counter and ban that one generation of a policy sees.
+/// All counters and bans of one generation of a policy.
 #[derive(Debug)]
 pub struct State {
     seed: Seed,
@@ -246,13 +245,13 @@ pub struct State {
 }
 
 impl State {
-    /// An empty state; a [`CounterId`] is the place of its spec in `specs`.
+    /// Creates an empty state. A [`CounterId`] is a position in `specs`.
     #[must_use]
     pub fn new(seed: Seed, specs: &[CounterSpec]) -> Self {
         Self::with_limits(seed, specs, StateLimits::default())
     }
 
-    /// [`new`](Self::new) with other limits than the defaults.
+    /// Creates an empty state with these limits.
     #[must_use]
     pub fn with_limits(seed: Seed, specs: &[CounterSpec], limits: StateLimits) -> Self {
         let bans = Arc::new(Bans::new(&seed, limits.bans));
@@ -270,12 +269,12 @@ impl State {
         Self { counters, ..empty }
     }
 
-    /// The state of the next generation.
+    /// Returns the state of the next generation.
     ///
-    /// A counter of equal identity keeps its table: both generations count in it. If `keys`
-    /// differ, it gets a table of the new size with a copy of every entry, and the publisher calls
-    /// [`settle`](Self::settle) on it once the new generation is published. If it shrinks below
-    /// what is live, the least recently used are lost, never a held key.
+    /// A counter with the same identity keeps its table: both generations count in it. If `keys`
+    /// differ, it gets a table of the new size with a copy of every entry. The publisher must then
+    /// call [`settle`](Self::settle) after the new generation is published. If the new table is too
+    /// small, the least recently used keys are lost, but never a held key.
     #[must_use]
     pub fn carry(&self, specs: &[CounterSpec]) -> (Self, CarryOverReport) {
         let epoch = self.epoch.saturating_add(1);
@@ -293,11 +292,11 @@ impl State {
         (next, report)
     }
 
-    /// Takes over what `older` has counted since [`carry`](Self::carry) in tables that have
-    /// another size now; does nothing for the others, and no harm when called again.
+    /// Adds what `older` has counted since [`carry`](Self::carry) to tables whose size changed.
+    /// Does nothing for other tables, and can be called several times.
     ///
-    /// A request that was in flight under the older generation and reaches its limit after this
-    /// is counted in the old table only, so each such request can be admitted once too often.
+    /// A request in flight in the older generation that reaches its limit after this call is
+    /// counted in the old table only. Each such request can therefore be admitted once too often.
     pub fn settle(&self, older: &Self) {
         let known: HashMap<&str, &Counter> = older.by_identity();
         for counter in &self.counters {
@@ -327,7 +326,7 @@ impl State {
         let mut counters: Vec<Counter> = Vec::with_capacity(specs.len());
         let mut places: HashMap<&str, usize> = HashMap::new();
         for spec in specs {
-            // Two specs of one identity are one counter within a generation too.
+            // Two specifications of one identity are one counter within a generation too.
             let twin = places.get(&*spec.identity).and_then(|place| counters.get(*place));
             if let Some(shared) = twin.and_then(|twin| twin.carry(spec, epoch)) {
                 counters.push(shared);
@@ -341,26 +340,26 @@ impl State {
         (counters, report)
     }
 
-    /// The same with a number after `last`, where its own is no later: numbers that a history knows
-    /// are not given again.
+    /// Returns the state with a generation number after `last`, if its own is not later. Numbers in
+    /// the history are not used again.
     #[must_use]
     pub fn numbered_after(self, last: Generation) -> Self {
         Self { epoch: self.epoch.max(last.0), ..self }
     }
 
-    /// The generation whose state this is, as long as each is carried from the one before.
+    /// Returns the generation of this state, if each state is carried from the previous one.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         Generation(self.epoch.saturating_add(1))
     }
 
-    /// Begins a key.
+    /// Starts a key.
     #[must_use]
     pub fn key(&self) -> KeyBuilder {
         KeyBuilder::new(&self.seed)
     }
 
-    /// The table of a limit on a rate; `None` if `id` is none.
+    /// Returns the table of a rate limit; `None` for another kind.
     #[must_use]
     pub fn limit(&self, id: CounterId) -> Option<&RateLimitTable> {
         match &self.counters.get(id.0 as usize)?.table {
@@ -369,7 +368,7 @@ impl State {
         }
     }
 
-    /// The table of a limit on requests under way; `None` if `id` is none.
+    /// Returns the table of a limit on requests in flight; `None` for another kind.
     #[must_use]
     pub fn concurrent(&self, id: CounterId) -> Option<&ConcurrentTable> {
         match &self.counters.get(id.0 as usize)?.table {
@@ -378,7 +377,7 @@ impl State {
         }
     }
 
-    /// The table of a track; `None` if `id` is none.
+    /// Returns the table of a track; `None` for another kind.
     #[must_use]
     pub fn track(&self, id: CounterId) -> Option<&TrackTable> {
         match &self.counters.get(id.0 as usize)?.table {
@@ -387,20 +386,20 @@ impl State {
         }
     }
 
-    /// The bans, which all generations share.
+    /// Returns the bans, which all generations share.
     #[must_use]
     pub fn bans(&self) -> &Bans {
         &self.bans
     }
 
-    /// The clients that sites know, which all generations share.
+    /// Returns the known clients, which all generations share.
     #[must_use]
     pub fn regulars(&self) -> &KnownClients {
         &self.regulars
     }
 
-    /// Ends the holds of the limit `name`, or of all, that began at `since` or later; says how many
-    /// ran.
+    /// Ends the holds of the limit `name`, or of all limits, that began at `since` or later.
+    /// Returns the number of active holds that ended.
     pub fn clear_penalties(&self, name: Option<&str>, since: Tick, now: Tick) -> usize {
         let meant = |counter: &&Counter| name.is_none_or(|name| *counter.spec.name == *name);
         let lift = |counter: &Counter| match &counter.table {
@@ -410,8 +409,8 @@ impl State {
         self.counters.iter().filter(meant).map(lift).fold(0, usize::saturating_add)
     }
 
-    /// Takes in whether a level's condition holds now, for a site or, with none, for the host. Says
-    /// whether the level is on, and what that changed. The memory is shared by all generations.
+    /// Updates a level with the value of its condition, for a site or, with `None`, for the server.
+    /// Returns whether the level is active, and the change. All generations share the state.
     pub fn evaluate_level(
         &self,
         (level, site): (&str, Option<&str>),
@@ -422,38 +421,37 @@ impl State {
         self.memory.look((level, site.unwrap_or_default()), holds, terms, now)
     }
 
-    /// Sets a level by hand, for a site or, with none, for the host; it outlives generations. Says
-    /// whether there was room for it.
+    /// Sets a manual level for a site or, with `None`, for the server. It survives generations.
+    /// Returns whether there was space for it.
     pub fn set_manual_level(&self, site: Option<&str>, held: ManualLevel) -> bool {
         self.by_hand.set(site.unwrap_or_default(), held)
     }
 
-    /// Ends a level that was set by hand, and says whether there was one.
+    /// Ends a manual level. Returns whether it existed.
     pub fn clear_manual_level(&self, site: Option<&str>) -> bool {
         self.by_hand.end(site.unwrap_or_default())
     }
 
-    /// The level that was set by hand for a site or, with none, for the host, while its time lasts.
+    /// Returns the manual level of a site or, with `None`, of the server, until its end.
     #[must_use]
     pub fn manual_level(&self, site: Option<&str>, now: Tick) -> Option<ManualLevel> {
         self.by_hand.of(site.unwrap_or_default(), now)
     }
 
-    /// The sites for which a level was set by hand.
+    /// Returns the sites with a manual level.
     #[must_use]
     pub fn sites_with_held_levels(&self) -> Vec<Box<str>> {
         self.by_hand.sites()
     }
 
-    /// Forgets levels set by hand whose time is over, and says which they were; the host's has no
-    /// site.
+    /// Removes and returns the manual levels that have ended; that of the server has no site.
     #[must_use]
     pub fn drop_ended_levels(&self, now: Tick) -> Vec<(Option<Box<str>>, ManualLevel)> {
         let ended = self.by_hand.drop_ended(now);
         ended.into_iter().map(|(site, held)| (Some(site).filter(|s| !s.is_empty()), held)).collect()
     }
 
-    /// Puts a level of this generation in force, for a site or, with none, for the host.
+    /// Activates a level of this generation, for a site or, with `None`, for the server.
     pub fn set_level(&self, site: Option<&str>, level: u16) {
         match site {
             None => self.levels.set_host(level),
@@ -461,13 +459,13 @@ impl State {
         }
     }
 
-    /// The level in force for a site: the worse of its own and the host's.
+    /// Returns the active level of a site: the higher one of its own and the server's.
     #[must_use]
     pub fn level(&self, site: &str) -> u16 {
         self.levels.of(site)
     }
 
-    /// How full each table is, in the order of the specs.
+    /// Returns the occupancy of each table, in the order of the specifications.
     #[must_use]
     pub fn fill(&self) -> Vec<TableStats> {
         self.counters.iter().map(Counter::fill).collect()

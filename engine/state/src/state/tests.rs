@@ -1,4 +1,4 @@
-//! What an edit keeps, and what it does not.
+//! Tests of edits: what they keep, and what they reset.
 
 use proptest::prelude::*;
 use seawall_model::{Client, ClientPrefixes, Generation, Prefix, Tick};
@@ -39,7 +39,7 @@ fn rate(n: u64, window_ms: u64) -> Rate {
     Rate { n, window_ms, burst: 0 }
 }
 
-/// Whether a request of `who` is admitted, and what the track then reads.
+/// Returns whether a request of `who` is admitted, and the value of the track.
 fn ask(state: &State, who: &str, n: u64, window_ms: u64, now: Tick) -> (bool, u64) {
     let key = key(state, who);
     let track = state.track(TRACK).unwrap();
@@ -130,7 +130,7 @@ fn another_size_loses_no_counts_hold_or_reserve() {
     (0..2).for_each(|_| assert_eq!(admit(&old, "spent"), RateLimitOutcome::Allowed));
     (0..3).for_each(|_| _ = ask(&old, "held", 2, 60_000, NOW));
     let (new, _) = old.carry(&both(60_000, 5_000));
-    // The old generation goes on until the new one is published.
+    // The old generation counts until the new one is published.
     (0..2).for_each(|_| assert!(ask(&old, "late", 2, 60_000, NOW).0));
     new.settle(&old);
     new.settle(&old);
@@ -146,7 +146,7 @@ fn what_is_counted_while_a_table_grows_is_not_read_over_a_window_of_long_ago() {
     let (first, now) = (state(&both(1_000, 10)), NOW.plus_ms(15_000));
     assert!(ask(&first, "a", 9, 1_000, now).0);
     let (second, _) = first.carry(&both(20_000, 10));
-    // Nobody has asked since the window was changed: the copy has the first one's.
+    // No request since the change of the window: the copy has the first window.
     let (third, _) = second.carry(&both(20_000, 500));
     (0..4).for_each(|_| assert!(ask(&second, "a", 9, 20_000, now).0));
     third.settle(&second);
@@ -230,7 +230,7 @@ proptest! {
     fn any_number_of_edits_keeps_the_counts(
         edits in prop::collection::vec((0_usize..3, 0_usize..4), 0..12),
     ) {
-        // Neither the size nor the neighbours of a counter are part of it.
+        // Neither the size nor the neighbours of a counter are part of its identity.
         let (n, window_ms) = (20, 60_000);
         let steady = state(&both(window_ms, 100));
         let mut edited = state(&both(window_ms, 100));

@@ -1,5 +1,5 @@
-//! The isolation, tried from inside. Nobody gets out of it again, so each test starts this program
-//! anew for one of the ignored tests in [`inside`], and sees how that ended.
+//! Tests of the isolation, run inside it. The isolation is permanent. Each test therefore starts
+//! this program again for one of the ignored tests in [`inside`], and checks its result.
 
 use std::fs::Permissions;
 use std::net::TcpListener;
@@ -10,12 +10,12 @@ use std::process::{Command, Output};
 
 use super::*;
 
-/// Names the folder of [`Outside`] to who is started.
+/// Passes the folder of [`Outside`] to the started process.
 const FOLDER: &str = "SEAWALL_TEST_FOLDER";
-/// Where the TCP listener outside listens.
+/// The address of the TCP listener outside.
 const LISTENER: &str = "SEAWALL_TEST_LISTENER";
 
-/// What somebody inside would like to reach.
+/// Resources that an isolated process would try to reach.
 struct Outside {
     folder: tempfile::TempDir,
     tcp: TcpListener,
@@ -43,7 +43,7 @@ impl Outside {
             .unwrap()
     }
 
-    /// Runs it, and it must hold.
+    /// Runs the test and asserts that it passes.
     fn holds(&self, name: &str) {
         let output = self.run(name);
         let said = String::from_utf8_lossy(&output.stdout);
@@ -108,19 +108,19 @@ fn errno<T>(of: std::io::Result<T>) -> i32 {
     of.err().map_or(0, |error| error.raw_os_error().unwrap_or(-1))
 }
 
-/// A system call with these arguments, by its number.
+/// Makes a system call by number.
 #[expect(unsafe_code, reason = "what no library would ask for is tried by number")]
 fn call(number: i64, args: [usize; 4]) -> std::io::Result<i64> {
     let [a, b, c, d] = args;
-    // SAFETY: every caller gives arguments with which the call changes no memory of this program:
-    // nulls, numbers that are no file's, or the address of a text.
+    // SAFETY: every caller passes arguments with which the call changes no memory of this program:
+    // nulls, numbers that are not descriptors, or the address of a text.
     match unsafe { libc::syscall(number, a, b, c, d, 0, 0) } {
         -1 => Err(std::io::Error::last_os_error()),
         done => Ok(done),
     }
 }
 
-/// Flags as an argument.
+/// Returns flags as an argument.
 fn bits(of: i32) -> usize {
     usize::try_from(of).unwrap()
 }
@@ -217,7 +217,7 @@ mod inside {
             (libc::SYS_ioctl, [0, 0x5412, path, 0]),
             (libc::SYS_fcntl, [open, 0, 0, 0]),
             (libc::SYS_dup, [open, 0, 0, 0]),
-            // Files that somebody left open are as closed as any other.
+            // Files that are already open are as inaccessible as others.
             (libc::SYS_read, [open, 0, 0, 0]),
             (libc::SYS_write, [open, path, 0, 0]),
             (libc::SYS_writev, [open, 0, 0, 0]),
@@ -316,7 +316,7 @@ mod inside {
         std::process::abort();
     }
 
-    /// Has the kernel answer these calls as one that does not know them.
+    /// Makes the kernel reject these calls as unknown.
     fn forget(calls: &[i64]) {
         let older = SeccompFilter::new(
             calls.iter().map(|call| (*call, Vec::new())).collect(),
@@ -347,7 +347,7 @@ mod inside {
     }
 }
 
-/// The ignored tests are the ones that are started: none is forgotten, none lacks its starter.
+/// Every ignored test has a test that starts it, and the reverse.
 #[test]
 fn each_test_inside_is_started() {
     let own = include_str!("tests.rs");

@@ -1,12 +1,12 @@
-//! Components made to be dear to load: refused for their size or shape, or loaded like any other.
+//! Tests with components that are expensive to load: rejected for their size or shape, or loaded.
 //!
-//! How long a compilation takes is not bounded here, only what it is given: 2 MiB of loops 100 deep
-//! take most of a minute of a processor, off the threads that serve, and a large component may hold
+//! The time of a compilation is not limited here, only its input: 2 MiB of loops with a depth of
+//! 100 take most of a minute of CPU time, outside the worker threads. A large component can contain
 //! sixteen times as many.
 
 use super::*;
 
-/// A component whose module is this text.
+/// Returns a component around the text of a module.
 fn around(module: &str) -> Vec<u8> {
     let lift = "(canon lift (core func $i \"f\"))";
     let text = format!(
@@ -107,7 +107,7 @@ fn more_core_instances_than_a_component_may_have() {
     refused_for(&extra(16), "more than 16 core modules");
 }
 
-/// The size of a section, as WebAssembly writes it.
+/// Returns the size of a section in the WebAssembly encoding.
 fn leb(mut n: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -124,7 +124,7 @@ fn leb(mut n: usize) -> Vec<u8> {
 #[test]
 fn components_inside_components() {
     const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";
-    // The innermost counts itself.
+    // The innermost component counts too.
     let nested = |depth| {
         let mut bytes = HEAD.to_vec();
         for _ in 1..depth {

@@ -1,4 +1,4 @@
-//! Guests that lie about their shape or run on where nobody looks.
+//! Tests with guests that return invalid values, or run in nested components.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! What is kept between calls: by a guest that must not, and by the host that may.
+//! Tests of state between calls: in a guest, where it is forbidden, and in the result cache.
 
 use super::*;
 
-/// Where one call in `every` is repeated.
+/// Returns a function for which one call in `every` is repeated.
 fn checking(name: &str, every: u64, limits: CallLimits) -> Function {
     let sandbox = Sandbox::new(SandboxLimits { purity_check_every: every, ..small() });
     bound(&sandbox.compile(&guest(name)).unwrap(), "f", limits)
@@ -32,7 +32,7 @@ fn a_pure_rule_passes_its_checks_and_each_call_alone_needs_none() {
     for _ in 0..100 {
         assert_eq!(f.call(&[Arg::Bool(false)], NOW), Ok(CallValue::Int(7)));
     }
-    // The first instance is fresh at its first call, so that one is not repeated.
+    // The first instance is fresh at its first call, so that call is not repeated.
     assert_eq!((f.stats().instances, f.stats().quarantines), (11, 0));
     let alone = CallLimits { isolation: Isolation::PerCall, ..CallLimits::default() };
     let f = checking("keeps-state", 1, alone);

@@ -1,8 +1,8 @@
-//! Components that carry a language's runtime: more room each, fewer at once.
+//! Tests of components with a language runtime: more memory for each, and fewer instances.
 
 use super::*;
 
-/// Limits under which `honest` and `memory-limit` are large.
+/// Returns limits under which `honest` and `memory-limit` are large.
 fn tiny() -> SandboxLimits {
     SandboxLimits { component_bytes_max: 0, ..small() }
 }

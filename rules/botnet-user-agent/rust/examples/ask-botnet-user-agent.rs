@@ -1,4 +1,4 @@
-//! What the rule answers for each User-Agent on the standard input, without any other field:
+//! Prints the result of the rule for each User-Agent on the standard input, without other fields:
 //! `… | cargo run --release -p botnet-user-agent --example ask-botnet-user-agent`.
 
 use seawall_rule::Headers;

@@ -1,13 +1,13 @@
-//! How old browser and system are.
+//! The age of browser and system.
 //!
-//! A rule has no clock, so the bounds are constants and grow stale slowly: what was old in 2026 stays
-//! old, and what comes later is not suspected until somebody raises them.
+//! A rule has no clock, so the bounds are constants: what was old in 2026 stays old, and later
+//! versions get no points until the bounds are raised.
 
 use crate::agent::Agent;
 use crate::weights;
 
-/// The newest releases when these bounds were set, 2026-09, and how far ahead is too far: Chrome and
-/// Firefox count up about 13 a year, so this is four years.
+/// The newest releases at the time of these bounds, 2026-09, and the distance that counts as
+/// impossible. Chrome and Firefox release about 13 versions a year, so this is four years.
 const CHROME_NEWEST: u32 = 155;
 const FIREFOX_NEWEST: u32 = 156;
 const AHEAD_MAX: u32 = 55;
@@ -35,7 +35,7 @@ fn browser(agent: &Agent<'_>) -> i64 {
         Some(version) if version < aged => weights::AGED_BROWSER,
         _ => 0,
     };
-    // Browsers with Gecko counted `rv:` from 0.9 to 1.9 until they became Firefox 4.
+    // Browsers with Gecko counted `rv:` from 0.9 to 1.9 until Firefox 4.
     let old_gecko = !agent.gecko.is_empty() || agent.mozilla.is_some();
     let old_gecko = old_gecko && agent.rv.is_some_and(|version| version < 2);
     let old_mozilla = agent.msie.is_some() || agent.mozilla.is_some_and(|version| version < 5);
@@ -46,7 +46,7 @@ fn browser(agent: &Agent<'_>) -> i64 {
         return weights::OLD_BROWSER;
     }
     if agent.chrome.is_some() {
-        // An app's view of pages says `Version/4.0` as well, which is no Safari.
+        // A web view of an app also sends `Version/4.0`, but is not Safari.
         return by_age(agent.chrome, [30, 70, 100]);
     }
     if agent.firefox.is_some() {

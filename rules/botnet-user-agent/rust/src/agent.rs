@@ -1,45 +1,45 @@
-//! A User-Agent taken apart, in one pass.
+//! Parses a User-Agent in one pass.
 
 use rule_support::find::{Marks, beginning, leading_number};
 use rule_support::words::{Look, look};
 
-/// Parts of the parentheses that are read, and products outside them.
+/// Most parts of the parentheses that are read, and most products outside them.
 const PARTS_MAX: usize = 24;
 
-/// Bytes of a product's name that are looked at.
+/// Most bytes of a product name that are read.
 const NAME_BYTES_MAX: usize = 32;
 
-/// What the agent says. Versions are major ones.
+/// The content of a User-Agent. Versions are major versions.
 #[derive(Debug, Default)]
 pub(crate) struct Agent<'a> {
     pub(crate) mozilla: Option<u32>,
     pub(crate) chrome: Option<u32>,
-    /// The whole version that follows `Chrome/`.
+    /// The complete version after `Chrome/`.
     pub(crate) chrome_build: &'a [u8],
     pub(crate) firefox: Option<u32>,
     pub(crate) msie: Option<u32>,
     pub(crate) trident: Option<u32>,
     pub(crate) presto: bool,
-    /// The version of Safari, which stands behind `Version/`.
+    /// The version of Safari, after `Version/`.
     pub(crate) version: Option<u32>,
     pub(crate) safari: &'a [u8],
     pub(crate) webkit: &'a [u8],
     pub(crate) gecko: &'a [u8],
     pub(crate) rv: Option<u32>,
-    /// `CriOS`, `FxiOS` and the like: all of them are Safari underneath.
+    /// `CriOS`, `FxiOS` and others, which all use Safari's engine.
     pub(crate) ios_browser: bool,
-    /// Another browser that is Chromium and says so too.
+    /// Another browser that is based on Chromium and names itself.
     pub(crate) derived: bool,
     pub(crate) mobile: bool,
     /// Windows NT, major and minor.
     pub(crate) windows: Option<(u32, u32)>,
-    /// Windows from before NT 5, or a name of marketing.
+    /// Windows before NT 5, or a marketing name.
     pub(crate) windows_old: bool,
     pub(crate) windows_phone: bool,
     /// Mac OS X, major and minor.
     pub(crate) mac: Option<(u32, u32)>,
     pub(crate) power_pc: bool,
-    /// A phone from before there were browsers on them as there are now.
+    /// A phone from before modern mobile browsers.
     pub(crate) old_phone: bool,
     pub(crate) android: Option<u32>,
     pub(crate) ios: Option<u32>,
@@ -50,11 +50,11 @@ pub(crate) struct Agent<'a> {
     pub(crate) twice: bool,
     pub(crate) by_chance: bool,
     pub(crate) library: bool,
-    /// It says that it is a machine: a crawler, a feed reader, a monitor with an address to ask at.
+    /// A declared machine: a crawler, a feed reader, a monitor with a contact address.
     pub(crate) says_machine: bool,
 }
 
-/// What HTTP libraries and command-line tools begin with. In small letters.
+/// Prefixes of HTTP libraries and command-line tools, in lower case.
 const LIBRARIES: [&[u8]; 34] = [
     b"curl",
     b"wget",
@@ -92,7 +92,7 @@ const LIBRARIES: [&[u8]; 34] = [
     b"hey",
 ];
 
-/// What crawlers, feed readers and monitors say of themselves.
+/// Names of crawlers, feed readers and monitors.
 static MACHINES: Marks =
     Marks::new(&[b"bot", b"Bot", b"pider", b"rawl", b"http:", b"https:", b"Slurp", b"@"]);
 
@@ -127,7 +127,7 @@ impl<'a> Agent<'a> {
         is(short) || is(long)
     }
 
-    /// What stands in the first parentheses, between semicolons.
+    /// Parses the first parentheses, split at semicolons.
     fn read_platform(&mut self, inside: &'a [u8]) {
         self.platform = !inside.is_empty();
         for part in inside.split(|byte| *byte == b';').take(PARTS_MAX) {
@@ -173,7 +173,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// What stands outside of parentheses: `Name/version` between spaces.
+    /// Parses the text outside parentheses: `Name/version`, split at spaces.
     fn read_products(&mut self, text: &'a [u8]) {
         let text = text.strip_prefix(b")").unwrap_or(text);
         let outside = text.split(|byte| matches!(byte, b'(' | b')')).step_by(2);
@@ -211,18 +211,18 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Whether it says that it runs on a phone.
+    /// Returns whether the agent claims to run on a phone.
     pub(crate) const fn is_phone(&self) -> bool {
         self.iphone || self.windows_phone || (self.android.is_some() && self.mobile)
     }
 
-    /// Whether it says that it runs on a desktop.
+    /// Returns whether the agent claims to run on a desktop.
     pub(crate) const fn is_desktop(&self) -> bool {
         self.windows.is_some() || self.windows_old || self.mac.is_some() || self.power_pc
     }
 }
 
-/// Keeps the first, and notes that there was another.
+/// Keeps the first value, and records a second one.
 fn note<T>(place: &mut Option<T>, value: Option<T>, twice: &mut bool) {
     *twice |= place.is_some();
     if place.is_none() {
@@ -237,7 +237,7 @@ fn note_text<'a>(place: &mut &'a [u8], value: &'a [u8], twice: &mut bool) {
     }
 }
 
-/// `10_15_7`, `10.15` or `6.1`.
+/// Parses `10_15_7`, `10.15` or `6.1`.
 fn two_numbers(text: &[u8]) -> Option<(u32, u32)> {
     let major = leading_number(text)?;
     let at = text.iter().position(|byte| matches!(byte, b'_' | b'.'));
@@ -249,7 +249,7 @@ fn number_behind(text: &[u8], mark: &[u8]) -> Option<u32> {
     rule_support::find::after(text, mark).and_then(leading_number)
 }
 
-/// Names of products are words; versions and models stand elsewhere.
+/// Returns whether a product name looks random: names are words, and versions stand elsewhere.
 fn is_by_chance(name: &[u8]) -> bool {
     let name = beginning(name, NAME_BYTES_MAX);
     let class = |byte: &u8| match byte {

@@ -1,10 +1,10 @@
-//! What no browser says: parts that do not go together, and text that nobody meant to send.
+//! Signs that no browser has: parts that exclude each other, and unintended text.
 
 use crate::agent::Agent;
 use crate::weights;
 use rule_support::find::Marks;
 
-/// From these versions on browsers say Mac OS X 10.15 whatever runs underneath.
+/// From these versions on, browsers send Mac OS X 10.15 on every later system.
 const CHROME_FREEZES_MAC: u32 = 95;
 const SAFARI_FREEZES_MAC: u32 = 15;
 
@@ -12,15 +12,15 @@ const SAFARI_FREEZES_MAC: u32 = 15;
 const CHROME_WEBKIT: &[u8] = b"537.36";
 const SAFARI_WEBKIT: &[u8] = b"605.1.15";
 
-/// What is left of a pattern that nobody filled in.
+/// Remains of a template without its values.
 static TEMPLATES: Marks = Marks::new(&[b"${", b"{{", b"%s", b"%d", b"<script"]);
 
-/// Sums the weights of what holds.
+/// Returns the sum of the weights of all true signs.
 fn sum(signs: &[(bool, i64)]) -> i64 {
     signs.iter().filter(|(holds, _)| *holds).map(|(_, weight)| weight).sum()
 }
 
-/// What is wrong with the text, whoever sends it.
+/// Returns the points for errors in the text, for any agent.
 pub(crate) fn writing(text: &[u8], agent: &Agent<'_>) -> i64 {
     let depth = text.iter().try_fold(0_i32, |depth, byte| match byte {
         b'(' => Some(depth + 1),
@@ -28,7 +28,7 @@ pub(crate) fn writing(text: &[u8], agent: &Agent<'_>) -> i64 {
         b')' => Some(depth - 1),
         _ => Some(depth),
     });
-    // What is cut off at the bound may lack its end.
+    // A text that is cut at the limit can lack its end.
     let unmatched = depth.is_none_or(|depth| depth > 0 && text.len() < crate::READ_BYTES_MAX);
     let control = text.iter().any(|byte| byte.is_ascii_control());
     let quoted =
@@ -43,12 +43,12 @@ pub(crate) fn writing(text: &[u8], agent: &Agent<'_>) -> i64 {
     ])
 }
 
-/// What says that it is a tool.
+/// Returns the points for a declared tool.
 pub(crate) fn tool(agent: &Agent<'_>) -> i64 {
     sum(&[(agent.library, weights::LIBRARY)])
 }
 
-/// What does not go together.
+/// Returns the points for parts that exclude each other.
 pub(crate) fn points(agent: &Agent<'_>) -> i64 {
     sum(&[
         (is_on_two_systems(agent), weights::TWO_SYSTEMS),
@@ -93,7 +93,8 @@ fn is_no_system(agent: &Agent<'_>) -> bool {
     windows || (frozen && agent.mac.is_some_and(|version| version > (10, 15)))
 }
 
-/// Chrome 110 and Firefox 116 need Windows 10; Safari needs Apple; on iOS there is no Chromium.
+/// Returns whether the browser cannot run on the system: Chrome 110 and Firefox 116 need Windows
+/// 10, Safari needs Apple, and Chromium does not exist on iOS.
 fn cannot_run(agent: &Agent<'_>) -> bool {
     let old_windows = agent.windows.is_some_and(|version| version < (10, 0));
     let needs_ten = agent.chrome.is_some_and(|version| version >= 110)
@@ -120,14 +121,14 @@ fn has_another_engine(agent: &Agent<'_>) -> bool {
     }
     let modern_safari = agent.version.is_some_and(|version| version >= 13);
     let safari = modern_safari && !agent.webkit.is_empty() && agent.webkit != SAFARI_WEBKIT;
-    // Firefox froze the engine's date for desktops, and says its own version on phones.
+    // Firefox froze the date of its engine on desktops, and sends its own version on phones.
     let firefox = agent.firefox.is_some_and(|version| version >= 5 && !agent.gecko.is_empty())
         && agent.gecko != b"20100101"
         && rule_support::find::leading_number(agent.gecko) != agent.firefox;
     safari || firefox
 }
 
-/// Firefox 110 to 119 said `rv:109.0`.
+/// Returns whether `rv:` is of another version. Firefox 110 to 119 sent `rv:109.0`.
 fn has_another_revision(agent: &Agent<'_>) -> bool {
     match (agent.firefox, agent.rv) {
         (Some(firefox), Some(rv)) if firefox >= 5 => {
@@ -137,8 +138,8 @@ fn has_another_revision(agent: &Agent<'_>) -> bool {
     }
 }
 
-/// Since 110 Chrome says `.0.0.0` on every system; apps that show pages, and browsers built on it,
-/// may still say more.
+/// Returns whether Chrome sends build numbers. Since 110 it sends `.0.0.0` on every system; web
+/// views of apps, and browsers based on it, can still send more.
 fn has_build_numbers(agent: &Agent<'_>) -> bool {
     let reduced = agent.chrome.is_some_and(|version| version >= 110);
     reduced && !agent.derived && !agent.webview && !agent.chrome_build.ends_with(b".0.0.0")

@@ -1,4 +1,4 @@
-//! What the other fields say of the same browser.
+//! Compares the other header fields with the browser in the User-Agent.
 
 use crate::READ_BYTES_MAX;
 use crate::agent::Agent;
@@ -6,10 +6,10 @@ use crate::weights;
 use rule_support::find::{after, beginning, leading_number};
 use seawall_rule::Headers;
 
-/// Fields that are read.
+/// Most fields that are read.
 const FIELDS_MAX: usize = 128;
 
-/// Bytes of a Client Hint that are read.
+/// Most bytes of a Client Hint that are read.
 const HINT_BYTES_MAX: usize = 256;
 
 /// Browsers from these versions on send neither `accept-charset` nor `keep-alive`.
@@ -36,7 +36,7 @@ pub(crate) fn points(ua: &[u8], agent: &Agent<'_>, all: Headers<'_>) -> i64 {
             b"accept-charset" | b"keep-alive" => seen.forgotten = true,
             b"user-agent" => {
                 seen.agents += 1;
-                // The second is one too many, whatever it says.
+                // A second field is an error, whatever its value.
                 seen.other_agent |= seen.agents == 1
                     && beginning(value, READ_BYTES_MAX) != beginning(ua, READ_BYTES_MAX);
             }
@@ -77,7 +77,7 @@ fn is_mobile_elsewhere(agent: &Agent<'_>, seen: &Seen<'_>) -> bool {
     }
 }
 
-/// Only Chromium has hints, and they name its version.
+/// Returns whether the hints name another browser: only Chromium has hints, with its version.
 fn names_another_browser(agent: &Agent<'_>, seen: &Seen<'_>) -> bool {
     let Some(brands) = seen.brands else { return false };
     let Some(version) = agent.chrome else {

@@ -1,12 +1,11 @@
-//! How many small signs of a made-up or forgotten browser a User-Agent has.
+//! Returns how many signs of an invented or outdated browser a User-Agent has.
 //!
-//! Attack tools carry lists of agents that were gathered once and never again, or put agents together
-//! out of parts by chance. Decision: many weak signs with weights rather than a list of bad agents,
-//! so that a tool's next list is judged as its last one was; and what a browser *cannot* say weighs
-//! more than what hardly any still says.
-//! Who says that it is a machine is not judged: that it lies cannot be seen here.
+//! Attack tools contain lists of agents that are never updated, or build agents at random from
+//! parts. Decision: many weak signs with weights, rather than a list of bad agents, so that the
+//! next list of a tool gets the same points. A sign that is *impossible* for a browser weighs more
+//! than a rare one. Declared machines get no points, because the rule cannot verify their claim.
 //!
-//! Where this does not protect: one agent of a current browser, copied, scores 0.
+//! Limitation: a copied User-Agent of a current browser gets 0 points.
 
 mod age;
 mod agent;
@@ -17,10 +16,11 @@ mod weights;
 use agent::Agent;
 use seawall_rule::Headers;
 
-/// Bytes of a User-Agent that are read. Browsers' have up to 200, apps' up to 400.
+/// Most bytes of a User-Agent that are read. Browsers send up to 200, apps up to 400.
 const READ_BYTES_MAX: usize = 512;
 
-/// How much the User-Agent looks like out of an attack tool, from 0 to 100. Act from 60 on.
+/// Returns how much the User-Agent looks like that of an attack tool, from 0 to 100. Act from 60
+/// on.
 #[seawall_rule::export]
 pub fn botnet_user_agent(ua: &[u8], all: Headers<'_>) -> i64 {
     let read = ua.get(..READ_BYTES_MAX).unwrap_or(ua);
@@ -36,7 +36,7 @@ pub fn botnet_user_agent(ua: &[u8], all: Headers<'_>) -> i64 {
     (written + said + clash::tool(&agent) + hints::points(ua, &agent, all)).min(100)
 }
 
-/// Without quotes and line ends, which count by themselves and must not spoil what they surround.
+/// Returns the text without quotes and line ends, which have points of their own.
 fn within_dirt(text: &[u8]) -> &[u8] {
     let is_dirt = |byte: &u8| matches!(byte, b'"' | b'\'') || byte.is_ascii_whitespace();
     let start = text.iter().position(|byte| !is_dirt(byte)).unwrap_or(text.len());

@@ -1,4 +1,5 @@
-//! Current browsers score 0, what tools put together scores high, and nothing makes the rule fail.
+//! Tests: current browsers get 0 points, generated agents get many, and no input makes the rule
+//! fail.
 
 use super::*;
 use proptest::prelude::*;
@@ -147,7 +148,7 @@ fn what_a_visitor_makes_long_is_not_read() {
     with(CHROME, &late, 0);
 }
 
-/// The README's table of weights is the one that counts.
+/// Checks that the README has the same weights.
 #[test]
 fn the_readme_says_what_counts() {
     let weights = include_str!("weights.rs");

@@ -1,23 +1,23 @@
-//! Which fields tell programs apart.
+//! The header fields that distinguish programs.
 
 use rule_support::find::Marks;
 
-/// How a field counts.
+/// The use of a field in the fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// Its name, its place and its value.
+    /// Its name, its position and its value.
     Value,
-    /// The same, with digits alike.
+    /// The same, with all digits equal.
     Folded,
-    /// Its name and its place.
+    /// Its name and its position.
     Name,
-    /// Not at all: it comes and goes between the requests of one client, or proxies set it.
+    /// Not used: it differs between the requests of one client, or proxies set it.
     Passing,
-    /// Nobody's: that there is one counts, how many and where does not.
+    /// An unknown field: only its presence counts, not the number or the position.
     Unknown,
 }
 
-/// How the field of this name (lower case) counts.
+/// Returns the use of the field with this name (lower case).
 pub(crate) fn field(name: &[u8]) -> Field {
     match name {
         b"accept"
@@ -45,7 +45,7 @@ pub(crate) fn field(name: &[u8]) -> Field {
     }
 }
 
-/// What differs between the requests of one client, and what proxies add.
+/// Returns whether a field differs between the requests of one client, or is added by proxies.
 fn passes(name: &[u8]) -> bool {
     matches!(
         name,
@@ -98,7 +98,7 @@ fn passes(name: &[u8]) -> bool {
     )
 }
 
-/// What Chromium sends once a site has asked for it, so not with the first request.
+/// Returns whether Chromium sends the field only after a site has requested it.
 fn is_asked_for(name: &[u8]) -> bool {
     matches!(
         name,
@@ -127,9 +127,9 @@ static CHROMIUM: Marks = Marks::new(&[b"Chrome/", b"CriOS/"]);
 static FIREFOX: Marks = Marks::new(&[b"Firefox/", b"FxiOS/"]);
 static SAFARI: Marks = Marks::new(&[b"Safari/"]);
 
-/// What the User-Agent claims, as a letter.
+/// Returns the claim of the User-Agent, as a letter.
 pub(crate) fn claim(ua: &[u8]) -> char {
-    // Order matters: Chromium also says Safari.
+    // The order matters: Chromium also contains `Safari`.
     let claims = [(&MACHINES, 'm'), (&CHROMIUM, 'c'), (&FIREFOX, 'f'), (&SAFARI, 's')];
     let found = claims.iter().find(|(marks, _)| marks.any_in(ua));
     found.map_or(if ua.is_empty() { 'n' } else { 'o' }, |(_, letter)| *letter)

@@ -1,12 +1,13 @@
-//! FNV-1a in 64 bits: a print is compared, never trusted, so a hash that anybody can compute will do.
+//! FNV-1a in 64 bits. A fingerprint is compared, never trusted, so a hash without a secret is
+//! sufficient.
 //!
-//! It has no key, so prints are the same on every server and after every restart. Whoever makes two
-//! requests collide gains nothing that sending the same fields would not give.
+//! It has no key, so fingerprints are the same on every server and after every restart. A client
+//! can construct collisions, but gains no more than by sending equal fields.
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// What every run of letters and digits with a digit in it becomes.
+/// The replacement of every run of letters and digits with a digit in it.
 const FOLDED: u8 = b'#';
 
 pub(crate) struct Hash(u64);
@@ -20,14 +21,14 @@ impl Hash {
         self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(PRIME);
     }
 
-    /// A text and its end, so that two texts are not alike with a third.
+    /// Adds a text and its end, so that the borders of texts matter.
     pub(crate) fn text(&mut self, text: &[u8]) {
         text.iter().for_each(|byte| self.byte(*byte));
         self.byte(0xff);
     }
 
-    /// The same, where every word with a digit in it, and what it is joined to by dots, is one.
-    /// One pass: at a word's first digit the hash goes back to where the word began.
+    /// Adds a text in which every word with a digit, and what dots join to it, counts as one. It
+    /// needs one pass: at a word's first digit the hash returns to the start of the word.
     pub(crate) fn folded(&mut self, text: &[u8]) {
         let mut word = self.0;
         let mut folding = false;

@@ -1,13 +1,13 @@
-//! What the requests of one tool have in common, as a short text to count by.
+//! Returns what the requests of one tool have in common, as a short text for counters.
 //!
-//! Addresses are cheap for an attacker and programs are not: ten thousand rented machines mostly run
-//! one tool, which sends the same fields in the same order. Decision: only what one client repeats
-//! counts (names and their order, and the values that a program sets rather than a person), and
-//! nothing that can be varied for free: fields that nobody knows count once however many there are,
-//! and digits in the User-Agent and the languages are alike.
+//! Attackers can change addresses more easily than programs: ten thousand rented machines mostly
+//! run one tool with the same fields in the same order. Decision: only properties that one client
+//! repeats count: names, their order, and values that a program sets. Properties that cost nothing
+//! to vary do not count: all unknown fields count once, and digits in the User-Agent and the
+//! languages are equal.
 //!
-//! Where this does not protect: all people with the same browser share a print, and whoever copies
-//! that browser whole shares it too.
+//! Limitation: all clients with the same browser have the same fingerprint, and so has a complete
+//! copy of that browser.
 
 mod fields;
 mod hash;
@@ -16,21 +16,21 @@ use fields::Field;
 use hash::Hash;
 use seawall_rule::Headers;
 
-/// Fields that are read, in the order of the wire.
+/// Most fields that are read, in the order of arrival.
 const FIELDS_MAX: usize = 128;
 
-/// Bytes of one value that are read: a browser's are shorter.
+/// Most bytes of one value that are read; those of a browser are shorter.
 const VALUE_BYTES_MAX: usize = 256;
 
-/// Bytes of all values together that are read: a browser sends about 500 of them.
+/// Most bytes of all values together that are read; a browser sends about 500.
 const VALUES_BYTES_MAX: usize = 2_048;
 
-/// The longest answer: a letter, three digits, `-` and 16 digits.
+/// Longest result: a letter, three digits, `-` and 16 digits.
 pub const PRINT_BYTES_MAX: usize = 21;
 
-/// The print of a request: a letter for what its User-Agent claims (`c` Chromium, `f` Firefox, `s`
-/// Safari, `m` a machine that says so, `o` something else, `n` nothing), the number of fields that
-/// count, and a hash of these, such as `c12-8f3a9c1d20b4e675`.
+/// Returns the fingerprint of a request: a letter for the claim of its User-Agent (`c` Chromium,
+/// `f` Firefox, `s` Safari, `m` a declared machine, `o` other, `n` none), the number of used
+/// fields, and their hash, such as `c12-8f3a9c1d20b4e675`.
 #[seawall_rule::export]
 pub fn fingerprint(all: Headers<'_>) -> String {
     let mut hash = Hash::new();

@@ -1,4 +1,5 @@
-//! One client's requests have one print for each kind of request; another program has another.
+//! Tests: the requests of one client have one fingerprint for each kind of request; another program
+//! has another.
 
 use super::*;
 use proptest::prelude::*;
@@ -27,7 +28,7 @@ fn print<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> String {
     fingerprint(Headers::new(&pack(fields)))
 }
 
-/// Chrome's fields with the value of one replaced.
+/// Returns Chrome's fields with one value replaced.
 fn with<'t>(name: &str, value: &'t str) -> Vec<(&'t str, &'t str)> {
     CHROME.iter().map(|(have, old)| (*have, if *have == name { value } else { old })).collect()
 }

@@ -1,58 +1,58 @@
-//! How odd a request's headers are for the browser that its User-Agent claims.
+//! Returns how unusual a request's headers are for the browser in its User-Agent.
 //!
-//! Browsers are all alike in what they send with every request; most attack tools set a browser's
-//! User-Agent and forget the rest. Decision: only fields that a browser sends with *every* kind of
-//! request count (pages, images, scripts, `fetch`), because the rule does not know which kind it
-//! sees. What does not claim to be a browser is not judged: a feed reader is honest.
+//! Browsers send the same fields with every request; most attack tools set only the User-Agent.
+//! Decision: only fields that a browser sends with *every* kind of request count (pages, images,
+//! scripts, `fetch`), because the rule does not know the kind. Other clients, such as feed readers,
+//! get no points.
 //!
-//! Where this does not protect: whoever copies a browser's headers whole scores 0.
+//! Limitation: a complete copy of a browser's headers gets 0 points.
 
 use rule_support::find::{after, beginning, leading_number};
 use seawall_rule::Headers;
 
-/// What is missing or contradictory, in points. The sum is capped at 100, and a policy is expected
-/// to act from 50 on: one oddity alone never gets there, two usually do.
+/// Points for missing or contradictory fields. The sum is at most 100, and a policy should act from
+/// 50 on: one sign alone never has as many, two usually do.
 mod points {
-    /// Every browser sends these with every request (a WebSocket's opening has no `accept`).
+    /// Every browser sends these with every request (a WebSocket handshake has no `accept`).
     pub(crate) const NO_ACCEPT: i64 = 35;
     pub(crate) const NO_ACCEPT_LANGUAGE: i64 = 30;
     pub(crate) const NO_ACCEPT_ENCODING: i64 = 30;
     /// Chromium 76, Firefox 90 and Safari 16.4 and later send them, over https and to localhost.
     pub(crate) const NO_FETCH_METADATA: i64 = 15;
-    /// Chromium 89 and later sends it, over https and to localhost.
+    /// Chromium 89 and later sends them, over https and to localhost.
     pub(crate) const NO_CLIENT_HINTS: i64 = 15;
     /// Only Chromium sends client hints.
     pub(crate) const FOREIGN_CLIENT_HINTS: i64 = 40;
     /// The hints name another major version than the User-Agent.
     pub(crate) const OTHER_VERSION: i64 = 40;
-    /// Two of a field that there may be only one of.
+    /// Two fields with a name that can occur once.
     pub(crate) const TWICE: i64 = 40;
-    /// No browser sends fewer than this many fields.
+    /// No browser sends fewer fields than this.
     pub(crate) const FEW_FIELDS: i64 = 25;
-    /// A page that was asked for by typing and by a click at once, and its kind.
+    /// Contradictory metadata about the kind of a request.
     pub(crate) const CONTRADICTION: i64 = 40;
 }
 
-/// Fewer fields than any browser sends: host, user-agent, accept, accept-language, accept-encoding.
+/// Fewest fields of any browser: host, user-agent, accept, accept-language, accept-encoding.
 const FIELDS_MIN: usize = 5;
 
-/// How much of a text is read: a browser's User-Agent and hints are shorter. So the most that a
-/// visitor can make the rule cost is bounded, and stays inside its fuel.
+/// Most bytes of a text that are read; those of a browser are shorter. It limits the cost of the
+/// rule for any request, so that it stays within its fuel.
 const READ_BYTES_MAX: usize = 256;
 
-/// How many fields are read: a server takes 100, and the host would hand over 10,000.
+/// Most fields that are read. The server accepts 100, and could pass 10,000.
 const FIELDS_READ_MAX: usize = 128;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Browser {
-    /// Chrome, Edge, Opera and what else is built on Chromium, with its major version.
+    /// Chrome, Edge, Opera and others based on Chromium, with the major version.
     Chromium(u32),
     Firefox(u32),
-    /// Safari with the version that it calls itself by, and all of iOS.
+    /// Safari with its own version, and all browsers on iOS.
     Safari(u32),
 }
 
-/// What one pass over the fields finds.
+/// The result of one pass over the fields.
 #[derive(Default)]
 struct Seen<'r> {
     fields: usize,
@@ -69,7 +69,7 @@ struct Seen<'r> {
     agents: usize,
 }
 
-/// How odd the headers are, from 0 (nothing to see) to 100.
+/// Returns how unusual the headers are, from 0 (normal) to 100.
 #[seawall_rule::export]
 pub fn header_oddness(ua: &[u8], all: Headers<'_>) -> i64 {
     let Some(browser) = claimed(ua) else { return 0 };
@@ -115,7 +115,7 @@ impl<'r> Seen<'r> {
         self.twice |= before;
     }
 
-    /// A page is asked for by navigating and by nothing else.
+    /// Returns whether the metadata contradict each other: only a navigation requests a page.
     fn contradicts_itself(&self) -> bool {
         match (self.mode, self.dest) {
             (Some(mode), Some(dest)) => {
@@ -126,12 +126,13 @@ impl<'r> Seen<'r> {
     }
 }
 
-/// What is shown inside a page is navigated to as well.
+/// Returns whether the destination is a frame, which is a navigation too.
 fn is_frame(dest: &[u8]) -> bool {
     matches!(dest, b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe")
 }
 
-/// The three fields come together or not at all, so some of them is as odd as none.
+/// Returns whether fetch metadata are missing. The three fields come together, so an incomplete set
+/// counts too.
 fn lacks_fetch_metadata(browser: Browser, seen: &Seen<'_>) -> bool {
     let sends = match browser {
         Browser::Chromium(version) => version >= 80,
@@ -154,7 +155,8 @@ fn hint_points(browser: Browser, seen: &Seen<'_>) -> i64 {
     }
 }
 
-/// Whether one of the brands in `sec-ch-ua` has this major version, as `"Chromium";v="126"`.
+/// Returns whether one of the brands in `sec-ch-ua` has this major version, as
+/// `"Chromium";v="126"`.
 fn names_version(hints: &[u8], version: u32) -> bool {
     let mut left = beginning(hints, READ_BYTES_MAX);
     while let Some(rest) = after(left, b";v=\"") {
@@ -166,8 +168,8 @@ fn names_version(hints: &[u8], version: u32) -> bool {
     false
 }
 
-/// The browser that a User-Agent claims. Order matters: Chromium also says Safari, and what calls
-/// itself a bot beside a browser's name is a bot that says so.
+/// Returns the browser in a User-Agent. The order matters: Chromium also contains `Safari`, and a
+/// bot beside a browser name is a declared bot.
 fn claimed(ua: &[u8]) -> Option<Browser> {
     let ua = beginning(ua, READ_BYTES_MAX);
     if !ua.starts_with(b"Mozilla/5.0 (") || is_honest_machine(ua) {
@@ -180,8 +182,8 @@ fn claimed(ua: &[u8]) -> Option<Browser> {
     if let Some(version) = version(b"Firefox/") {
         return Some(Browser::Firefox(version));
     }
-    // On iOS every browser is Safari underneath, whatever its name; those without a version of
-    // Safari are apps that show pages, and what they send varies.
+    // On iOS every browser uses Safari's engine. Those without a version of Safari are web views of
+    // apps, whose fields vary.
     after(ua, b"Safari/")?;
     version(b"Version/").map(Browser::Safari)
 }

@@ -1,4 +1,4 @@
-//! Real browsers score 0, the usual masquerades score high, and nothing makes the rule dear.
+//! Tests: real browsers get 0 points, imitations get many, and no input is expensive.
 
 use super::*;
 use seawall_rule::pack;
@@ -14,7 +14,7 @@ fn score(ua: &str, fields: &[(&str, &str)]) -> i64 {
     header_oddness(ua.as_bytes(), Headers::new(&pack(fields)))
 }
 
-/// What every browser sends, then `more`.
+/// Returns the fields of every browser, then `more`.
 fn page<'t>(ua: &'t str, more: &[(&'t str, &'t str)]) -> Vec<(&'t str, &'t str)> {
     let mut fields = vec![
         ("host", "a.example"),

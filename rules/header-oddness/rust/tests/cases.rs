@@ -1,4 +1,4 @@
-//! The cases that hold in every language the rule exists in, held by the function itself.
+//! Runs the test vectors for all languages against the Rust function.
 
 use seawall_rule::Headers;
 

@@ -1,4 +1,4 @@
-//! What the rule answers for each line of the standard input: `cut … access.log | cargo run
+//! Prints the result of the rule for each line of the standard input: `cut … access.log | cargo run
 //! --release -p path-shape --example ask-path-shape`.
 
 use std::io::BufRead;

@@ -1,28 +1,27 @@
-//! A path with its ids taken out, so that a scan becomes one thing to count.
+//! Returns a path without its ids, so that all requests of a scan have one key.
 //!
-//! Decision: a part of the path keeps its letters only where they are few and look like words;
-//! whatever else it is becomes the name of its kind. So the number of shapes follows the site and
-//! not the visitor, as far as that can be told from a path alone.
+//! Decision: a segment keeps its letters only if they are few and look like words; any other
+//! segment becomes the name of its kind. The number of shapes therefore depends on the site and not
+//! on the client, as far as a path alone can show.
 //!
-//! Where this does not protect: a scan over words out of a dictionary has as many shapes as words.
+//! Limitation: a scan with words of a dictionary has as many shapes as words.
 
 mod part;
 
 use part::Kind;
 
-/// Bytes of a path that are read; no site of ours has longer ones, and 64 KiB must cost little.
+/// Most bytes of a path that are read; normal paths are shorter, and 64 KiB must cost little.
 const READ_BYTES_MAX: usize = 512;
 
-/// Parts of a path that have a shape; what lies deeper becomes `/**`.
+/// Most segments with a shape; deeper ones become `/**`.
 const PARTS_MAX: usize = 8;
 
-/// The longest answer: eight parts of `/`, 24 letters and nothing more, an ending of `.` and 5
-/// letters, and `/**`. 8 * 25 + 6 + 3.
+/// Longest result: eight segments of `/` and 24 letters, an extension of `.` and 5 letters, and
+/// `/**`. 8 * 25 + 6 + 3.
 pub const SHAPE_BYTES_MAX: usize = 209;
 
-/// The shape of `path`: parts that are ids become `{n}` (a number), `{u}` (a UUID), `{h}` (hex),
-/// `{d}` (a date), `{s}` (a slug with digits or many words), `{r}` (letters by chance) or `{t}`
-/// (text of other kinds).
+/// Returns the shape of `path`. Ids become `{n}` (a number), `{u}` (a UUID), `{h}` (hex), `{d}` (a
+/// date), `{s}` (a slug with digits or many words), `{r}` (random letters) or `{t}` (other text).
 #[seawall_rule::export]
 pub fn path_shape(path: &[u8]) -> String {
     let (read, cut) = match path.get(..READ_BYTES_MAX) {
@@ -53,7 +52,7 @@ pub fn path_shape(path: &[u8]) -> String {
     shape
 }
 
-/// The last part may be a file, whose ending tells more than its name.
+/// Adds the last segment, which can be a file: its extension says more than its name.
 fn push_last(shape: &mut String, part: &[u8]) {
     match part::split_ending(part) {
         Some((stem, ending)) => {
@@ -66,7 +65,7 @@ fn push_last(shape: &mut String, part: &[u8]) {
 }
 
 fn push(shape: &mut String, part: &[u8]) {
-    // Whose pages they are is an id, and that they are somebody's is not.
+    // The name of a user is an id; the mark that it is a user stays.
     let (mark, name) = match part {
         [mark @ (b'~' | b'@'), name @ ..] if !name.is_empty() => (Some(*mark), name),
         _ => (None, part),
@@ -82,7 +81,7 @@ fn push(shape: &mut String, part: &[u8]) {
     }
 }
 
-/// Plain parts are ASCII.
+/// Adds an ASCII segment in lower case.
 fn push_small(shape: &mut String, text: &[u8]) {
     shape.extend(text.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
 }

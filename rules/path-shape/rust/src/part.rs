@@ -1,21 +1,22 @@
-//! What one part of a path is.
+//! The kinds of path segments.
 
 use rule_support::words::{Look, look};
 
-/// Letters that a plain part may have; a longer one is a title.
+/// Most letters of a plain segment; a longer one is a title.
 const PLAIN_BYTES_MAX: usize = 24;
 
-/// Words from which on a slug is a title.
+/// Fewest words of a title.
 const TITLE_WORDS_MIN: usize = 4;
 
-/// From so many hex digits on a part of letters and digits is an id.
+/// Fewest hex digits of an id with letters and digits.
 const HEX_MIN: usize = 8;
 
-/// Changes between letters and digits, or small letters and capitals, from which on a part without
-/// separators is drawn by chance: `aB3x` has three, `chapter12` one.
+/// Fewest changes between letters and digits, or between cases, of a random segment without
+/// separators: `aB3x` has three, `chapter12` one.
 const CHANGES_MIN: usize = 3;
 
-/// Endings that stay. A list, since an attacker could make up as many as there are letters.
+/// Extensions that stay. The list is fixed, because an attacker could invent any number of
+/// extensions.
 const ENDINGS: [&[u8]; 48] = [
     b"php", b"html", b"htm", b"xml", b"json", b"js", b"css", b"asp", b"aspx", b"jsp", b"cgi",
     b"pl", b"py", b"rb", b"do", b"svc", b"txt", b"csv", b"md", b"rss", b"atom", b"png", b"jpg",
@@ -24,10 +25,10 @@ const ENDINGS: [&[u8]; 48] = [
     b"bak", b"map", b"wasm",
 ];
 
-/// What a part is.
+/// The kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A word or a few: the site's own.
+    /// One word or a few: chosen by the site.
     Plain,
     Number,
     Uuid,
@@ -53,7 +54,7 @@ impl Kind {
     }
 }
 
-/// What one pass over a part finds.
+/// The result of one pass over a segment.
 #[derive(Default)]
 struct Counts {
     digits: usize,
@@ -81,7 +82,7 @@ impl Counts {
             counts.hex += usize::from(byte.is_ascii_hexdigit());
             counts.separators += usize::from(class == 4);
             counts.others += usize::from(class == 5);
-            // A capital before small letters begins a word.
+            // An upper-case letter before lower-case letters starts a word.
             let word = before == 3 && class == 2;
             counts.changes += usize::from(before != 0 && before != class && !word);
             before = class;
@@ -90,7 +91,7 @@ impl Counts {
     }
 }
 
-/// The stem and the ending, where that is one that stays.
+/// Returns the stem and the extension, if the extension stays.
 pub(crate) fn split_ending(part: &[u8]) -> Option<(&[u8], &[u8])> {
     let dot = part.iter().rposition(|byte| *byte == b'.')?;
     let (stem, ending) = (part.get(..dot)?, part.get(dot + 1..)?);
@@ -98,7 +99,7 @@ pub(crate) fn split_ending(part: &[u8]) -> Option<(&[u8], &[u8])> {
     (!stem.is_empty() && stays).then_some((stem, ending))
 }
 
-/// What `part` is, without its ending.
+/// Returns the kind of `part`, without its extension.
 pub(crate) fn kind(part: &[u8]) -> Kind {
     let counts = Counts::of(part);
     if counts.others > 0 || counts.letters + counts.digits == 0 {
@@ -129,7 +130,7 @@ fn slug(part: &[u8], counts: &Counts) -> Kind {
     }
 }
 
-/// Letters and digits without a separator.
+/// Returns the kind of letters and digits without a separator.
 fn mixed(part: &[u8], counts: &Counts) -> Kind {
     if counts.hex == part.len() && part.len() >= HEX_MIN {
         Kind::Hex
@@ -152,7 +153,7 @@ fn letters(part: &[u8]) -> Kind {
     }
 }
 
-/// `v1` to `v99`: a site's own, and few.
+/// Returns whether a segment is `v1` to `v99`: chosen by the site, and few.
 fn is_version(part: &[u8]) -> bool {
     matches!(part, [b'v' | b'V', rest @ ..] if matches!(rest.len(), 1 | 2) && all_digits(rest))
 }
@@ -165,7 +166,7 @@ fn is_uuid(part: &[u8]) -> bool {
         })
 }
 
-/// `2026-11-22`, `2026_11_22`, `2026.11.22`, `20261122` or `2026-11`.
+/// Returns whether a segment is `2026-11-22`, `2026_11_22`, `2026.11.22`, `20261122` or `2026-11`.
 fn is_date(part: &[u8]) -> bool {
     let mut digits = [0_u8; 8];
     let mut count = 0;

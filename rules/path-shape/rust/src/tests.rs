@@ -1,4 +1,4 @@
-//! Ids go, names stay, and whatever comes in is bounded.
+//! Tests: ids are replaced, names stay, and every result is bounded.
 
 use super::*;
 use proptest::prelude::*;
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn numbers_of_any_size_are_alike(a in any::<u64>(), b in 0..999_u32) {
         let shape = |n: String| path_shape(format!("/item/{n}").as_bytes());
-        // Eight digits may be a date.
+        // Eight digits can be a date.
         prop_assume!(a.to_string().len() != 8);
         prop_assert_eq!(shape(a.to_string()), shape(b.to_string()));
     }

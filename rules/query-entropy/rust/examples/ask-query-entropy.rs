@@ -1,4 +1,4 @@
-//! What the rule answers for each line of the standard input: `cut … access.log | cargo run
+//! Prints the result of the rule for each line of the standard input: `cut … access.log | cargo run
 //! --release -p query-entropy --example ask-query-entropy`.
 
 use std::io::BufRead;

@@ -1,13 +1,12 @@
-//! How much a query looks like made up to get around caches.
+//! Returns how much a query looks generated to bypass caches.
 //!
-//! A cache-buster needs a query that nobody has asked before, and most tools draw letters and digits
-//! by chance for its names, its values or both. Decision: what counts is how a text is *written*
-//! (pairs of letters that no language has, letters and digits in turn), not how many different
-//! bytes it has: by that measure an ordinary word and eight letters by chance are alike. Where
-//! ordinary sites put opaque texts, such as `fbclid`, `token` or `v`, they count little or nothing.
+//! Bypassing a cache needs new queries, and most tools generate random letters and digits for
+//! names, values or both. Decision: the score depends on the *form* of a text (unusual pairs of
+//! letters, alternating letters and digits), not on the number of different bytes. By that number,
+//! a word and eight random letters are equal. Usual parameters for opaque texts, such as `fbclid`,
+//! `token` or `v`, get few points or none.
 //!
-//! Where this does not protect: numbers by chance are what ordinary ids look like, and words out of
-//! a dictionary are what searches look like.
+//! Limitation: random numbers look like ids, and words of a dictionary look like searches.
 
 mod names;
 mod token;
@@ -15,27 +14,27 @@ mod token;
 use names::Name;
 use token::{Place, Token, strangeness};
 
-/// Bytes of a query that are read.
+/// Most bytes of a query that are read.
 const READ_BYTES_MAX: usize = 1_024;
 
-/// Parameters that are read.
+/// Most parameters that are read.
 const PARAMS_MAX: usize = 16;
 
-/// What the points mean; all are out of 100.
+/// The points, each out of 100.
 mod points {
-    /// A parameter that is a value alone, such as `?x7Kq2Lp9`: an ordinary one is a word.
+    /// A parameter without a name, such as `?x7Kq2Lp9`: an ordinary one is a word.
     pub(crate) const NO_NAME: i64 = 10;
-    /// Letters or digits in percent-encoding: no browser writes them so.
+    /// Percent-encoded letters or digits, which no browser sends.
     pub(crate) const NEEDLESSLY_ENCODED: i64 = 30;
-    /// The most that the value of a parameter for opaque texts may count.
+    /// Most points for the value of a parameter for opaque texts.
     pub(crate) const OPAQUE_MAX: i64 = 10;
-    /// The most that the value of a parameter that sites themselves use against caches may count.
+    /// Most points for the value of a parameter that sites themselves use to bypass caches.
     pub(crate) const VERSION_MAX: i64 = 25;
-    /// The most that the value of a search or another well-known parameter may count.
+    /// Most points for the value of a search or another well-known parameter.
     pub(crate) const KNOWN_MAX: i64 = 55;
 }
 
-/// How much the query looks like made up by chance, from 0 to 100. Act from 60 on.
+/// Returns how random the query looks, from 0 to 100. Act from 60 on.
 #[seawall_rule::export]
 pub fn query_entropy(query: &[u8]) -> i64 {
     let read = query.get(..READ_BYTES_MAX).unwrap_or(query);
@@ -48,7 +47,7 @@ pub fn query_entropy(query: &[u8]) -> i64 {
         most = most.max(points);
         sum += points;
     }
-    // One strange parameter says most of what there is to say; more of them add a quarter each.
+    // One unusual parameter is almost sufficient; others add a quarter each.
     (most + (sum - most) / 4).min(100)
 }
 
@@ -75,7 +74,7 @@ fn param_points(param: &[u8]) -> i64 {
     (strange + encoded).min(100)
 }
 
-/// A parameter without `=`.
+/// Returns the points of a parameter without `=`.
 fn alone(text: &[u8]) -> i64 {
     let Token { points, needlessly_encoded } = strangeness(text, Place::Name);
     let bare = if points > 0 { points::NO_NAME } else { 0 };

@@ -1,23 +1,23 @@
-//! Names of parameters that sites and their advertisers use everywhere.
+//! Names of common parameters of sites and advertisers.
 //!
-//! The lists are short on purpose: what is not on them is judged by how it is written, and the
-//! words that a site's own author chose look like words.
+//! The lists are short on purpose. Other names get points by their form, and the names that authors
+//! of sites choose look like words.
 
-/// What a parameter's name says about its value.
+/// The kind of a parameter, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
-    /// Added to links by advertisers and mail: any value, and nothing to say.
+    /// Added to links by advertisers and mail programs: any value, without points.
     Tracking,
-    /// Ordinarily an opaque text: a session, a signature, a cursor.
+    /// Usually an opaque text: a session, a signature, a cursor.
     Opaque,
-    /// Ordinarily there so that caches ask again.
+    /// Usually there to bypass caches.
     Version,
-    /// Well-known for words and numbers.
+    /// A well-known parameter for words and numbers.
     Known,
     Other,
 }
 
-/// Names are read without regard to capitals, up to this many bytes.
+/// Most bytes of a name that are read, without case.
 const NAME_BYTES_MAX: usize = 24;
 
 const TRACKING: [&[u8]; 26] = [
@@ -180,7 +180,7 @@ const KNOWN: [&[u8]; 42] = [
     b"title",
 ];
 
-/// What kind of a parameter has this name.
+/// Returns the kind of the parameter with this name.
 pub(crate) fn name(name: &[u8]) -> Name {
     let mut small = [0; NAME_BYTES_MAX];
     let Some(small) = small.get_mut(..name.len()) else { return Name::Other };

@@ -1,4 +1,4 @@
-//! Ordinary queries stay low, what tools draw by chance gets high, and anything has a score.
+//! Tests: ordinary queries get few points, random ones many, and every input has a score.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ fn score(query: &str) -> i64 {
     query_entropy(query.as_bytes())
 }
 
-/// Numbers that look like chance and are the same each time (SplitMix64).
+/// Pseudo-random numbers that are the same each time (SplitMix64).
 struct Chance(u64);
 
 impl Chance {
@@ -28,7 +28,7 @@ impl Chance {
 const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LETTERS_AND_DIGITS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/// How many of 1,000 queries get `least` points.
+/// Returns how many of 1,000 queries get at least `least` points.
 fn caught(least: i64, mut query: impl FnMut(&mut Chance) -> String) -> usize {
     let mut chance = Chance(7);
     (0..1_000).filter(|_| score(&query(&mut chance)) >= least).count()
@@ -75,7 +75,7 @@ fn a_well_known_name_alone_never_gets_to_sixty() {
 
 #[test]
 fn what_tools_draw_by_chance_gets_high() {
-    // Names and values of 3 to 10 capitals.
+    // Names and values of 3 to 10 upper-case letters.
     let capitals = caught(60, |chance| {
         format!("{}={}", chance.text(CAPITALS, 3..11), chance.text(CAPITALS, 3..11))
     });
@@ -90,7 +90,7 @@ fn what_tools_draw_by_chance_gets_high() {
         (0..pairs).map(|_| pair(chance)).collect::<Vec<_>>().join("&")
     });
     assert!(pairs > 900, "{pairs}");
-    // Six letters and digits without a name: too few to be sure.
+    // Six letters and digits without a name: too few for a clear result.
     let short = caught(40, |chance| chance.text(LETTERS_AND_DIGITS, 6..7));
     assert!(short > 500, "{short}");
 }

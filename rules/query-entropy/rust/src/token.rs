@@ -1,40 +1,40 @@
-//! How strange a name or a value is written.
+//! Rates how unusual the form of a name or a value is.
 
 use rule_support::words::{Look, look};
 
-/// Bytes of one name or value that are looked at, once decoded.
+/// Most decoded bytes of a name or value that are read.
 const TEXT_BYTES_MAX: usize = 96;
 
-/// What was found in a name or a value.
+/// The result for a name or a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// 0 (as people and programs write) to 100 (by chance).
+    /// 0 (a usual form) to 100 (random).
     pub(crate) points: i64,
-    /// Letters or digits were percent-encoded.
+    /// Whether letters or digits were percent-encoded.
     pub(crate) needlessly_encoded: bool,
 }
 
-/// Points for each half bit by which letters are chance rather than a word.
+/// Points for each half bit by which letters look random rather than like a word.
 const PER_HALF_BIT: i64 = 4;
 
-/// The most that letters may count, for each of them beyond the third: `mysql` and `xmlrpc` are not
-/// words either, so five letters have 30 at most and ten have 100.
+/// Most points for each letter beyond the third: `mysql` and `xmlrpc` are not words either, so five
+/// letters have at most 30 and ten have 100.
 const PER_LETTER_MAX: i64 = 15;
 const LETTERS_FREE: i64 = 3;
 
-/// Where a text stands.
+/// The position of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A name, or a value without one: chosen by a site's author, so it has few digits inside.
+    /// A name, or a value without a name: chosen by a site's author, so it has few digits inside.
     Name,
     /// A value.
     Value,
 }
 
 impl Place {
-    /// Changes between letters and digits or capitals and small letters that say nothing, and the
-    /// points for each beyond them. A name such as `page2` has one, a value such as `iPhone15Pro`
-    /// two.
+    /// Returns how many changes between letters and digits, or between cases, give no points, and
+    /// the points for each further one. A name such as `page2` has one, a value such as
+    /// `iPhone15Pro` two.
     const fn changes(self) -> (i64, i64) {
         match self {
             Self::Name => (1, 22),
@@ -43,11 +43,11 @@ impl Place {
     }
 }
 
-/// A text of hex digits, letters among them: by how long it is.
+/// Points of a text of hex digits with letters, by its length.
 const HEX_SHORT: (usize, i64) = (8, 35);
 const HEX_LONG: (usize, i64) = (16, 55);
 
-/// How strange `text` is written.
+/// Returns how unusual the form of `text` is.
 pub(crate) fn strangeness(text: &[u8], place: Place) -> Token {
     let mut decoded = [0; TEXT_BYTES_MAX];
     let (len, needlessly_encoded) = decode(text, &mut decoded);
@@ -62,8 +62,8 @@ pub(crate) fn strangeness(text: &[u8], place: Place) -> Token {
     Token { points: (most + (sum - most) / 4).min(100), needlessly_encoded }
 }
 
-/// Decodes `%XX` and says whether a letter or a digit was encoded. What is not ASCII becomes a
-/// separator: there is no table for other scripts, and their words must not count.
+/// Decodes `%XX` and returns whether a letter or a digit was encoded. Other than ASCII becomes a
+/// separator: there is no table for other scripts, and their words must not get points.
 fn decode(text: &[u8], into: &mut [u8]) -> (usize, bool) {
     let (mut len, mut needless) = (0, false);
     let mut left = text;
@@ -90,11 +90,11 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Of letters and digits alone.
+/// Returns the points of letters and digits.
 fn word_points(word: &[u8], place: Place) -> i64 {
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
     if digits == word.len() {
-        // An id, a date, a time in milliseconds: chance looks no different.
+        // An id, a date, a time in milliseconds: random numbers look the same.
         return 0;
     }
     if digits == 0 {
@@ -118,7 +118,8 @@ fn letters_points(word: &[u8]) -> i64 {
     }
 }
 
-/// Changes of class inside a word. A capital before a small letter begins a word, as in `sortBy`.
+/// Returns the points for changes inside a word. An upper-case letter before a lower-case letter
+/// starts a word, as in `sortBy`.
 fn changes_points(word: &[u8], place: Place) -> i64 {
     let class = |byte: &u8| match byte {
         b'0'..=b'9' => 0,

@@ -1,8 +1,8 @@
-//! Signs of other languages, and signs of none.
+//! Operators of other languages, and characters without a meaning.
 //!
-//! People arrive from HAProxy, Cloudflare and shell scripts. Where the sign says clearly what was
-//! meant, the token that was meant is made and the complaint carries the change; the parser then
-//! goes on as if it had been written.
+//! Authors know HAProxy, Cloudflare and shell scripts. If the intention is clear, the lexer emits
+//! the intended token and a diagnostic with the correction. The parser then continues as if the
+//! author had written that token.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -13,11 +13,11 @@ use nom::multi::separated_list1;
 use super::token::{Kind, Piece, Problem, Punct, Read, line_end};
 use crate::code::Code;
 
-/// How far behind a `[` its `]` is looked for: 1 KiB. Without an end, a line of opening brackets
+/// How far the lexer searches the `]` for a `[`: 1 KiB. Without a limit, a line of opening brackets
 /// would be read once for each of them.
 const BRACKETS_BYTES_MAX: usize = 1_024;
 
-/// `&&`, `||`, `!`, `;`, `//`, `'…'` and their like.
+/// Reads `&&`, `||`, `!`, `;`, `//`, `'…'` and similar signs.
 pub(super) fn sign(i: &str) -> Read<'_, Piece> {
     alt((
         map(logic, Piece::Problem),
@@ -31,12 +31,12 @@ pub(super) fn sign(i: &str) -> Read<'_, Piece> {
 }
 
 fn foreign(sign: &str, ours: &str) -> Problem {
-    let message = format!("`{sign}` is not of this language; write `{ours}`");
-    Problem::new(Code::ForeignSign, message, "a sign of another language")
+    let message = format!("`{sign}` is not valid in a policy; use `{ours}`");
+    Problem::new(Code::ForeignSign, message, "syntax of another language")
 }
 
-/// A word in the place of a sign, apart from what follows it. (What stands before a sign cannot
-/// grow into the word unless it is itself a word or a number.)
+/// Returns a word that replaces a sign, with a blank before the text that follows. (Text before a
+/// sign can join the word only if it is itself a word or a number.)
 fn spaced(word: &str, after: &str) -> String {
     let glued = after.starts_with(|c: char| !c.is_whitespace());
     format!(" {word}{}", if glued { " " } else { "" })
@@ -76,7 +76,7 @@ fn compare(i: &str) -> Read<'_, Problem> {
     Ok((after, problem))
 }
 
-/// A comment of another language, which is passed over like one of ours, and `;`.
+/// Reads `;`, or a comment of another language, which is ignored as a comment of this language is.
 fn comment(i: &str) -> Read<'_, Problem> {
     if let Some(body) = i.strip_prefix("/*") {
         let (_, after) = body.split_once("*/").unwrap_or((body, ""));
@@ -84,7 +84,7 @@ fn comment(i: &str) -> Read<'_, Problem> {
         return Ok((after, problem.counts_as(None)));
     }
     if let Some(after) = i.strip_prefix(';') {
-        let message = "`;` is not of this language; a clause ends where the next one begins";
+        let message = "`;` is not valid in a policy; a clause ends where the next one begins";
         let problem = Problem::new(Code::ForeignSign, message, "not needed").fix("");
         return Ok((after, problem.counts_as(None)));
     }
@@ -93,7 +93,7 @@ fn comment(i: &str) -> Read<'_, Problem> {
     Ok((after, foreign("//", "#").fix(fixed).counts_as(None)))
 }
 
-/// Text in quotes that are not ours: of shells, or of word processors.
+/// Reads text in quotes of shells or word processors.
 fn quotes(i: &str) -> Read<'_, Problem> {
     let mut chars = i.chars();
     let close: &[char] = match chars.next() {
@@ -103,7 +103,7 @@ fn quotes(i: &str) -> Read<'_, Problem> {
         _ => return no(i),
     };
     let body = chars.as_str();
-    // Found in one look, so that a line of quotes is not read once for each of them.
+    // One search for all quotes, so that a line of quotes is not read once for each of them.
     let end = body.find(|c| line_end(c) || close.contains(&c));
     let Some((inside, quoted)) = end.and_then(|at| body.split_at_checked(at)) else {
         return no(i);
@@ -124,7 +124,7 @@ fn quotes(i: &str) -> Read<'_, Problem> {
     Ok((after.as_str(), problem))
 }
 
-/// `[` … `]` around a set. The opening one speaks for both.
+/// Reads `[` … `]` around a set. One diagnostic covers both brackets.
 fn brackets(i: &str) -> Read<'_, Problem> {
     let Some(body) = i.strip_prefix('[') else {
         return no(i);
@@ -144,7 +144,7 @@ fn brackets(i: &str) -> Read<'_, Problem> {
     Ok((after.unwrap_or_default(), problem))
 }
 
-/// `/login` without its quotes.
+/// Reads `/login` without quotes.
 fn bare_path(i: &str) -> Read<'_, Problem> {
     if !i.starts_with('/') {
         return no(i);
@@ -155,7 +155,7 @@ fn bare_path(i: &str) -> Read<'_, Problem> {
     Ok((after, problem.fix(format!("\"{path}\""))))
 }
 
-/// A run of characters that begin nothing, with the word that hangs on it.
+/// Reads invalid characters, together with an attached word.
 pub(super) fn stray(i: &str) -> Read<'_, Problem> {
     let begins_nothing = |c: char| {
         !c.is_ascii_alphanumeric()

@@ -1,9 +1,8 @@
-//! Text to tokens.
+//! The lexer: from text to tokens.
 //!
-//! A token carries its value, so that a number is read, and complained about, exactly once; the
-//! parser above only asks what kind it has before it. What is no token becomes [`Kind::Bad`],
-//! which every later stage passes over in silence. Comments are kept beside the tokens for the
-//! formatter, never among them.
+//! A token contains its value, so each number is read and reported exactly once. The parser
+//! examines only the kind of the next token. Invalid text becomes [`Kind::Bad`], which later stages
+//! ignore. Comments are stored separately, for the formatter.
 
 mod foreign;
 mod number;
@@ -24,22 +23,23 @@ pub(crate) use text::{decode, is_unclosed};
 pub use token::{Kind, Punct, Token};
 use token::{Piece, Problem, Read, in_word, line_end};
 
-/// The most complaints kept for one file: 1,000. Nobody reads more, and a megabyte of stray signs
-/// must not become a hundred megabytes of complaints.
+/// Most diagnostics for one file: 1,000. More are useless, and a megabyte of invalid characters
+/// must not produce a hundred megabytes of diagnostics.
 pub const DIAGNOSTICS_MAX: usize = 1_000;
 
-/// What became of a text.
+/// The result of the lexer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lexed {
-    /// The tokens, the last of which is [`Kind::Eof`].
+    /// The tokens; the last one is [`Kind::Eof`].
     pub tokens: Vec<Token>,
     /// The comments, from `#` to before the end of the line.
     pub comments: Vec<Span>,
-    /// What is wrong. The file is left at its default; whoever knows it fills it in.
+    /// The diagnostics. Their file is the default; the caller sets it.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Cuts a text into tokens. Every byte of it is a token, a comment, a blank or complained about.
+/// Splits a text into tokens. Every byte of it belongs to a token, a comment, a blank or a
+/// diagnostic.
 ///
 /// # Example
 /// ```
@@ -52,7 +52,7 @@ pub struct Lexed {
 #[must_use]
 pub fn lex(text: &str) -> Lexed {
     let mut out = Lexed { tokens: Vec::new(), comments: Vec::new(), diagnostics: Vec::new() };
-    // A byte order mark says nothing in UTF-8, and editors on Windows write it all the same.
+    // A byte order mark has no meaning in UTF-8, but editors on Windows write it.
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     loop {
         rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
@@ -64,8 +64,8 @@ pub fn lex(text: &str) -> Lexed {
         let start = text.len().saturating_sub(rest.len());
         let (after, read) = match piece(rest) {
             Ok(read) => read,
-            // `piece` ends in a branch that takes any character, so this is never reached; taking
-            // the rest keeps the promise that every text ends.
+            // `piece` has a branch that accepts any character, so this is never reached. It
+            // consumes the rest, so that the loop ends in any case.
             Err(_) => ("", Piece::Token(Kind::Bad)),
         };
         let span = Span::new(start, text.len().saturating_sub(after.len()));
@@ -91,14 +91,15 @@ fn keep(out: &mut Lexed, text: &str, problem: Problem, span: Span) {
     if let Some(fix) = problem.fix {
         let before = text.get(..span.start as usize).unwrap_or_default();
         let glued = before.ends_with(|c: char| !c.is_whitespace());
-        // A word that replaces a sign asks for a blank before it where there is none.
+        // A word that replaces a sign needs a blank before it if there is none.
         let fix = if glued { fix.as_str() } else { fix.trim_start_matches(' ') };
         said = said.fix(span, fix);
     }
     out.diagnostics.push(said);
 }
 
-/// One piece. The order matters: a longer reading stands before a shorter one that begins alike.
+/// Reads one piece. The order matters: a longer form comes before a shorter form with the same
+/// start.
 fn piece(i: &str) -> Read<'_, Piece> {
     alt((
         map((char('#'), take_till(line_end)), |_| Piece::Comment),

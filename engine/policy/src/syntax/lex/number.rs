@@ -1,8 +1,8 @@
-//! Everything that begins with a digit, and addresses, which may begin with a letter.
+//! Literals that begin with a digit, and addresses, which can begin with a letter.
 //!
-//! The readings overlap (`10/1m` and `10.0.0.0/8`, `5M` and `5m`, `1:2` and `a: b`), so each one
-//! must end where the run of characters ends, and what no reading takes whole is one bad token:
-//! half a number followed by half a word would be two complaints about one slip.
+//! The forms overlap (`10/1m` and `10.0.0.0/8`, `5M` and `5m`, `1:2` and `a: b`). Each form must
+//! therefore end where the run of characters ends. Text that matches no form is one invalid token:
+//! half a number and half a word would give two diagnostics for one error.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::syntax::ast::{Date, Duration, Rate};
 
 type Value = Result<Kind, Problem>;
 
-/// An address, a date, a number with or without a unit, or an AS number.
+/// Reads an address, a date, a number with or without a unit, or an AS number.
 pub(super) fn value(i: &str) -> Read<'_, Value> {
     alt((asn, address, number)).parse(i)
 }
@@ -46,8 +46,8 @@ fn too_long(what: &str) -> Problem {
     Problem::new(Code::NumberRange, format!("{what} does not fit"), "too large")
 }
 
-/// A text counts as an address only with two `:` or three `.`: one `:` alone is the mark between
-/// a name and its type, and `1.5` is a slip of another kind.
+/// Reads an address. The text must have two `:` or three `.`. A single `:` separates a name from
+/// its type, and `1.5` is another kind of error.
 fn address(i: &str) -> Read<'_, Value> {
     let hex = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.');
     let (_, run) = take_while1(hex).parse(i)?;
@@ -71,7 +71,7 @@ fn network(text: &str) -> Value {
         |wrong| match wrong {
             seawall_model::PrefixError::Address => bad_address(text),
             seawall_model::PrefixError::Length => {
-                let what = format!("`{text}` has no possible prefix length");
+                let what = format!("`{text}` has an invalid prefix length");
                 Problem::new(Code::NumberRange, what, "out of range")
                     .help("from 0 to 32 for IPv4, from 0 to 128 for IPv6")
             }
@@ -80,11 +80,11 @@ fn network(text: &str) -> Value {
 }
 
 fn bad_address(text: &str) -> Problem {
-    Problem::new(Code::BadToken, format!("`{text}` is no address"), "not an address")
+    Problem::new(Code::BadToken, format!("`{text}` is not an IP address"), "not an address")
         .help("for example `192.0.2.1`, `2001:db8::1`, `192.0.2.0/24`")
 }
 
-/// What belongs to one run: a slip inside it is one slip.
+/// Returns whether the character belongs to the same run, so that an error in it is reported once.
 fn in_run(c: char) -> bool {
     super::token::in_word(c) || matches!(c, ':' | '/' | '%')
 }
@@ -101,7 +101,8 @@ fn number(i: &str) -> Read<'_, Value> {
 }
 
 fn no_number(run: &str) -> Problem {
-    let problem = Problem::new(Code::BadToken, format!("`{run}` is no value"), "cannot be read");
+    let problem =
+        Problem::new(Code::BadToken, format!("`{run}` is not a valid value"), "invalid value");
     let digits = run.bytes().take_while(u8::is_ascii_digit).count();
     let (head, unit) = run.split_at_checked(digits).unwrap_or((run, ""));
     let better = match unit {
@@ -116,9 +117,7 @@ fn no_number(run: &str) -> Problem {
         _ => "",
     };
     if !better.is_empty() {
-        return problem
-            .help(format!("this unit is written `{better}`"))
-            .fix(format!("{head}{better}"));
+        return problem.help(format!("use the unit `{better}`")).fix(format!("{head}{better}"));
     }
     problem.help(
         "numbers are written `10`, `20k`, `30%`, `1h30m`, `10/1m`, `1MiB`, `2036-11-25`; \
@@ -130,7 +129,7 @@ fn digits_value(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// `k` is a thousand, `M` a million.
+/// Returns a number with its suffix: `k` is 1,000 and `M` is 1,000,000.
 fn scaled(digits: &str, suffix: Option<char>) -> Option<u64> {
     let factor = match suffix {
         Some('k') => 1_000,
@@ -144,7 +143,7 @@ fn suffix(i: &str) -> Read<'_, Option<char>> {
     opt(alt((char('k'), char('M')))).parse(i)
 }
 
-/// Microseconds in a unit.
+/// Reads a unit and returns its microseconds.
 fn unit(i: &str) -> Read<'_, u64> {
     const SECOND: u64 = 1_000_000;
     alt((
@@ -202,7 +201,7 @@ fn rate(i: &str) -> Read<'_, Value> {
         None => Err(too_long("this rate")),
         Some((_, 0)) => Err(Problem::new(
             Code::NumberRange,
-            "a rate over no time at all counts nothing",
+            "a rate needs a window longer than 0",
             "the window is zero",
         )),
         Some((n, us)) => Ok(Kind::Rate(Rate { n, window: Duration { us } })),
@@ -231,26 +230,22 @@ fn date(i: &str) -> Read<'_, Value> {
         .filter(|_| hour < 24 && minute < 60)
         .map(|days| days * 86_400 + hour * 3_600 + minute * 60);
     let value = match read {
-        None => Err(Problem::new(
-            Code::BadDate,
-            format!("`{i}` is in no calendar"),
-            "there is no such date",
-        )),
-        Some(_) if !zone => Err(Problem::new(
-            Code::BadToken,
-            format!("`{i}` does not say its time zone"),
-            "the `Z` of UTC is missing",
-        )
-        .fix(format!("{i}Z"))),
+        None => {
+            Err(Problem::new(Code::BadDate, format!("`{i}` is not a valid date"), "invalid date"))
+        }
+        Some(_) if !zone => {
+            Err(Problem::new(Code::BadToken, format!("`{i}` has no time zone"), "add `Z` for UTC")
+                .fix(format!("{i}Z")))
+        }
         Some(unix_s) => Ok(Kind::Date(Date { unix_s })),
     };
     Ok((after, value))
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar, for years from 0 to 9999.
+/// Returns the days since 1970-01-01 in the Gregorian calendar, for the years from 0 to 9999.
 ///
-/// The year is counted from March, so that the leap day is the last of it; a cycle of 400 years
-/// has 146,097 days, and 719,468 of them lie between 0000-03-01 and 1970-01-01.
+/// The year is counted from March, so that the leap day is its last day. A cycle of 400 years has
+/// 146,097 days, and 719,468 days lie between 0000-03-01 and 1970-01-01.
 fn unix_days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {

@@ -1,11 +1,11 @@
-//! Tokens: what text becomes which, and where.
+//! Tests of the lexer: tokens and their positions.
 
 use seawall_model::Prefix;
 
 use super::{DIAGNOSTICS_MAX, Kind, STRING_BYTES_MAX, decode, lex};
 use crate::code::Code;
 
-/// The tokens of a text, in short, and the numbers of what is wrong with it.
+/// Compares the tokens of a text, in a short form, and the codes of its diagnostics.
 fn check(text: &str, expected: &str) {
     let lexed = lex(text);
     let mut shown: Vec<String> = lexed

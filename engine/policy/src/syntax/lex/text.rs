@@ -1,7 +1,7 @@
-//! Strings: where they end, and which bytes they stand for.
+//! Strings: their end and their bytes.
 //!
-//! A string ends on its line. One that does not is cut before the `}` that close the line, so that
-//! the block around a forgotten quote is still closed and nothing is said twice.
+//! A string ends in its line. If the closing quote is missing, the string ends before the `}` at
+//! the end of the line. The block around it is then still closed, and the error is reported once.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -11,10 +11,10 @@ use nom::combinator::value;
 use super::token::{Kind, Problem, Read};
 use crate::code::Code;
 
-/// The most bytes between the quotes of one string: 64 KiB. Longer data belongs into a list file.
+/// Most bytes between the quotes of a string: 64 KiB. Longer data belongs in a list file.
 pub const STRING_BYTES_MAX: usize = 64 * 1024;
 
-/// `"…"` or `r"…"`.
+/// Reads `"…"` or `r"…"`.
 pub(super) fn string(i: &str) -> Read<'_, Result<Kind, Problem>> {
     let (body, kind) = alt((value(Kind::Str, tag("\"")), value(Kind::Raw, tag("r\"")))).parse(i)?;
     let end = closing_quote(body, kind);
@@ -25,7 +25,7 @@ pub(super) fn string(i: &str) -> Read<'_, Result<Kind, Problem>> {
     Ok((after, judge(inside, kind)))
 }
 
-/// Where the quote stands that ends a string, if it does so on this line.
+/// Returns the position of the closing quote if it is in this line.
 fn closing_quote(body: &str, kind: Kind) -> Option<usize> {
     let mut escaped = false;
     for (at, byte) in body.bytes().enumerate() {
@@ -40,7 +40,7 @@ fn closing_quote(body: &str, kind: Kind) -> Option<usize> {
     None
 }
 
-/// Whether a token that is none is a string that swallowed the rest of its line.
+/// Returns whether an invalid token is a string without a closing quote.
 pub(crate) fn is_unclosed(token: &str) -> bool {
     let body = token.strip_prefix('"').map(|body| (body, Kind::Str));
     let body = body.or_else(|| token.strip_prefix("r\"").map(|body| (body, Kind::Raw)));
@@ -51,9 +51,12 @@ fn unclosed(i: &str) -> (&str, Result<Kind, Problem>) {
     let line = i.split('\n').next().unwrap_or(i);
     let kept = line.trim_end_matches([' ', '\t', '\r', '}']).len();
     let (_, after) = i.split_at_checked(kept).unwrap_or((i, ""));
-    let problem =
-        Problem::new(Code::BadToken, "this string is never closed", "the closing `\"` is missing")
-            .help("a string ends on the line where it begins");
+    let problem = Problem::new(
+        Code::BadToken,
+        "the string has no closing quote",
+        "the closing `\"` is missing",
+    )
+    .help("a string ends on the line where it begins");
     (after, Err(problem))
 }
 
@@ -71,9 +74,9 @@ fn within_limit(len: usize) -> Result<(), Problem> {
     if len <= STRING_BYTES_MAX {
         return Ok(());
     }
-    let message = format!("this string holds {len} bytes; the most is {STRING_BYTES_MAX}");
+    let message = format!("the string has {len} bytes; the maximum is {STRING_BYTES_MAX}");
     Err(Problem::new(Code::TooLarge, message, "too long")
-        .help("keep long data in a list file: `list name: string = file \"…\" max …`"))
+        .help("move long data to a list file: `list name: string = file \"…\" max …`"))
 }
 
 fn bad_escape(inside: &str) -> Problem {
@@ -95,12 +98,15 @@ fn bad_escape(inside: &str) -> Problem {
     }
     fixed.push_str(rest);
     let shown: String = first.into_iter().collect();
-    Problem::new(Code::BadToken, format!("`\\{shown}` is no escape"), "in this string")
-        .help("known are `\\\\`, `\\\"`, `\\n`, `\\t`, `\\r` and `\\xHH`; a raw string `r\"…\"` has none")
+    Problem::new(Code::BadToken, format!("`\\{shown}` is not a valid escape"), "in this string")
+        .help(
+            "use `\\\\`, `\\\"`, `\\n`, `\\t`, `\\r` or `\\xHH`; a raw string `r\"…\"` has no \
+            escapes",
+        )
         .fix(format!("\"{fixed}\""))
 }
 
-/// The byte behind a backslash, and what follows.
+/// Returns the byte after a backslash, and the rest.
 fn escape(after: &str) -> Option<(u8, &str)> {
     let mut chars = after.chars();
     let byte = match chars.next()? {
@@ -133,13 +139,13 @@ fn decode_escapes(inside: &str) -> Result<Vec<u8>, ()> {
     Ok(out)
 }
 
-/// The bytes that a string token of this text stands for.
+/// Returns the bytes of a string token.
 pub(crate) fn decode(token: &str) -> Vec<u8> {
     let inside = |t: &str| t.strip_suffix('"').unwrap_or(t).to_owned();
     if let Some(raw) = token.strip_prefix("r\"") {
         return inside(raw).into_bytes();
     }
     let quoted = inside(token.strip_prefix('"').unwrap_or(token));
-    // The escapes were judged when the token was made.
+    // The escapes were checked when the token was made.
     decode_escapes(&quoted).unwrap_or_default()
 }

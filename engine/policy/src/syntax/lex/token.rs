@@ -1,4 +1,4 @@
-//! What a text is cut into: tokens, comments, and what is wrong with the rest.
+//! Tokens, comments and lexical errors.
 
 use std::net::IpAddr;
 
@@ -8,23 +8,23 @@ use crate::code::Code;
 use crate::span::Span;
 use crate::syntax::ast::{Date, Duration, Rate};
 
-/// A piece of text with a meaning of its own.
+/// A piece of text with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its position.
     pub span: Span,
 }
 
-/// What a token is, with its value where it has one.
+/// The kind of a token, with its value if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A word: of the language, of an enumeration, or a name.
+    /// A word: a keyword, a word of an enumeration, or a name.
     Word,
     /// `@name`
     ListRef,
-    /// `"…"`, its escapes known to be right.
+    /// `"…"`, with valid escapes.
     Str,
     /// `r"…"`
     Raw,
@@ -40,7 +40,7 @@ pub enum Kind {
     Size(u64),
     /// `AS64496`
     Asn(u32),
-    /// An address, folded to its own family.
+    /// An address; an IPv4-mapped address is stored as IPv4.
     Ip(IpAddr),
     /// A network: the address as written, which may have bits behind the prefix, and its length.
     Cidr(IpAddr, u8),
@@ -48,15 +48,15 @@ pub enum Kind {
     Date(Date),
     /// A sign.
     Punct(Punct),
-    /// A sign of another language, complained about already, and the word that it stands for.
+    /// A sign of another language, already reported, and the word that it stands for.
     Stands(&'static str),
-    /// No token; complained about already.
+    /// An invalid token, already reported.
     Bad,
     /// The end of the text.
     Eof,
 }
 
-/// The signs of the language.
+/// The signs of the policy language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Punct {
     /// `{`
@@ -94,7 +94,7 @@ pub enum Punct {
 }
 
 impl Punct {
-    /// As it is written.
+    /// Returns the sign as written.
     #[must_use]
     pub const fn sign(self) -> &'static str {
         match self {
@@ -118,15 +118,15 @@ impl Punct {
     }
 }
 
-/// A complaint whose place is the token that it comes with, unless it says another.
+/// An error. Its position is that of its token unless it has its own.
 pub(super) struct Problem {
     pub(super) code: Code,
     pub(super) message: String,
     pub(super) label: &'static str,
     pub(super) help: Option<String>,
-    /// What the token is replaced by.
+    /// The text that replaces the token.
     pub(super) fix: Option<String>,
-    /// What the token counts as for the parser.
+    /// The kind that the parser sees instead of the token.
     pub(super) kind: Option<Kind>,
 }
 
@@ -145,14 +145,14 @@ impl Problem {
         self
     }
 
-    /// Lets the parser go on as if `kind` (or nothing) had been written.
+    /// Makes the parser continue as if `kind` (or nothing) had been written.
     pub(super) fn counts_as(mut self, kind: Option<Kind>) -> Self {
         self.kind = kind;
         self
     }
 }
 
-/// A token, a comment, or what is wrong with the text that was taken.
+/// A token, a comment, or an error.
 pub(super) enum Piece {
     Token(Kind),
     Comment,
@@ -168,10 +168,10 @@ impl From<Result<Kind, Problem>> for Piece {
     }
 }
 
-/// What a parser of this stage returns.
+/// The result of a parser of this stage.
 pub(super) type Read<'t, T> = IResult<&'t str, T>;
 
-/// Whether a character may stand inside a word.
+/// Returns whether a character can occur in a word.
 pub(super) fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }

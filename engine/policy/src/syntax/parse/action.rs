@@ -1,4 +1,4 @@
-//! Actions: effects first, at most one final action, last.
+//! Actions: effects first, then at most one final action.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -17,7 +17,7 @@ use crate::syntax::ast::Action;
 use crate::syntax::ast::BanUnit;
 use crate::syntax::lex::{Kind, Punct};
 
-/// `action, action, …`
+/// Reads `action, action, …`.
 pub(super) fn actions(i: Input<'_>) -> Read<'_, Spanned<Vec<Spanned<Action>>>> {
     let start = i.peek().span;
     let (mut i, first) = cut(action).parse(i)?;
@@ -36,16 +36,16 @@ pub(super) fn actions(i: Input<'_>) -> Read<'_, Spanned<Vec<Spanned<Action>>>> {
     Ok((i, Spanned::new(all, span)))
 }
 
-/// What stands behind a final action is never reached.
+/// Reports an action after a final action, because it is never reached.
 fn complain_late(i: Input<'_>, end: Span, next: &Spanned<Action>) {
     let message = match &next.node {
         Action::Error => return,
-        action if is_final(action) => "two final actions: the first one ends the walk",
-        _ => "an effect stands behind the final action and would never happen",
+        action if is_final(action) => "two final actions: the first one ends the evaluation",
+        _ => "an effect after the final action has no effect",
     };
     let said = i.cx.error(Code::ActionOrder, next.span, message).label("never reached");
     let said = said.related(i.cx.file, end, "the final action");
-    i.cx.say(said.help("effects (`tag`, `score`, `log`) first, one final action last"));
+    i.cx.say(said.help("write effects (`tag`, `score`, `log`) first, and one final action last"));
 }
 
 const fn is_final(action: &Action) -> bool {
@@ -61,7 +61,7 @@ const fn is_final(action: &Action) -> bool {
     }
 }
 
-/// One action.
+/// Reads one action.
 pub(super) fn action(i: Input<'_>) -> Read<'_, Spanned<Action>> {
     let token = i.peek();
     if token.kind == Kind::Bad {
@@ -102,7 +102,7 @@ fn ban(i: Input<'_>) -> Read<'_, Action> {
     map((duration, opt(per)), |(duration, per)| Action::Ban { duration, per }).parse(i)
 }
 
-/// Whom a ban is for.
+/// Reads the unit of a ban.
 fn unit(i: Input<'_>) -> Read<'_, Spanned<BanUnit>> {
     let known = [
         ("client", BanUnit::Client),
@@ -113,7 +113,7 @@ fn unit(i: Input<'_>) -> Read<'_, Spanned<BanUnit>> {
     one_word(i, &known)
 }
 
-/// One of a few words, and what it stands for.
+/// Reads one of several words and returns its value.
 pub(super) fn one_word<'a, T: Copy>(
     i: Input<'a>,
     known: &[(&'static str, T)],
@@ -148,7 +148,7 @@ fn score(i: Input<'_>) -> Read<'_, Action> {
     Ok((i, Action::Score(Spanned::new(n.node.saturating_mul(factor), n.span))))
 }
 
-/// A word that is no action, with everything that seems to belong to it.
+/// Reads an unknown word and the text that probably belongs to it.
 fn unknown<'a>(i: Input<'a>, found: &'a str) -> Read<'a, Spanned<Action>> {
     let span = i.peek().span;
     if words::is_reserved(found) || i.cx.words.get().contains(&found) {
@@ -156,18 +156,18 @@ fn unknown<'a>(i: Input<'a>, found: &'a str) -> Read<'a, Spanned<Action>> {
     }
     let elsewhere = words::action_elsewhere(found);
     let ours = elsewhere.or_else(|| nearest(found, words::ACTIONS.iter().copied()));
-    let mut said = i.cx.error(Code::UnknownAction, span, format!("there is no action `{found}`"));
+    let mut said = i.cx.error(Code::UnknownAction, span, format!("`{found}` is not an action"));
     said = match ours {
         Some(word) => said.label(format!("did you mean `{word}`?")).fix(span, word),
-        None => {
-            said.label("no action").help(format!("actions are `{}`", words::ACTIONS.join("`, `")))
-        }
+        None => said
+            .label("no action")
+            .help(format!("the actions are `{}`", words::ACTIONS.join("`, `"))),
     };
     i.cx.say(said);
     Ok((swallow(i.next()), Spanned::new(Action::Error, span)))
 }
 
-/// Passes over what looks like the arguments of an action.
+/// Skips text that looks like the arguments of an action.
 fn swallow(mut i: Input<'_>) -> Input<'_> {
     let mut depth = 0_usize;
     loop {

@@ -1,7 +1,7 @@
-//! Blocks: `{`, what stands in them, `}`.
+//! Blocks: `{`, clauses, `}`.
 //!
-//! A clause that cannot be read costs that clause; the block goes on behind it and is marked as
-//! broken, so that nobody complains later about a clause that is missing only for us.
+//! If a clause cannot be read, the parser skips it, continues after it and marks the block as
+//! broken. A clause is then not reported as missing only because it was skipped.
 
 use nom::Parser;
 use nom::combinator::cut;
@@ -15,18 +15,18 @@ use crate::syntax::lex::{Kind, Punct};
 
 /// The clauses of one kind of block.
 pub(super) struct Shape {
-    /// What the block belongs to, for messages.
+    /// The owner of the block, for messages.
     pub(super) of: &'static str,
-    /// The words that begin its clauses.
+    /// The keywords of its clauses.
     pub(super) words: &'static [&'static str],
-    /// Those that may begin several.
+    /// The keywords that can occur several times.
     pub(super) many: &'static [&'static str],
 }
 
-/// Reads one clause behind its word.
+/// Reads one clause after its keyword.
 pub(super) type Clause<'c, 'a> = &'c mut dyn FnMut(Input<'a>, &'static str) -> Read<'a, ()>;
 
-/// Reads a block of clauses. The result says whether one of them could not be read.
+/// Reads a block of clauses. Returns whether one of them could not be read.
 pub(super) fn block<'a>(
     i: Input<'a>,
     shape: &'static Shape,
@@ -41,14 +41,14 @@ pub(super) fn block<'a>(
     })
 }
 
-/// The `{`. Where only it is missing, the block is read all the same.
+/// Reads the `{`. If only this sign is missing, the block is read nevertheless.
 fn opened<'a>(i: Input<'a>, shape: &Shape) -> Read<'a, Span> {
     if !i.word().is_some_and(|word| shape.words.contains(&word)) {
         return cut(sign(Punct::Open)).parse(i);
     }
     let (before, next) = (i.behind(), i.peek().span);
     let message = format!("the `{{` of {} is missing", shape.of);
-    let said = i.cx.error(Code::Unexpected, next, message).label("the `{` stands before this");
+    let said = i.cx.error(Code::Unexpected, next, message).label("add `{` before this");
     i.cx.say(said.fix(Span { start: next.start, end: next.start }, "{ "));
     Ok((i, before))
 }
@@ -85,7 +85,7 @@ fn clauses<'a>(
             Err(error) => {
                 broken = true;
                 let miss = inner(error, i);
-                // What follows a guessed word is guesswork too.
+                // Errors after a guessed keyword are not reported, because they can be wrong.
                 if let Head::Known(_) = head {
                     report(i, &miss);
                 }
@@ -95,7 +95,7 @@ fn clauses<'a>(
     }
 }
 
-/// Whether a string that is never closed took a clause word with it.
+/// Returns whether an unclosed string contains the keyword of a clause.
 fn swallows_clause<'a>(mut i: Input<'a>, rest: Input<'a>, shape: &Shape) -> bool {
     while i.peek().span.start < rest.peek().span.start {
         let lost = i.cx.swallowed(i.peek()).unwrap_or_default();
@@ -107,14 +107,14 @@ fn swallows_clause<'a>(mut i: Input<'a>, rest: Input<'a>, shape: &Shape) -> bool
     false
 }
 
-/// The word at the head of a clause or statement.
+/// The keyword of a clause or statement.
 #[derive(Clone, Copy)]
 pub(super) enum Head {
-    /// One of those that may stand here.
+    /// A keyword that is valid here.
     Known(&'static str),
-    /// Nearly one; complained about.
+    /// A misspelt keyword, already reported.
     Guessed(&'static str),
-    /// None; complained about, and the word of the language that it looked like.
+    /// An unknown word, already reported, with the similar word of the language.
     Unknown(Option<&'static str>),
 }
 
@@ -133,7 +133,7 @@ pub(super) fn keyword(i: Input<'_>, known: &'static [&'static str]) -> Head {
 }
 
 fn skip_unknown<'a>(i: Input<'a>, head: Head, shape: &Shape) -> Input<'a> {
-    // `doubling to` holds a word that begins a clause elsewhere; it goes with its first word.
+    // `doubling to` contains a keyword of another clause; it belongs to `doubling`.
     let start = if matches!(head, Head::Unknown(Some("doubling"))) { i.next() } else { i };
     skip_clause(start, start.peek().span.start, shape.words)
 }
@@ -152,7 +152,7 @@ fn complain_if_twice(
         seen.push((word, span));
         return;
     };
-    let message = format!("`{word}` stands twice in {}", shape.of);
+    let message = format!("`{word}` occurs twice in {}", shape.of);
     let mut said = i.cx.error(Code::ClauseTwice, span, message).label("the second one");
     said = said.related(i.cx.file, *first, "the first one");
     if matches!(word, "when" | "unless" | "where") {

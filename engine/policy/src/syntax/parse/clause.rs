@@ -10,7 +10,7 @@ use super::words;
 use crate::span::Spanned;
 use crate::syntax::ast::{Hold, Meta, RateOrName, To};
 
-/// Puts what `read` finds into `slot`. The last one wins; that there are two was said.
+/// Stores the result of `read` in `slot`. The last value wins; a repetition was already reported.
 pub(super) fn fill<'a, T>(
     i: Input<'a>,
     slot: &mut Option<T>,
@@ -21,7 +21,7 @@ pub(super) fn fill<'a, T>(
     Ok((i, ()))
 }
 
-/// `note` and `expires`.
+/// Reads `note` and `expires`.
 pub(super) fn meta<'a>(i: Input<'a>, word: &str, meta: &mut Meta) -> Read<'a, ()> {
     match word {
         "expires" => fill(i, &mut meta.expires, date),
@@ -29,7 +29,7 @@ pub(super) fn meta<'a>(i: Input<'a>, word: &str, meta: &mut Meta) -> Read<'a, ()
     }
 }
 
-/// `to rate burst n`
+/// Reads `to rate burst n`.
 pub(super) fn to(i: Input<'_>) -> Read<'_, Spanned<To>> {
     let start = i.peek().span;
     let burst = preceded(word("burst"), cut(int));
@@ -49,7 +49,7 @@ fn rate_or_name(i: Input<'_>) -> Read<'_, Spanned<RateOrName>> {
     Ok((rest, Spanned::new(RateOrName::Rate(rate.node), span)))
 }
 
-/// `hold d doubling to m`
+/// Reads `hold d doubling to m`.
 pub(super) fn hold(i: Input<'_>) -> Read<'_, Spanned<Hold>> {
     let start = i.peek().span;
     let doubling = preceded((word("doubling"), cut(word("to"))), cut(duration));

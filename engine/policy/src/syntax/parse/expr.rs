@@ -1,8 +1,8 @@
 //! Conditions.
 //!
-//! `and` and `or` do not mix without parentheses, so there is no precedence to remember. The
-//! functions here call each other and are therefore plain functions with small frames: a deep
-//! condition must fit into a small stack.
+//! `and` and `or` cannot be mixed without parentheses, so there is no precedence. The functions
+//! call each other and are therefore plain functions with small frames: a deeply nested condition
+//! must fit on a small stack.
 
 use nom::Parser;
 use nom::combinator::{cut, opt};
@@ -16,18 +16,18 @@ use crate::span::{Span, Spanned};
 use crate::syntax::ast::{CompareOp, Expr, OpKind, Operand};
 use crate::syntax::lex::{Kind, Punct};
 
-/// A whole condition. It is there or it is a mistake.
+/// Reads a complete condition. A missing condition is an error.
 pub(super) fn expr(i: Input<'_>) -> Read<'_, Spanned<Expr>> {
     let start = i.peek().span;
     let (mut i, first) = cut(negation).parse(i)?;
-    // Terms joined by `and`, joined in turn by `or`: what other languages would read. It is used
-    // only where the two do not mix; where they do, it lets `check` look at the parts.
+    // Terms joined by `and`, then by `or`, as in other languages. The result is used only if the
+    // two are not mixed. If they are mixed, it still lets `check` examine the parts.
     let mut any: Vec<Vec<Spanned<Expr>>> = vec![vec![first]];
     let mut joints: Vec<(&str, Span)> = Vec::new();
     loop {
         let joint = i.peek().span;
         let Some(found) = i.word().filter(|w| matches!(*w, "and" | "or")) else {
-            // Noted for whoever fails here.
+            // Records that `and` and `or` were possible here, for later errors.
             let _ = word("and")(i);
             let _ = word("or")(i);
             break;
@@ -51,9 +51,9 @@ fn complain_if_mixed(i: Input<'_>, span: Span, joints: &[(&str, Span)]) {
         return;
     }
     let message = "`and` and `or` are mixed without parentheses";
-    let said = i.cx.error(Code::MixedLogic, span, message).label("which one is meant?");
-    let said = said.related(i.cx.file, *place, format!("`{first}` stands here first"));
-    i.cx.say(said.help("put parentheses around the part that belongs together"));
+    let said = i.cx.error(Code::MixedLogic, span, message).label("ambiguous");
+    let said = said.related(i.cx.file, *place, format!("`{first}` is used first here"));
+    i.cx.say(said.help("add parentheses around one part"));
 }
 
 fn joined(any: Vec<Vec<Spanned<Expr>>>, span: Span) -> Spanned<Expr> {
@@ -131,9 +131,9 @@ fn operator(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
         Kind::Punct(Punct::Greater) => plain(OpKind::Greater, false),
         Kind::Punct(Punct::GreaterEqual) => plain(OpKind::GreaterEq, false),
         Kind::Punct(Punct::Assign) => {
-            let message = "`=` does not compare; use `==`";
+            let message = "`=` is not a comparison; use `==`";
             let said = i.cx.error(Code::SingleEquals, token.span, message);
-            i.cx.say(said.label("comparison is written `==`").fix(token.span, "=="));
+            i.cx.say(said.label("use `==` to compare").fix(token.span, "=="));
             plain(OpKind::Eq, false)
         }
         Kind::Word | Kind::Stands(_) => word_operator(i),
@@ -158,7 +158,7 @@ fn word_operator(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
     Ok((i, Spanned::new(op, start.to(i.behind()))))
 }
 
-/// Behind `not`, only a comparison word can follow.
+/// Reports the word after `not` if it is not a comparison operator.
 fn not_an_operator(at: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
     for (word, _) in WORD_OPERATORS {
         let _ = at.miss::<()>(Expected::Word(word));
@@ -170,7 +170,8 @@ fn not_here(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
     i.miss(Expected::Word("in"))
 }
 
-/// A word behind an operand that is no comparison: another language's, a slip, or the next clause.
+/// Reports a word after an operand that is not a comparison: of another language, misspelt, or a
+/// keyword of the next clause.
 fn other_word(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
     let (span, found) = (i.peek().span, i.word().unwrap_or_default());
     let nothing = i.miss(Expected::What("a comparison like `==`"));
@@ -191,7 +192,7 @@ fn other_word(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
     };
     let ours = words::comparison_elsewhere(found)
         .or_else(|| nearest(found, WORD_OPERATORS.iter().map(|(word, _)| *word)));
-    // A misspelt clause word or `and` is nearer to itself than to a comparison.
+    // A misspelt keyword or `and` is more similar to that word than to a comparison.
     let others = words::RESERVED.iter().chain(i.cx.words.get()).copied();
     let nearer = nearest(found, others).filter(|word| by_word(word).is_none());
     let Some((word, (kind, negated))) =
@@ -200,14 +201,14 @@ fn other_word(i: Input<'_>) -> Read<'_, Spanned<CompareOp>> {
         return nothing;
     };
     let said =
-        i.cx.error(Code::ForeignSign, span, format!("`{found}` does not compare; use `{word}`"))
+        i.cx.error(Code::ForeignSign, span, format!("`{found}` is not a comparison; use `{word}`"))
             .label(format!("did you mean `{word}`?"))
             .fix(span, word);
     i.cx.say(said);
     Ok((i.next(), Spanned::new(CompareOp { kind, negated, nocase: false }, span)))
 }
 
-/// One side of a comparison, a key, or an argument.
+/// Reads one side of a comparison, a key, or an argument.
 pub(super) fn operand(i: Input<'_>) -> Read<'_, Spanned<Operand>> {
     let token = i.peek();
     match token.kind {
@@ -241,7 +242,7 @@ fn group(i: Input<'_>) -> Read<'_, Spanned<Operand>> {
     })
 }
 
-/// The `)` for the `(` at `open`. Where the next clause follows, only the sign is missing.
+/// Reads the `)` for the `(` at `open`. If the next clause follows, only the sign is missing.
 fn closed(i: Input<'_>, open: Span) -> Read<'_, Span> {
     let clause = i.word().is_some_and(|word| i.cx.words.get().contains(&word));
     if !clause && !i.is(Punct::Close) {
@@ -250,8 +251,8 @@ fn closed(i: Input<'_>, open: Span) -> Read<'_, Span> {
     if i.is_swallowed() {
         return Ok((i, i.behind()));
     }
-    let said = i.cx.error(Code::Unexpected, open, "this `(` is never closed");
-    let said = said.related(i.cx.file, i.peek().span, "it must be closed before this");
+    let said = i.cx.error(Code::Unexpected, open, "the `(` is not closed");
+    let said = said.related(i.cx.file, i.peek().span, "add `)` before this");
     i.cx.say(said.label("the `)` for this `(` is missing"));
     Ok((i, i.behind()))
 }
@@ -271,7 +272,7 @@ fn word_operand(i: Input<'_>) -> Read<'_, Spanned<Operand>> {
         if i.cx.slice(gap).chars().all(|c| matches!(c, ' ' | '\t')) {
             let message = format!("there is a blank between `{found}` and its arguments");
             let said = i.cx.error(Code::Unexpected, gap.to(next.span), message);
-            i.cx.say(said.label("a call has none").fix(gap, ""));
+            i.cx.say(said.label("remove the blank").fix(gap, ""));
             return call(i);
         }
     }
@@ -292,7 +293,7 @@ fn call(i: Input<'_>) -> Read<'_, Spanned<Operand>> {
     })
 }
 
-/// `a, b`: arguments of a call, or the parts of one key.
+/// Reads `a, b`: the arguments of a call, or the parts of a key.
 pub(super) fn operands(i: Input<'_>) -> Read<'_, Vec<Spanned<Operand>>> {
     let (mut i, first) = operand(i)?;
     let mut all = vec![first];

@@ -1,9 +1,9 @@
-//! What the parser reads from, and how it fails.
+//! The input of the parser, and its errors.
 //!
-//! The input is a slice of tokens with the state of the whole parse beside it, so that an error
-//! production can complain and succeed. nom keeps the last alternative's error, which points at
-//! the wrong place; here a failure keeps the furthest one, and what optional parts would have
-//! taken at that place is noted in the state, so that a complaint lists everything possible there.
+//! The input is a slice of tokens with the state of the whole parse. A parser of erroneous input
+//! can therefore report a diagnostic and succeed. nom keeps the error of the last alternative,
+//! which has the wrong position. Here the error with the furthest position is kept. Optional parts
+//! record there what they would have accepted, so that a diagnostic lists all possibilities.
 
 use std::cell::{Cell, RefCell};
 use std::iter::{Copied, Enumerate};
@@ -18,8 +18,8 @@ use crate::span::{Span, Spanned};
 use crate::syntax::ast::Name;
 use crate::syntax::lex::{DIAGNOSTICS_MAX, Kind, Punct, Token, is_unclosed};
 
-/// How deep parentheses, calls, `not` and blocks may stand inside each other: 64. Each level costs
-/// stack, and a deeper condition is not one that a person reads.
+/// Deepest nesting of parentheses, calls, `not` and blocks: 64. Each level uses stack, and deeper
+/// conditions are not readable.
 pub const NESTING_MAX: usize = 64;
 
 /// The state of a parse.
@@ -30,19 +30,19 @@ pub(super) struct Context<'a> {
     diagnostics: RefCell<Vec<Diagnostic>>,
     hints: RefCell<Hints>,
     depth: Cell<usize>,
-    /// How many rules and limits were read.
+    /// Number of rules and limits read.
     pub(super) rules: Cell<usize>,
-    /// How many `{` are still without their `}`, as far as counting can tell.
+    /// Number of `{` without a `}`, as far as counting can determine it.
     pub(super) unclosed: Cell<usize>,
-    /// Whether something was already said to stand too deep.
+    /// Whether excessive nesting was already reported.
     too_deep_said: Cell<bool>,
-    /// Whether a string that is never closed swallowed a brace: then counting them tells nothing.
+    /// Whether an unclosed string contains a brace: then the count of braces has no meaning.
     pub(super) braces_lost: bool,
-    /// Whether a block was already said to be never closed.
+    /// Whether an unclosed block was already reported.
     pub(super) unclosed_said: Cell<bool>,
-    /// Whether something was already said to stand outside its layer since the last good item.
+    /// Whether a statement outside a layer was already reported since the last valid item.
     pub(super) outside_said: Cell<bool>,
-    /// The clause words of the block that is being read.
+    /// The keywords of the clauses of the current block.
     pub(super) words: Cell<&'static [&'static str]>,
 }
 
@@ -51,21 +51,21 @@ fn swallowed(text: &str, token: Token) -> Option<&str> {
     is_unclosed(found).then_some(found)
 }
 
-/// What optional parts would have taken, at the furthest place.
+/// What optional parts would have accepted, at the furthest position.
 #[derive(Default)]
 struct Hints {
     at: u32,
     expected: Vec<Expected>,
 }
 
-/// Something that could stand at a place.
+/// Something that is valid at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// A word of the language.
+    /// A keyword.
     Word(&'static str),
-    /// A sign of the language.
+    /// A sign.
     Sign(&'static str),
-    /// Described, such as `a number`.
+    /// A description such as `a number`.
     What(&'static str),
 }
 
@@ -107,7 +107,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// An error at a place of this file.
+    /// Returns an error at a position in this file.
     pub(super) fn error(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(code, self.file, span, message)
     }
@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
         self.text.get(span.range()).unwrap_or_default()
     }
 
-    /// The line's rest that a token swallowed, where it is a string that is never closed.
+    /// Returns the rest of the line if the token is an unclosed string.
     pub(super) fn swallowed(&self, token: Token) -> Option<&'a str> {
         swallowed(self.text, token)
     }
@@ -136,7 +136,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Everything that could have stood at a place.
+    /// Returns everything that is valid at a position.
     pub(super) fn possible(&self, miss: &Miss) -> Vec<Expected> {
         let hints = self.hints.borrow();
         let mut all = if hints.at == miss.at { hints.expected.clone() } else { Vec::new() };
@@ -148,7 +148,7 @@ impl<'a> Context<'a> {
         all
     }
 
-    /// Whether a token begins its line, and how far it is indented.
+    /// Returns the indentation of a token if it is the first of its line.
     pub(super) fn indent(&self, span: Span) -> Option<usize> {
         let before = self.text.get(..span.start as usize).unwrap_or_default();
         let line = before.trim_end_matches([' ', '\t', '\u{feff}']);
@@ -156,7 +156,7 @@ impl<'a> Context<'a> {
         starts.then(|| before.len().saturating_sub(line.len()))
     }
 
-    /// How far the line is indented on which a place lies.
+    /// Returns the indentation of the line at a position.
     pub(super) fn line_indent(&self, span: Span) -> usize {
         let before = self.text.get(..span.start as usize).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or(before);
@@ -164,14 +164,14 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Tokens that are still to be read. The last one is always [`Kind::Eof`] and is never taken.
+/// The remaining tokens. The last one is always [`Kind::Eof`] and is never consumed.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     tokens: &'a [Token],
     pub(super) cx: &'a Context<'a>,
 }
 
-/// What every parser returns.
+/// The result of every parser.
 pub(super) type Read<'a, T> = IResult<Input<'a>, T, Miss>;
 
 impl<'a> Input<'a> {
@@ -179,12 +179,12 @@ impl<'a> Input<'a> {
         Self { tokens: cx.tokens, cx }
     }
 
-    /// The next token.
+    /// Returns the next token.
     pub(super) fn peek(self) -> Token {
         self.at(0)
     }
 
-    /// The token after `n` others.
+    /// Returns the token after `n` others.
     pub(super) fn at(self, n: usize) -> Token {
         let end = Span::new(self.cx.text.len(), self.cx.text.len());
         self.tokens
@@ -194,18 +194,18 @@ impl<'a> Input<'a> {
             .unwrap_or(Token { kind: Kind::Eof, span: end })
     }
 
-    /// Behind the next token; the end stays the end.
+    /// Returns the input after the next token; the end is never passed.
     pub(super) fn next(self) -> Self {
         self.skip(1)
     }
 
-    /// Behind `n` tokens, or at the end.
+    /// Returns the input after `n` tokens, or the end.
     pub(super) fn skip(self, n: usize) -> Self {
         let n = n.min(self.tokens.len().saturating_sub(1));
         Self { tokens: self.tokens.get(n..).unwrap_or_default(), cx: self.cx }
     }
 
-    /// The word at the next token, be it written or stood for by another language's sign.
+    /// Returns the next token as a word: as written, or the one that a foreign sign stands for.
     pub(super) fn word(self) -> Option<&'a str> {
         self.word_at(0)
     }
@@ -227,7 +227,7 @@ impl<'a> Input<'a> {
         self.peek().kind == Kind::Eof
     }
 
-    /// The place of the token before this one.
+    /// Returns the position of the previous token.
     pub(super) fn behind(self) -> Span {
         self.before().map_or(Span::default(), |token| token.span)
     }
@@ -237,24 +237,24 @@ impl<'a> Input<'a> {
         read.checked_sub(1).and_then(|n| self.cx.tokens.get(n)).copied()
     }
 
-    /// Whether what belongs here may lie in a string before this that is never closed.
+    /// Returns whether the expected text can be inside an earlier unclosed string.
     pub(super) fn is_swallowed(self) -> bool {
         self.before().is_some_and(|token| self.cx.swallowed(token).is_some())
     }
 
-    /// A failure here that wanted `expected`, noted for whoever fails at the same place.
+    /// Fails here because `expected` is missing. Later errors at this position include it.
     pub(super) fn miss<T>(self, expected: Expected) -> Read<'a, T> {
         let token = self.peek();
         self.cx.note(token.span.start, expected);
         let miss = Miss { at: token.span.start, expected: vec![expected], silent: false };
-        // A bad token stands for whatever was meant, so no alternative is tried on it.
+        // An invalid token can stand for any intention, so no alternative is tried on it.
         if token.kind == Kind::Bad {
             return Err(nom::Err::Failure(Miss { silent: true, ..miss }));
         }
         Err(nom::Err::Error(miss))
     }
 
-    /// A failure about which everything was said.
+    /// Fails without a message, because the error was already reported.
     pub(super) fn give_up<T>(self) -> Read<'a, T> {
         let at = self.peek().span.start;
         Err(nom::Err::Failure(Miss { at, expected: Vec::new(), silent: true }))
@@ -302,14 +302,14 @@ impl<'a> nom::Input for Input<'a> {
     }
 }
 
-/// Why a parser did not go on.
+/// The error of a parser.
 #[derive(Debug, Clone)]
 pub(super) struct Miss {
-    /// The offset of the token that did not fit.
+    /// The offset of the unexpected token.
     pub(super) at: u32,
-    /// What would have.
+    /// What is valid there.
     pub(super) expected: Vec<Expected>,
-    /// Whether everything was said already.
+    /// Whether everything was already reported.
     pub(super) silent: bool,
 }
 
@@ -336,16 +336,16 @@ impl<'a> ParseError<Input<'a>> for Miss {
     }
 }
 
-/// The miss inside nom's wrapping.
+/// Returns the miss inside an error of nom.
 pub(super) fn inner(error: nom::Err<Miss>, i: Input<'_>) -> Miss {
     match error {
         nom::Err::Error(miss) | nom::Err::Failure(miss) => miss,
-        // No parser of this crate waits for more input; a file is there or it is not.
+        // No parser of this crate waits for more input, because a file is complete.
         nom::Err::Incomplete(_) => Miss::from_error_kind(i, ErrorKind::Complete),
     }
 }
 
-/// A word of the language.
+/// Reads a keyword.
 pub(super) fn word<'a>(wanted: &'static str) -> impl Fn(Input<'a>) -> Read<'a, Span> {
     move |i| match i.word() {
         Some(found) if found == wanted => Ok((i.next(), i.peek().span)),
@@ -353,7 +353,7 @@ pub(super) fn word<'a>(wanted: &'static str) -> impl Fn(Input<'a>) -> Read<'a, S
     }
 }
 
-/// A sign of the language.
+/// Reads a sign.
 pub(super) fn sign<'a>(wanted: Punct) -> impl Fn(Input<'a>) -> Read<'a, Span> {
     move |i| match i.is(wanted) {
         true => Ok((i.next(), i.peek().span)),
@@ -361,7 +361,7 @@ pub(super) fn sign<'a>(wanted: Punct) -> impl Fn(Input<'a>) -> Read<'a, Span> {
     }
 }
 
-/// A token from which `take` makes something.
+/// Reads a token that `take` converts.
 pub(super) fn token<'a, T>(
     what: &'static str,
     take: impl Fn(Kind) -> Option<T>,
@@ -375,20 +375,20 @@ pub(super) fn token<'a, T>(
     }
 }
 
-/// Any word, as a name.
+/// Reads any word as a name.
 pub(super) fn name<'a>(what: &'static str) -> impl Fn(Input<'a>) -> Read<'a, Name> {
     move |i| {
         let token = i.peek();
         match token.kind {
             Kind::Word => Ok((i.next(), Spanned::new(i.cx.slice(token.span).into(), token.span))),
-            // A sign of another language names nothing, and it was spoken about.
+            // A sign of another language is not a name, and was already reported.
             Kind::Stands(_) => i.give_up(),
             _ => i.miss(Expected::What(what)),
         }
     }
 }
 
-/// Reads one level deeper, if that is not too deep.
+/// Reads one level deeper, up to the limit.
 pub(super) fn nested<'a, T>(
     i: Input<'a>,
     read: impl FnOnce(Input<'a>) -> Read<'a, T>,
@@ -396,9 +396,9 @@ pub(super) fn nested<'a, T>(
     let depth = i.cx.depth.get();
     if depth >= NESTING_MAX {
         if !i.cx.too_deep_said.replace(true) {
-            let message = format!("this stands more than {NESTING_MAX} levels deep");
+            let message = format!("the nesting is deeper than {NESTING_MAX} levels");
             let said = i.cx.error(Code::TooLarge, i.peek().span, message).label("too deep");
-            i.cx.say(said.help("let a rule of its own set a tag, and ask for the tag here"));
+            i.cx.say(said.help("set a tag in another rule, and test the tag here"));
         }
         return i.give_up();
     }
@@ -408,7 +408,7 @@ pub(super) fn nested<'a, T>(
     read
 }
 
-/// Whether anything is open around this place.
+/// Returns whether a block or parenthesis is open at this position.
 pub(super) fn is_nested(i: Input<'_>) -> bool {
     i.cx.depth.get() > 0
 }

@@ -1,4 +1,4 @@
-//! What stands at the top of a file.
+//! Items at the top level of a file.
 
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
@@ -17,7 +17,7 @@ use crate::span::Spanned;
 use crate::syntax::ast::{Extern, Item, Layer, LayerKind, Level, Member, Meta, Param, Site};
 use crate::syntax::lex::Punct;
 
-/// One item. Nothing comes of what may not stand here.
+/// Reads one item. Returns `None` for a statement that is not valid here.
 pub(super) fn item(i: Input<'_>) -> Read<'_, Option<Item>> {
     if let Some(found) = i.word().filter(|found| is_statement_only(found)) {
         return outside(i, found);
@@ -41,15 +41,13 @@ fn is_statement_only(word: &str) -> bool {
     words::STATEMENTS.contains(&word) && !words::ITEMS.contains(&word)
 }
 
-/// A statement outside every layer. It is read all the same, for what is wrong inside it; one
-/// complaint speaks for a run of them.
+/// Reads a statement outside every layer, to report errors inside it. One diagnostic covers several
+/// such statements in a row.
 fn outside<'a>(i: Input<'a>, found: &'a str) -> Read<'a, Option<Item>> {
     if !i.cx.outside_said.replace(true) {
-        let message = format!("`{found}` may not stand outside a layer");
+        let message = format!("`{found}` is not valid outside a layer");
         let said = i.cx.error(Code::Misplaced, i.peek().span, message).label("not here");
-        i.cx.say(said.help(
-            "it stands inside `guarantee`, `floor`, `defaults` or `site`, between `{` and `}`",
-        ));
+        i.cx.say(said.help("move it into `guarantee`, `floor`, `defaults` or `site`"));
     }
     let (i, _) = statement(i, found)?;
     Ok((i, None))
@@ -200,7 +198,7 @@ fn external_clause<'a>(i: Input<'a>, clause: &str, out: &mut Extern) -> Read<'a,
     }
 }
 
-/// `(name: type, …)`
+/// Reads `(name: type, …)`.
 fn params(i: Input<'_>) -> Read<'_, Vec<Param>> {
     let (mut i, _) = sign(Punct::ParenOpen)(i)?;
     let mut all = Vec::new();
@@ -224,11 +222,11 @@ fn params(i: Input<'_>) -> Read<'_, Vec<Param>> {
 pub(super) struct FirstLine {
     /// The language version.
     pub(super) version: Spanned<i64>,
-    /// The free text behind it.
+    /// The free text after it.
     pub(super) revision: Option<Spanned<Box<str>>>,
 }
 
-/// `policy 1 "…"`
+/// Reads `policy 1 "…"`.
 pub(super) fn first_line(i: Input<'_>) -> Read<'_, FirstLine> {
     let rest = cut((int, opt(text("text in quotes"))));
     map(preceded(word("policy"), rest), |(version, revision)| FirstLine { version, revision })

@@ -1,8 +1,8 @@
-//! Tokens to tree.
+//! The parser: from tokens to a tree.
 //!
-//! The parser never fails: it says everything that is wrong with a file at once and fills the tree
-//! with what it could read. One mistake makes one complaint; where reading goes on after it is
-//! `recover`'s business.
+//! The parser never fails. It reports all errors of a file at once and fills the tree with the
+//! parts that it could read. One error gives one diagnostic; `recover` decides where the parser
+//! continues.
 
 mod action;
 mod block;
@@ -31,23 +31,23 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, FileId, nearest, tidy};
 use crate::span::Span;
 
-/// The most bytes of one file: 1 MiB. What is longer is data and belongs into a list file.
+/// Most bytes of a file: 1 MiB. Longer data belongs in a list file.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The language version that this program knows.
+/// The language version that this program supports.
 pub const VERSION: i64 = 1;
 
-/// Reads one file.
+/// Parses one file.
 ///
-/// Any bytes are fine: what cannot be read is complained about and left out of the tree. The
-/// complaints come in the order of reading.
+/// All bytes are accepted. Unreadable parts are reported and omitted from the tree. The diagnostics
+/// are in source order.
 ///
 /// # Example
 /// ```
 /// use seawall_policy::{diagnostic::FileId, syntax::parse::parse};
 /// let (file, said) = parse(FileId(0), b"policy 1\nfloor { rule a { when true then blok 403 } }");
 /// assert_eq!(file.items.len(), 1);
-/// assert_eq!(said.len(), 1, "one slip, one complaint");
+/// assert_eq!(said.len(), 1, "one error, one diagnostic");
 /// assert_eq!(said[0].fix.as_ref().unwrap().replacement, "block");
 /// ```
 #[must_use]
@@ -60,7 +60,7 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (File, Vec<Diagnostic>) {
     let cx = Context::new(text, file, &lexed.tokens);
     let tree = match read_file(&cx) {
         Ok(tree) => tree,
-        // What another version means by its signs, this one cannot say.
+        // The tokens of another version can have another meaning, so nothing else is reported.
         Err(said) => return (File::default(), vec![*said]),
     };
     let mut said = lexed.diagnostics;
@@ -75,19 +75,19 @@ pub fn parse(file: FileId, bytes: &[u8]) -> (File, Vec<Diagnostic>) {
 fn text_of(file: FileId, bytes: &[u8]) -> Result<&str, Box<Diagnostic>> {
     if bytes.len() > FILE_BYTES_MAX {
         let message =
-            format!("this file holds {} bytes; the most is {FILE_BYTES_MAX}", bytes.len());
+            format!("the file has {} bytes; the maximum is {FILE_BYTES_MAX}", bytes.len());
         let said = Diagnostic::error(Code::TooLarge, file, Span::default(), message);
-        return Err(Box::new(said.label("too large").help("keep data in list files")));
+        return Err(Box::new(said.label("too large").help("move data to list files")));
     }
     let not_text = |at: usize, message, label| {
         let span = Span::new(at, at.saturating_add(1));
         Box::new(Diagnostic::error(Code::NotText, file, span, message).label(label))
     };
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        not_text(error.valid_up_to(), "this file is not valid UTF-8", "the first bad byte")
+        not_text(error.valid_up_to(), "the file is not valid UTF-8", "the first invalid byte")
     })?;
     match memchr::memchr(0, bytes) {
-        Some(at) => Err(not_text(at, "this file holds a NUL byte", "here")),
+        Some(at) => Err(not_text(at, "the file contains a NUL byte", "here")),
         None => Ok(text),
     }
 }
@@ -103,7 +103,7 @@ fn read_file(cx: &Context<'_>) -> Result<File, Box<Diagnostic>> {
         }
         let (rest, read) = recovered(i, |i| {
             item::item(i).inspect_err(|_| {
-                // A `}` left over from what could not be read is no mistake of its own.
+                // A `}` that remains from an unreadable part is not an error of its own.
                 cx.outside_said.set(true);
             })
         });
@@ -118,7 +118,7 @@ fn stray_close(i: Input<'_>) {
         return;
     }
     let span = i.peek().span;
-    let said = i.cx.error(Code::Unexpected, span, "this `}` closes nothing");
+    let said = i.cx.error(Code::Unexpected, span, "`}` has no matching `{`");
     i.cx.say(said.label("one too many").fix(span, ""));
 }
 
@@ -127,8 +127,9 @@ fn first_line<'a>(i: Input<'a>, tree: &mut File) -> Result<Input<'a>, Box<Diagno
         Ok((rest, FirstLine { version, revision })) => {
             if version.node != VERSION {
                 let needed = version.node;
-                let message =
-                    format!("this file needs version {needed}; this program knows {VERSION}");
+                let message = format!(
+                    "the file needs language version {needed}; this program supports {VERSION}"
+                );
                 let said = i.cx.error(Code::OtherVersion, version.span, message);
                 return Err(Box::new(said.label("another version")));
             }
@@ -142,10 +143,10 @@ fn first_line<'a>(i: Input<'a>, tree: &mut File) -> Result<Input<'a>, Box<Diagno
 
 fn no_version(i: Input<'_>, at: u32) -> Input<'_> {
     let (cx, token) = (i.cx, i.peek());
-    let message = "the first line must say which version of the language the file uses";
+    let message = "the first line must contain the language version";
     let said = cx.error(Code::NoVersion, token.span, message).label("`policy 1` is missing");
     if i.word() == Some("policy") {
-        // The word is there, and what follows it is no number.
+        // The keyword is present, but no number follows.
         if i.at(1).kind != Kind::Bad {
             let end = Span { start: token.span.end, end: token.span.end };
             cx.say(said.fix(end, format!(" {VERSION}")));

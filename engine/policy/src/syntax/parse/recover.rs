@@ -1,8 +1,8 @@
-//! What is said about a place that does not fit, and where reading goes on.
+//! Messages about unexpected tokens, and recovery after them.
 //!
-//! Reading goes on at the next clause word inside a block and at the next item or statement word
-//! at the start of a line outside. A `{` without its `}` is guessed at only in a file that has
-//! more of the one than of the other, so a misplaced block is never taken for an open one.
+//! Inside a block the parser continues at the next clause keyword. Outside it continues at the next
+//! item or statement keyword at the start of a line. A missing `}` is assumed only in a file with
+//! more `{` than `}`, so that a misplaced block is never treated as unclosed.
 
 use super::input::{Expected, Input, Miss, is_nested};
 use super::words;
@@ -11,19 +11,19 @@ use crate::diagnostic::nearest;
 use crate::span::Span;
 use crate::syntax::lex::{Kind, Punct};
 
-/// How many possibilities a message names before it leaves them to the help.
+/// Most alternatives in a message; more are left to the help.
 const NAMED_MAX: usize = 4;
 
-/// Words that others use for one of ours.
+/// Words of other products for a word of the language.
 const OTHER_NAMES: &[(&str, &str)] =
     &[("tenant", "member"), ("customer", "member"), ("user", "member"), ("account", "member")];
 
-/// Complains about a miss, unless everything was said. Returns the word that was proposed.
+/// Reports a miss if it was not yet reported. Returns the suggested word.
 pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     let tokens = i.cx.tokens;
     let at = tokens.partition_point(|token| token.span.start < miss.at);
     let token = tokens.get(at).or_else(|| tokens.last()).copied()?;
-    // At the end of the file inside a block, the block that is never closed is the mistake.
+    // At the end of the file inside a block, the unclosed block is the error.
     let open_end = token.kind == Kind::Eof && is_nested(i);
     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
     let swallowed = before.is_some_and(|token| i.cx.swallowed(*token).is_some());
@@ -47,7 +47,7 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     let message = if few {
         format!("found {shown} where {list} was expected")
     } else {
-        format!("{shown} does not fit here")
+        format!("{shown} is not valid here")
     };
     let mut said = i.cx.error(Code::Unexpected, token.span, message).label("not expected here");
     if !few && !possible.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn report(i: Input<'_>, miss: &Miss) -> Option<&'static str> {
     None
 }
 
-/// The word that was probably meant: the language's word for the same thing, or the nearest one.
+/// Returns the suggestion: the language's word for the same thing, or the nearest one.
 fn proposal(
     found: &str,
     words: impl Iterator<Item = &'static str> + Clone,
@@ -69,17 +69,17 @@ fn proposal(
     }
 }
 
-/// Complains about a word that is nearly one of the language.
+/// Reports a word that is similar to a keyword.
 pub(super) fn misspelt(i: Input<'_>, span: Span, word: &'static str) {
     let found = i.cx.slice(span);
     let said =
-        i.cx.error(Code::Unexpected, span, format!("`{found}` is no word of the language here"))
+        i.cx.error(Code::Unexpected, span, format!("`{found}` is not a keyword here"))
             .label(format!("did you mean `{word}`?"))
             .fix(span, word);
     i.cx.say(said);
 }
 
-/// A text between backticks, shortened to what fits into a message.
+/// Returns a text in backquotes, shortened for a message.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 40;
     let mut chars = text.chars();
@@ -88,7 +88,7 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{head}{more}`")
 }
 
-/// `a`, `b` or `c`.
+/// Returns `a`, `b` or `c`.
 pub(super) fn listed(all: &[Expected]) -> String {
     let mut out = String::new();
     for (n, expected) in all.iter().enumerate() {
@@ -103,13 +103,13 @@ pub(super) fn listed(all: &[Expected]) -> String {
     out
 }
 
-/// Complains, once, about a block whose `}` is missing.
+/// Reports an unclosed block, once.
 pub(super) fn never_closed(i: Input<'_>, open: Span) {
     let cx = i.cx;
     if cx.unclosed.get() == 0 && cx.unclosed_said.get() {
         return;
     }
-    // At the end of the file one complaint is enough: the inner block's.
+    // At the end of the file one diagnostic is sufficient: that of the inner block.
     if i.is_end() && cx.unclosed_said.replace(true) {
         return;
     }
@@ -118,23 +118,23 @@ pub(super) fn never_closed(i: Input<'_>, open: Span) {
     if cx.braces_lost {
         return;
     }
-    let said = cx.error(Code::UnclosedBlock, open, "this block is never closed");
+    let said = cx.error(Code::UnclosedBlock, open, "the block is not closed");
     cx.say(said.label("the `}` for this `{` is missing"));
 }
 
-/// What a place in a block says about the block's end.
+/// The state of a block at a position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// The `}` of this block.
     Closed,
     /// The block ends here without a `}`.
     Open,
-    /// The block goes on.
+    /// The block continues.
     Inside,
 }
 
-/// Whether the block that began at `open` ends here. `foreign` says which words at the start of a
-/// line cannot stand in it.
+/// Returns whether the block that began at `open` ends here. `foreign` returns whether a word at
+/// the start of a line is invalid in the block.
 pub(super) fn place(i: Input<'_>, open: Span, foreign: fn(&str) -> bool) -> Place {
     let span = i.peek().span;
     if i.is_end() {
@@ -142,7 +142,7 @@ pub(super) fn place(i: Input<'_>, open: Span, foreign: fn(&str) -> bool) -> Plac
     }
     let lacking = i.cx.unclosed.get() > 0;
     if i.is(Punct::Close) {
-        // A `}` that stands further left than the line of our `{` closes a block around ours.
+        // A `}` with less indentation than the line of our `{` closes a block around ours.
         let outer = i.cx.indent(span).is_some_and(|indent| indent < i.cx.line_indent(open));
         return if lacking && outer { Place::Open } else { Place::Closed };
     }
@@ -150,8 +150,8 @@ pub(super) fn place(i: Input<'_>, open: Span, foreign: fn(&str) -> bool) -> Plac
     if begins { Place::Open } else { Place::Inside }
 }
 
-/// Where reading goes on behind a clause that could not be read: at the next clause word, at the
-/// `}` of the block, or where the block turns out to be open.
+/// Returns the input after an unreadable clause: at the next clause keyword, at the `}` of the
+/// block, or at the end of an unclosed block.
 pub(super) fn skip_clause<'a>(start: Input<'a>, at: u32, clauses: &[&str]) -> Input<'a> {
     let mut i = start.next();
     let mut depth = usize::from(start.is(Punct::Open));
@@ -179,8 +179,8 @@ fn ends_skip(i: Input<'_>, depth: usize, clauses: &[&str]) -> bool {
     lacking && words::begins_statement(word) && i.cx.indent(i.peek().span).is_some()
 }
 
-/// Where reading goes on behind an item or statement that could not be read: behind its block, at
-/// the next one at the start of a line, or at the `}` of the block around it.
+/// Returns the input after an unreadable item or statement: after its block, at the next one at the
+/// start of a line, or at the `}` of the enclosing block.
 pub(super) fn skip_statement<'a>(start: Input<'a>, at: u32) -> Input<'a> {
     let mut i = start.next();
     let mut depth = usize::from(start.is(Punct::Open));

@@ -1,4 +1,4 @@
-//! What stands inside a layer: rules, limits, tracks and their like.
+//! Statements of a layer: rules, limits, tracks and others.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -22,11 +22,11 @@ use crate::syntax::ast::{
 };
 use crate::syntax::lex::Punct;
 
-/// The most rules and limits of one file: 10,000. A policy of that size is generated, and a list
-/// says the same at a hundredth of the cost.
+/// Most rules and limits of a file: 10,000. A larger policy is generated, and a list has the same
+/// effect at a hundredth of the cost.
 pub const RULES_MAX: usize = 10_000;
 
-/// `{ stmt … }`
+/// Reads `{ stmt … }`.
 pub(super) fn statements(i: Input<'_>) -> Read<'_, Vec<Stmt>> {
     nested(i, |i| {
         let (mut i, open) = cut(sign(Punct::Open)).parse(i)?;
@@ -47,7 +47,7 @@ pub(super) fn statements(i: Input<'_>) -> Read<'_, Vec<Stmt>> {
     })
 }
 
-/// Reads with `read`; where that fails, complains and goes on at the next statement.
+/// Reads with `read`. On failure, reports the error and continues at the next statement.
 pub(super) fn recovered<'a, T>(
     i: Input<'a>,
     read: impl Fn(Input<'a>) -> Read<'a, Option<T>>,
@@ -61,9 +61,9 @@ pub(super) fn recovered<'a, T>(
 
 fn inside(i: Input<'_>) -> Read<'_, Option<Stmt>> {
     if let Some(found) = i.word().filter(|found| words::begins_item_only(found)) {
-        let message = format!("`{found}` may not stand inside a layer");
+        let message = format!("`{found}` is not valid inside a layer");
         let said = i.cx.error(Code::Misplaced, i.peek().span, message).label("not here");
-        i.cx.say(said.help("it stands at the top of a file, outside every block"));
+        i.cx.say(said.help("move it to the top level of a file, outside every block"));
         return i.give_up();
     }
     match keyword(i, words::STATEMENTS) {
@@ -73,7 +73,7 @@ fn inside(i: Input<'_>) -> Read<'_, Option<Stmt>> {
     }
 }
 
-/// One statement whose first word is known. Nothing comes of a rule beyond the limit.
+/// Reads one statement after its keyword. Returns `None` for a rule beyond the limit.
 pub(super) fn statement<'a>(i: Input<'a>, word: &str) -> Read<'a, Option<Stmt>> {
     let some = |stmt| Some(stmt);
     match word {
@@ -88,7 +88,7 @@ pub(super) fn statement<'a>(i: Input<'a>, word: &str) -> Read<'a, Option<Stmt>> 
     }
 }
 
-/// `let`, `list` or `track` behind its word.
+/// Reads `let`, `list` or `track` after the keyword.
 pub(super) fn decl<'a>(i: Input<'a>, word: &str) -> Read<'a, Decl> {
     match word {
         "let" => map(let_, Decl::Let).parse(i),
@@ -112,7 +112,7 @@ fn list(i: Input<'_>) -> Read<'_, List> {
     let element = |i| map(|i| one_word(i, &words), |word| word.node).parse(i);
     let head = (name("a name"), sign(Punct::Colon), element, sign(Punct::Assign));
     let (i, (name, _, element, _)) = cut(head).parse(i)?;
-    // The name is declared all the same, or every rule that uses it would be complained about.
+    // The name is declared nevertheless; otherwise every rule that uses it would be reported.
     let (i, (source, allow_wide)) = list_source(i).unwrap_or_else(|error| {
         let miss = inner(error, i);
         report(i, &miss);
@@ -133,7 +133,7 @@ fn list_source(i: Input<'_>) -> Read<'_, (ListSource, Option<Span>)> {
     }
 }
 
-/// `allow wide`
+/// Reads `allow wide`.
 fn wide(i: Input<'_>) -> Read<'_, Span> {
     let start = i.peek().span;
     let (i, _) = word("allow")(i)?;
@@ -144,7 +144,7 @@ fn wide(i: Input<'_>) -> Read<'_, Span> {
 const ON_ERROR: [(&str, OnListError); 3] =
     [("keep", OnListError::Keep), ("reject", OnListError::Reject), ("empty", OnListError::Empty)];
 
-/// `max n reload d on_error word allow wide` behind a path, in any order.
+/// Reads `max n reload d on_error word allow wide` after a path, in any order.
 fn file(mut i: Input<'_>, path: Spanned<Box<str>>) -> Read<'_, (ListSource, Option<Span>)> {
     let (mut max, mut reload, mut on_error, mut allow_wide) = (None, None, None, None);
     let mut seen: Vec<(&str, Span)> = Vec::new();
@@ -163,7 +163,7 @@ fn file(mut i: Input<'_>, path: Spanned<Box<str>>) -> Read<'_, (ListSource, Opti
         }
         let clause = at.word().unwrap_or_default();
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == clause) {
-            let message = format!("`{clause}` stands twice in this list");
+            let message = format!("`{clause}` occurs twice in this list");
             let said = i.cx.error(Code::ClauseTwice, span, message).label("the second one");
             i.cx.say(said.related(i.cx.file, *first, "the first one"));
         }
@@ -236,14 +236,14 @@ fn shadowed(i: Input<'_>) -> Read<'_, Option<Stmt>> {
     }
 }
 
-/// Whether one more rule or limit is within the limit; complains about the first beyond it.
+/// Returns whether one more rule or limit is allowed. Reports the first one beyond the limit.
 fn counts(i: Input<'_>, name: &Name) -> bool {
     let read = i.cx.rules.get().saturating_add(1);
     i.cx.rules.set(read);
     if read == RULES_MAX.saturating_add(1) {
-        let message = format!("a file holds at most {RULES_MAX} rules and limits");
+        let message = format!("a file can have at most {RULES_MAX} rules and limits");
         let said = i.cx.error(Code::TooMany, name.span, message).label("one too many");
-        i.cx.say(said.help("put what differs into a list: `client.ip in @list`"));
+        i.cx.say(said.help("use a list for the values that differ: `client.ip in @list`"));
     }
     read <= RULES_MAX
 }

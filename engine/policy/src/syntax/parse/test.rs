@@ -1,4 +1,4 @@
-//! Tests: what is given, what is asked, what is expected.
+//! Policy tests: `given`, `request` and `expect`.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -22,9 +22,9 @@ const TEST: Shape = Shape {
     many: &["given", "request", "wait", "expect"],
 };
 
-/// `test "…" { … }` behind its word.
+/// Reads `test "…" { … }` after the keyword.
 pub(super) fn test(i: Input<'_>) -> Read<'_, Test> {
-    let (i, name) = cut(text("what the test says, in quotes")).parse(i)?;
+    let (i, name) = cut(text("the name of the test in quotes")).parse(i)?;
     let mut steps = Vec::new();
     let (i, _) = block(i, &TEST, &mut |i, word| {
         let start = i.behind();
@@ -63,7 +63,7 @@ fn request(i: Input<'_>) -> Read<'_, Step> {
     Ok((i, Step::Request(Box::new(Request { method, url, from, props, times, over }))))
 }
 
-/// A word, or a string for a method that is none.
+/// Reads a word, or a string for an invalid method.
 fn method(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     alt((
         map(name("a method"), |word| Spanned::new(Literal::Word(word.node), word.span)),
@@ -73,7 +73,7 @@ fn method(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
 }
 
 fn expect(i: Input<'_>) -> Read<'_, Step> {
-    // `pass` comes first: the branch for actions complains about every word that is none.
+    // `pass` comes first, because the branch for actions reports every word that is not an action.
     let (i, action) = match bare(i) {
         Some((rest, action)) => (rest, Some(action)),
         None => alt((passes, map(action, Some))).parse(i)?,
@@ -82,8 +82,8 @@ fn expect(i: Input<'_>) -> Read<'_, Step> {
     Ok((i, Step::Expect { action, by }))
 }
 
-/// `expect throttle`: arguments left out match anything, those that a rule must write too. They are
-/// zero then, which no rule may write.
+/// Reads `expect throttle`: omitted arguments match any value, also arguments that a rule needs.
+/// They are 0 then, which is invalid in a rule.
 fn bare(i: Input<'_>) -> Option<(Input<'_>, Spanned<Action>)> {
     let none = Duration { us: 0 };
     let span = i.peek().span;
@@ -101,7 +101,7 @@ fn bare(i: Input<'_>) -> Option<(Input<'_>, Spanned<Action>)> {
     (ends || rest.is(Punct::Close)).then(|| (rest, Spanned::new(action, span)))
 }
 
-/// `pass`, or nearly so.
+/// Reads `pass` or a similar word.
 fn passes<T>(i: Input<'_>) -> Read<'_, Option<T>> {
     let found = i.word().unwrap_or_default();
     let near = nearest(found, words::ACTIONS.iter().copied().chain(["pass"]));
@@ -112,7 +112,7 @@ fn passes<T>(i: Input<'_>) -> Read<'_, Option<T>> {
     map(word("pass"), |_| None).parse(i)
 }
 
-/// `{ header "accept" "*/*", … }`
+/// Reads `{ header "accept" "*/*", … }`.
 fn props(i: Input<'_>) -> Read<'_, Vec<Spanned<Prop>>> {
     let (mut i, _) = sign(Punct::Open)(i)?;
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Trees and complaints: what is read, what is said, and how it goes on after a mistake.
+//! Tests of the parser: trees, diagnostics, and recovery after errors.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn good(text: &str) -> File {
     file
 }
 
-/// The numbers and places of what is wrong with a text.
+/// Returns the codes and positions of the diagnostics of a text.
 fn complaints(text: &str) -> String {
     let shown: Vec<String> = read(text)
         .1
@@ -39,7 +39,7 @@ fn complaints(text: &str) -> String {
     shown.join(", ")
 }
 
-/// What is wrong with the inside of a rule.
+/// Checks the diagnostics of the clauses of a rule.
 fn check_rule(clauses: &str, expected: &str) {
     let text = format!("policy 1\nfloor {{\nrule a {{ {clauses} }}\nrule b {{ then block }} }}");
     let shown: Vec<String> = read(&text)
@@ -66,7 +66,7 @@ fn condition(text: &str) -> Expr {
     }
 }
 
-/// Applies the first change that a text's complaints propose, and says for which number.
+/// Applies the first correction in the diagnostics of a text, and returns it with its code.
 fn mended(text: &str) -> Option<(Code, String)> {
     let said = read(text).1;
     let (code, fix) = said.into_iter().find_map(|said| Some((said.code, said.fix?)))?;
@@ -239,28 +239,31 @@ fn conditions_have_the_shape_that_they_show() {
 
 #[test]
 fn one_mistake_makes_one_complaint() {
-    check_rule("when ua = \"x\" then block", "P010 `=` does not compare; use `==`");
-    check_rule("wen ua == \"x\" then block", "P001 `wen` is no word of the language here");
+    check_rule("when ua = \"x\" then block", "P010 `=` is not a comparison; use `==`");
+    check_rule("wen ua == \"x\" then block", "P001 `wen` is not a keyword here");
     check_rule("when a or b and c then block", "P011 `and` and `or` are mixed without parentheses");
-    check_rule("when a && b then block", "P012 `&&` is not of this language; write `and`");
-    check_rule("when !a then block", "P012 `!` is not of this language; write `not`");
-    check_rule("when a eq 1 then block", "P012 `eq` does not compare; use `==`");
-    check_rule("when a then blok 403 page \"x\" note \"n\"", "P020 there is no action `blok`");
+    check_rule("when a && b then block", "P012 `&&` is not valid in a policy; use `and`");
+    check_rule("when !a then block", "P012 `!` is not valid in a policy; use `not`");
+    check_rule("when a eq 1 then block", "P012 `eq` is not a comparison; use `==`");
+    check_rule("when a then blok 403 page \"x\" note \"n\"", "P020 `blok` is not an action");
     check_rule(
         "when a then deny 403, reject",
-        "P020 there is no action `deny` | P020 there is no action `reject`",
+        "P020 `deny` is not an action | P020 `reject` is not an action",
     );
-    check_rule("when a then captcha { x } for 3m note \"n\"", "P020 there is no action `captcha`");
-    check_rule("when a when b then block", "P004 `when` stands twice in this rule");
-    check_rule("when a then block, drop", "P021 two final actions: the first one ends the walk");
+    check_rule("when a then captcha { x } for 3m note \"n\"", "P020 `captcha` is not an action");
+    check_rule("when a when b then block", "P004 `when` occurs twice in this rule");
+    check_rule(
+        "when a then block, drop",
+        "P021 two final actions: the first one ends the evaluation",
+    );
     check_rule(
         "when a then drop, log, log",
-        "P021 an effect stands behind the final action and would never happen | P021 an effect stands behind the final action and would never happen",
+        "P021 an effect after the final action has no effect | P021 an effect after the final action has no effect",
     );
-    check_rule("when a == \"x then block", "P002 this string is never closed");
-    check_rule("when (a then block", "P001 this `(` is never closed");
+    check_rule("when a == \"x then block", "P002 the string has no closing quote");
+    check_rule("when (a then block", "P001 the `(` is not closed");
     check_rule("when a == then block", "P001 found `then` where a field or a value was expected");
-    check_rule("when a b then block", "P001 `b` does not fit here");
+    check_rule("when a b then block", "P001 `b` is not valid here");
     check_rule(
         "when a is gone then block",
         "P001 found `gone` where `absent` or `present` was expected",
@@ -269,10 +272,10 @@ fn one_mistake_makes_one_complaint() {
         "when a in { 1, (2) } then block",
         "P001 found `(` where a value or `}` was expected",
     );
-    check_rule("when a not == 1 then block", "P001 `==` does not fit here");
+    check_rule("when a not == 1 then block", "P001 `==` is not valid here");
     check_rule("when f (x) then block", "P001 there is a blank between `f` and its arguments");
     check_rule("then block 99999999999999999999", "P013 a number is at most 9223372036854775807");
-    check_rule("then block expires 2036-02-30", "P014 `2036-02-30` is in no calendar");
+    check_rule("then block expires 2036-02-30", "P014 `2036-02-30` is not a valid date");
     check_rule(
         "then block expires 2036",
         "P001 found `2036` where a date like `2036-11-25` was expected",
@@ -283,8 +286,8 @@ fn one_mistake_makes_one_complaint() {
         "P001 found `house` where `client`, `client.ip`, `client.net` or `client.asn` was expected",
     );
     check_rule("then score 5", "P001 found `5` where `+=` or `-=` was expected");
-    check_rule("then tag \"\\xff\"", "P002 this text is not valid UTF-8");
-    check_rule("then tag \"\\d\"", "P002 `\\d` is no escape");
+    check_rule("then tag \"\\xff\"", "P002 the text is not valid UTF-8");
+    check_rule("then tag \"\\d\"", "P002 `\\d` is not a valid escape");
     check_rule("€ when a then block", "P002 `€` has no meaning here");
 }
 
@@ -321,7 +324,7 @@ fn the_first_line_says_the_version() {
     assert_eq!(file, File::default());
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0].code, Code::OtherVersion);
-    assert_eq!(said[0].message, "this file needs version 2; this program knows 1");
+    assert_eq!(said[0].message, "the file needs language version 2; this program supports 1");
 }
 
 #[test]
@@ -526,7 +529,7 @@ fn messages_are_lower_case_without_a_stop() {
     }
 }
 
-/// Large inputs that would take minutes if any step looked at them once for each of their parts.
+/// Large inputs that would take minutes in quadratic time.
 #[test]
 fn large_nonsense_is_read_to_its_end() {
     let parts = [

@@ -1,4 +1,4 @@
-//! Values: strings, numbers, sets, and everything else that is written out.
+//! Literals: strings, numbers, sets and others.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -14,22 +14,22 @@ use crate::span::Spanned;
 use crate::syntax::ast::{Date, Duration, Literal, Name, Rate};
 use crate::syntax::lex::{Kind, Punct, decode};
 
-/// A string of text, for what is shown to people or names something.
+/// Reads a string of text, for display or as a name.
 pub(super) fn text<'a>(what: &'static str) -> impl Fn(Input<'a>) -> Read<'a, Spanned<Box<str>>> {
     move |i| {
         let (rest, bytes) = bytes(what)(i)?;
         match String::from_utf8(bytes.node.into_vec()) {
             Ok(text) => Ok((rest, Spanned::new(text.into(), bytes.span))),
             Err(_) => {
-                let said = i.cx.error(Code::BadToken, bytes.span, "this text is not valid UTF-8");
-                i.cx.say(said.label("has escapes that make no character"));
+                let said = i.cx.error(Code::BadToken, bytes.span, "the text is not valid UTF-8");
+                i.cx.say(said.label("contains escapes that are not UTF-8"));
                 i.give_up()
             }
         }
     }
 }
 
-/// A string of bytes, for what is held against a request.
+/// Reads a string of bytes, for comparison with a request.
 pub(super) fn bytes<'a>(what: &'static str) -> impl Fn(Input<'a>) -> Read<'a, Spanned<Box<[u8]>>> {
     move |i| {
         let (rest, found) =
@@ -82,7 +82,7 @@ pub(super) fn asn(i: Input<'_>) -> Read<'_, Spanned<u32>> {
     })(i)
 }
 
-/// `@name`
+/// Reads `@name`.
 pub(super) fn list_ref(i: Input<'_>) -> Read<'_, Name> {
     let (rest, found) =
         token("a list like `@name`", |kind| (kind == Kind::ListRef).then_some(()))(i)?;
@@ -90,7 +90,7 @@ pub(super) fn list_ref(i: Input<'_>) -> Read<'_, Name> {
     Ok((rest, Spanned::new(name.into(), found.span)))
 }
 
-/// A value that is no bare word, except `true` and `false`.
+/// Reads a literal that is not a bare word, except `true` and `false`.
 pub(super) fn literal(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     let token = i.peek();
     let node = match token.kind {
@@ -117,7 +117,7 @@ pub(super) fn literal(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     Ok((i.next(), Spanned::new(node, token.span)))
 }
 
-/// A value that may be a bare word.
+/// Reads a literal that can be a bare word.
 pub(super) fn literal_or_word(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     let bare = |i| {
         let (i, word) = name("a value")(i)?;
@@ -126,7 +126,7 @@ pub(super) fn literal_or_word(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     alt((literal, bare)).parse(i)
 }
 
-/// `{ a, b c }`: any word may stand inside, reserved or not.
+/// Reads `{ a, b c }`. Every word is valid inside, reserved or not.
 pub(super) fn set(i: Input<'_>) -> Read<'_, Spanned<Vec<Spanned<Literal>>>> {
     let (mut i, open) = sign(Punct::Open)(i)?;
     let mut elements = Vec::new();
@@ -149,7 +149,7 @@ pub(super) fn set(i: Input<'_>) -> Read<'_, Spanned<Vec<Spanned<Literal>>>> {
 fn element(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     match literal_or_word(i) {
         Ok(read) => Ok(read),
-        // Inside a set there is no other road: what does not fit here fits nowhere.
+        // Inside a set there is no alternative, so this error is final.
         Err(nom::Err::Error(_)) => {
             let wanted = i.miss::<Spanned<Literal>>(Expected::Sign("}"));
             wanted.map_err(|miss| match miss {
@@ -161,7 +161,7 @@ fn element(i: Input<'_>) -> Read<'_, Spanned<Literal>> {
     }
 }
 
-/// In a file that lacks a `}`, a set does not run on over the clauses behind it.
+/// Returns whether a set ends before a clause in a file that lacks a `}`.
 fn ends_unclosed(i: Input<'_>) -> bool {
     let Some(word) = i.word() else {
         return i.is_end();

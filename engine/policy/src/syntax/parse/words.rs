@@ -1,9 +1,9 @@
-//! The words of the language, by the place where they mean something.
+//! The keywords of the language, by context.
 //!
-//! Few words are reserved: those that end a condition. The grammar takes them for names where
-//! nothing else could be meant, and the checker refuses them there.
+//! Only words that end a condition are reserved. The grammar accepts them as names where the
+//! meaning is clear, and the checker rejects them there.
 
-/// What stands at the top of a file.
+/// Keywords at the top level of a file.
 pub(super) const ITEMS: &[&str] = &[
     "include",
     "member",
@@ -19,15 +19,15 @@ pub(super) const ITEMS: &[&str] = &[
     "track",
 ];
 
-/// What stands inside a layer.
+/// Keywords of statements in a layer.
 pub(super) const STATEMENTS: &[&str] =
     &["rule", "limit", "track", "list", "let", "shadow", "under", "decide", "adjust", "disable"];
 
-/// What an action begins with.
+/// Keywords of actions.
 pub(super) const ACTIONS: &[&str] =
     &["allow", "block", "drop", "ban", "challenge", "throttle", "tarpit", "tag", "score", "log"];
 
-/// Words that end a condition, so that nothing can be named by one of them.
+/// Words that end a condition and are therefore invalid as names.
 pub const RESERVED: &[&str] = &[
     "and",
     "or",
@@ -60,22 +60,22 @@ pub const RESERVED: &[&str] = &[
     "by",
 ];
 
-/// Whether a word at the start of a line begins an item or a statement.
+/// Returns whether a word at the start of a line begins an item or a statement.
 pub(super) fn begins_statement(word: &str) -> bool {
     ITEMS.contains(&word) || STATEMENTS.contains(&word)
 }
 
-/// Whether a word at the start of a line can only stand at the top of a file.
+/// Returns whether a word at the start of a line is valid only at the top level of a file.
 pub(super) fn begins_item_only(word: &str) -> bool {
     ITEMS.contains(&word) && !STATEMENTS.contains(&word)
 }
 
-/// Whether a word ends a condition.
+/// Returns whether a word ends a condition.
 pub(super) fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&word)
 }
 
-/// The action that other tools call by this word.
+/// Returns the action that has this name in other tools.
 pub(super) fn action_elsewhere(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "deny" | "reject" | "forbid" | "refuse" | "return" => "block",
@@ -88,7 +88,7 @@ pub(super) fn action_elsewhere(word: &str) -> Option<&'static str> {
     })
 }
 
-/// The comparison that other tools call by this word.
+/// Returns the comparison that has this name in other tools.
 pub(super) fn comparison_elsewhere(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "eq" | "equals" | "equal" => "==",

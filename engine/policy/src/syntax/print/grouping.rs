@@ -1,22 +1,22 @@
-//! Which tokens belong together.
+//! Groups tokens into clauses, for the formatter.
 //!
-//! A reader of the grammar that asks only what it must to find the ends of clauses. It takes one
-//! token after the other and hands each on exactly once, so whatever it misjudges it cannot lose.
+//! A simplified parser that finds only the ends of clauses. It takes each token once and emits it
+//! exactly once, so that it cannot lose a token, even if a group is wrong.
 
 use super::layout::{BreakDecision, Doc};
 use super::tokens::Piece;
 use crate::syntax::lex::{Kind, Punct};
 
-/// How the lines of a block are written.
+/// The layout of a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// All on one line, if they fit.
+    /// On one line, if it fits.
     Short,
-    /// Each on its own.
+    /// Each clause on its own line.
     Tall,
 }
 
-/// The shape of a file.
+/// Returns the shape of a file.
 pub(super) fn shape(pieces: &mut [Piece<'_>]) -> Doc {
     let mut shaper = Shaper { pieces, at: 0 };
     let mut docs = Vec::new();
@@ -44,7 +44,7 @@ impl<'t> Shaper<'_, 't> {
         self.piece(0).map_or(Kind::Eof, |piece| piece.kind)
     }
 
-    /// The next token. Strings keep their quotes, so none is mistaken for a word.
+    /// Returns the next token. Strings keep their quotes, so none is mistaken for a word.
     fn peek(&self) -> &'t str {
         self.piece(0).map_or("", |piece| piece.text)
     }
@@ -57,7 +57,7 @@ impl<'t> Shaper<'_, 't> {
         self.is(Punct::Close) || self.kind() == Kind::Eof
     }
 
-    /// Whether a comma follows what was taken last.
+    /// Returns whether a comma follows the last token.
     fn has_comma(&self) -> bool {
         self.at.checked_sub(1).and_then(|n| self.pieces.get(n)).is_some_and(|piece| piece.comma)
     }
@@ -68,7 +68,7 @@ impl<'t> Shaper<'_, 't> {
         }
     }
 
-    /// Marks the next token as the first of a line that may be set off by a blank one.
+    /// Marks the next token as the start of a line that can have a blank line before it.
     fn begin_line(&mut self, first: bool) {
         let Some(piece) = self.pieces.get_mut(self.at) else { return };
         piece.keeps_blanks = true;
@@ -86,7 +86,7 @@ impl<'t> Shaper<'_, 't> {
         doc
     }
 
-    /// Takes so many tokens with blanks between them.
+    /// Takes `n` tokens with blanks between them.
     fn take_words(&mut self, n: usize) -> Vec<Doc> {
         let mut docs = vec![self.take()];
         for _ in 1..n {
@@ -95,7 +95,7 @@ impl<'t> Shaper<'_, 't> {
         docs
     }
 
-    /// Takes so many tokens more if `word` is the first of them.
+    /// Takes `n` more tokens if `word` is the first of them.
     fn take_after(&mut self, docs: &mut Vec<Doc>, word: &str, n: usize) {
         if self.peek() == word {
             docs.push(Doc::Space);
@@ -109,7 +109,7 @@ impl<'t> Shaper<'_, 't> {
         }
     }
 
-    /// What began at token `from`, as a group.
+    /// Returns the document that began at token `from`, as a group.
     fn group(&self, from: usize, inside: Vec<Doc>) -> Doc {
         let pieces = self.pieces.get(from..self.at).unwrap_or_default();
         let behind = pieces
@@ -154,7 +154,7 @@ impl<'t> Shaper<'_, 't> {
         }
     }
 
-    /// A head and its block.
+    /// Returns a head and its block.
     fn block(&mut self, form: Form, each: fn(&mut Self) -> Doc) -> Doc {
         let from = self.at;
         let mut docs = self.head();
@@ -166,7 +166,7 @@ impl<'t> Shaper<'_, 't> {
         }
     }
 
-    /// Everything before a `{`.
+    /// Returns everything before a `{`.
     fn head(&mut self) -> Vec<Doc> {
         let from = self.at;
         let (mut first, mut rest) = (vec![self.take()], Vec::new());
@@ -185,7 +185,7 @@ impl<'t> Shaper<'_, 't> {
         vec![self.group(from, first)]
     }
 
-    /// `(name: type, …)`
+    /// Returns `(name: type, …)`.
     fn params(&mut self) -> Doc {
         let from = self.at;
         let open = self.take();
@@ -197,7 +197,7 @@ impl<'t> Shaper<'_, 't> {
         self.closed(from, open, inside, Doc::Soft)
     }
 
-    /// A bracket group. The comments above the closing sign stand with what is inside.
+    /// Returns a bracket group. Comments above the closing sign stay inside the group.
     fn closed(&mut self, from: usize, open: Doc, mut inside: Vec<Doc>, line: Doc) -> Doc {
         let close = self.at;
         if self.piece(0).is_some_and(|piece| !piece.above.is_empty()) {
@@ -207,7 +207,7 @@ impl<'t> Shaper<'_, 't> {
         self.group(from, docs)
     }
 
-    /// `{ … }` with lines of their own inside, or what may become so.
+    /// Returns `{ … }` with one line for each part, or on one line.
     fn braces(&mut self, form: Form, each: fn(&mut Self) -> Doc) -> Vec<Doc> {
         let open = self.take();
         let mut inside = Vec::new();
@@ -268,7 +268,7 @@ impl<'t> Shaper<'_, 't> {
         self.group(from, docs)
     }
 
-    /// One clause of any block of clauses; a word begins the same clause wherever it may stand.
+    /// Returns one clause of any block: a keyword begins the same clause in every block.
     fn clause(&mut self) -> Doc {
         let from = self.at;
         let mut docs = match self.peek() {
@@ -304,7 +304,7 @@ impl<'t> Shaper<'_, 't> {
         }
     }
 
-    /// So many words and a condition.
+    /// Returns `words` tokens and a condition.
     fn condition(&mut self, words: usize) -> Doc {
         let from = self.at;
         let mut docs = self.take_words(words);
@@ -362,7 +362,7 @@ impl<'t> Shaper<'_, 't> {
         Doc::All(docs)
     }
 
-    /// `a, b`
+    /// Returns `a, b`.
     fn keys(&mut self) -> Vec<Doc> {
         let first = self.operand();
         let mut rest = Vec::new();
@@ -372,7 +372,7 @@ impl<'t> Shaper<'_, 't> {
         vec![first, Doc::Indent(rest)]
     }
 
-    /// The first term of a condition, and the others with what joins them.
+    /// Returns the first term of a condition, and the others with their operators.
     fn expr(&mut self) -> (Doc, Vec<Doc>) {
         let first = self.term();
         let mut rest = Vec::new();
@@ -429,7 +429,7 @@ impl<'t> Shaper<'_, 't> {
         if calls { self.call(from, first) } else { first }
     }
 
-    /// The arguments behind a function's name.
+    /// Returns the arguments after a function name.
     fn call(&mut self, from: usize, name: Doc) -> Doc {
         let open = Doc::All(vec![name, self.take()]);
         let mut inside = Vec::new();
@@ -440,7 +440,7 @@ impl<'t> Shaper<'_, 't> {
         self.closed(from, open, inside, Doc::Soft)
     }
 
-    /// `{ a, b }`, with as many elements on a line as fit.
+    /// Returns `{ a, b }`, with as many elements in each line as fit.
     fn set(&mut self) -> Doc {
         let from = self.at;
         let open = self.take();
@@ -495,7 +495,7 @@ impl<'t> Shaper<'_, 't> {
         Doc::All(docs)
     }
 
-    /// `{ header "accept" "*/*" … }`, where there is one.
+    /// Adds `{ header "accept" "*/*" … }` if present.
     fn props(&mut self, docs: &mut Vec<Doc>) {
         if !self.is(Punct::Open) {
             return;
@@ -513,7 +513,7 @@ impl<'t> Shaper<'_, 't> {
             "pass" => self.take_if(&mut docs, |kind| matches!(kind, Kind::Duration(_))),
             _ => {}
         }
-        // Unlike the elements of a set, each begins with a word that sets it off.
+        // Each begins with a keyword, so no commas are needed.
         self.set_comma(false);
         Doc::All(docs)
     }
@@ -530,7 +530,7 @@ fn is_string(kind: Kind) -> bool {
     matches!(kind, Kind::Str | Kind::Raw)
 }
 
-/// Whether `nocase` may follow a comparison.
+/// Whether `nocase` can follow a comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Words {
     None,

@@ -1,44 +1,44 @@
-//! Where lines end.
+//! Layout: decides where lines end.
 //!
-//! The usual scheme (Wadler's, as most formatters have it): a group is written on one line if it
-//! fits, else all its own breaks become line ends. A comment ends a line whatever was planned, so
-//! it is the page that knows about comments, and no shape can lose one.
+//! The usual scheme of Wadler: a group is written on one line if it fits. Otherwise all its own
+//! breaks become line ends. A comment ends a line in every layout. Only the output handles
+//! comments, so no shape can lose one.
 
 use super::tokens::Piece;
 
-/// The most characters of one line, a comment behind it apart.
+/// Most characters of a line, without a comment at its end.
 pub const LINE_CHARS_MAX: usize = 100;
 
-/// Columns of one step.
+/// Columns of one level of indentation.
 const STEP: usize = 2;
 
-/// What is to be written.
+/// A document to be written.
 pub(super) enum Doc {
     /// A token, by its number, with the comments above and behind it.
     Piece(usize),
     /// Only the comments above a token.
     Above(usize),
-    /// The token without them.
+    /// The token without its comments above.
     Below(usize),
     /// A blank.
     Space,
-    /// A blank, or a line end where the group is broken.
+    /// A blank, or a line end if the group is broken.
     Line,
-    /// Nothing, or a line end where the group is broken.
+    /// Nothing, or a line end if the group is broken.
     Soft,
     /// A line end.
     Hard,
-    /// A blank, or a line end where the group is broken and the numbered token does not fit.
+    /// A blank, or a line end if the group is broken and the numbered token does not fit.
     Fill(usize),
-    /// One after the other.
+    /// A sequence.
     All(Vec<Doc>),
-    /// A step further to the right.
+    /// An indented sequence.
     Indent(Vec<Doc>),
-    /// On one line, if it fits.
+    /// A sequence on one line, if it fits.
     Group(Vec<Doc>, BreakDecision),
 }
 
-/// What is known about a group beforehand.
+/// What is known about a group before its layout.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BreakDecision {
     /// A comment inside ends a line.
@@ -53,20 +53,20 @@ enum Mode {
     Broken,
 }
 
-/// What is due before the next token.
+/// The space before the next token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gap {
     None,
     Space,
-    /// A line end that the shape asked for.
+    /// A line end of the shape.
     Line,
-    /// A line end that only a comment made necessary: what follows is a step further to the right.
+    /// A line end that only a comment requires: the next line is indented.
     Forced,
 }
 
 type LayoutTask<'d> = Vec<(usize, Mode, &'d Doc)>;
 
-/// The text.
+/// Returns the text of a document.
 pub(super) fn lay_out(pieces: &[Piece<'_>], doc: &Doc) -> String {
     let mut page = Page { pieces, out: String::new(), column: 0, gap: Gap::Line };
     let mut todo: LayoutTask<'_> = vec![(0, Mode::Broken, doc)];
@@ -102,7 +102,7 @@ pub(super) fn lay_out(pieces: &[Piece<'_>], doc: &Doc) -> String {
 struct Page<'p, 't> {
     pieces: &'p [Piece<'t>],
     out: String,
-    /// Characters of the last line.
+    /// Characters of the current line.
     column: usize,
     gap: Gap,
 }
@@ -125,7 +125,7 @@ impl Page<'_, '_> {
         }
     }
 
-    /// The comments above a token, each on a line of its own.
+    /// Writes the comments above a token, each on its own line.
     fn above(&mut self, n: usize, indent: usize) {
         let Some(piece) = self.pieces.get(n) else { return };
         for comment in &piece.above {
@@ -173,7 +173,7 @@ impl Page<'_, '_> {
         self.column = self.column.saturating_add(text.chars().count());
     }
 
-    /// The column of the next token.
+    /// Returns the column of the next token.
     fn start(&self, indent: usize) -> usize {
         match self.gap {
             Gap::None => self.column,
@@ -183,7 +183,7 @@ impl Page<'_, '_> {
         }
     }
 
-    /// Whether `inside`, on one line, and what must follow it there end in time.
+    /// Returns whether `inside` and the text that must follow it fit on one line.
     fn fits(&self, indent: usize, inside: &[Doc], todo: &LayoutTask<'_>) -> bool {
         let mut column = self.start(indent);
         let mut flat: Vec<(Mode, &Doc)> = inside.iter().rev().map(|d| (Mode::Flat, d)).collect();
@@ -195,7 +195,7 @@ impl Page<'_, '_> {
                     let Some(piece) = self.pieces.get(*n) else { return true };
                     match (piece.above.is_empty(), begun) {
                         (false, true) => return true,
-                        // Its comments end the line before it.
+                        // Comments of the token end the line before it.
                         (false, false) => column = column.min(indent.saturating_add(STEP)),
                         (true, _) => {}
                     }

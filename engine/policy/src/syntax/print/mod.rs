@@ -1,9 +1,8 @@
-//! Tree's way back: text to the one way of writing it.
+//! The formatter: from text to the canonical layout.
 //!
-//! The formatter works on tokens, not on the tree: what the tree leaves out (comments, a second
-//! `note`, the spelling of a number) is then kept without anybody thinking of it. `shape` finds the
-//! clauses among the tokens, `layout` decides where lines end. Both may assume a file that can be
-//! read, since any other is refused.
+//! The formatter works on tokens, not on the tree. Parts that the tree omits (comments, a second
+//! `note`, the notation of a number) are therefore kept. `grouping` finds the clauses, and `layout`
+//! decides where lines end. Both assume a readable file, because other files are rejected.
 
 mod grouping;
 mod layout;
@@ -15,13 +14,13 @@ use super::lex::{Kind, Punct, lex};
 use super::parse::parse;
 use crate::diagnostic::{Diagnostic, FileId};
 
-/// Writes a file in the one way.
+/// Returns a file in the canonical layout.
 ///
-/// Words, numbers, strings, comments and the order of everything stay as they are; blanks, line
-/// ends and the commas of sets do not.
+/// Words, numbers, strings, comments and their order stay unchanged. Blanks, line ends and the
+/// commas of sets can change.
 ///
 /// # Errors
-/// Everything that is wrong with a file that cannot be read. Its [`FileId`] is the default one.
+/// All errors of a file that cannot be read. Their [`FileId`] is the default.
 ///
 /// # Example
 /// ```
@@ -41,11 +40,10 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
     Ok(layout::lay_out(&pieces, &shape))
 }
 
-/// Whether two texts hold the same tokens and comments, in the same order, commas apart.
+/// Returns whether two texts have the same tokens and comments, in the same order, without commas.
 ///
-/// Commas are apart since sets may do without; where one means something, its lack is a complaint.
-/// The order is that of the tokens and that of the comments, each by itself: a comment may change
-/// places with a comma.
+/// Commas are ignored because sets do not need them. A missing comma elsewhere is an error. Tokens
+/// and comments are compared separately, because a comment and a comma can swap their positions.
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
     essence(one) == essence(other)

@@ -1,4 +1,4 @@
-//! The formatter: layouts, and that nothing is lost.
+//! Tests of the formatter: layouts, and that no text is lost.
 
 use proptest::prelude::*;
 use regex::Regex;
@@ -15,7 +15,7 @@ const POLICIES: [&str; 4] = [
     include_str!("../../../../../policies/baseline.wall"),
 ];
 
-/// The tree of a text, without places.
+/// Returns the tree of a text without positions.
 fn tree(text: &str) -> String {
     let (file, said) = parse(FileId::default(), text.as_bytes());
     assert_eq!(said, [], "{text}");
@@ -23,7 +23,7 @@ fn tree(text: &str) -> String {
     places.replace_all(&format!("{file:?}"), "Span").into_owned()
 }
 
-/// The formatted text, after everything that must hold of any.
+/// Returns the formatted text, after checks that hold for every text.
 fn sound(text: &str) -> String {
     let once = format(text).unwrap_or_else(|said| panic!("{said:#?}\n{text}"));
     assert_eq!(format(&once).as_deref(), Ok(once.as_str()), "from\n{text}");
@@ -37,7 +37,7 @@ fn sound(text: &str) -> String {
     once
 }
 
-/// What becomes of what follows the first line.
+/// Compares the formatted text after the first line.
 fn check(input: &str, expected: &str) {
     let once = sound(&format!("policy 1\n{input}"));
     assert_eq!(once.strip_prefix("policy 1\n").unwrap(), expected, "from\n{input}");
@@ -266,7 +266,7 @@ fn a_long_set_and_a_deep_condition_take_no_long_time() {
     ));
 }
 
-/// What may stand between two tokens.
+/// Returns texts that can separate two tokens.
 fn gap() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         8 => Just(" "),
@@ -280,7 +280,7 @@ fn gap() -> impl Strategy<Value = &'static str> {
     ]
 }
 
-/// A text with other gaps: `gaps` go round among all the tokens of it.
+/// Returns a text with other separators, taken in turn from `gaps`.
 fn mutated(text: &str, gaps: &[&str]) -> String {
     let tokens = lex(text).tokens;
     let mut out = String::new();
@@ -290,7 +290,7 @@ fn mutated(text: &str, gaps: &[&str]) -> String {
         let call = pair[0].kind == Kind::Word
             && pair[1].kind == Kind::Punct(Punct::ParenOpen)
             && pair[0].span.end == pair[1].span.start;
-        // Between a name and its arguments nothing may stand.
+        // Between a name and its arguments no separator is allowed.
         out.push_str(if call { "" } else { gaps.next().unwrap() });
     }
     out

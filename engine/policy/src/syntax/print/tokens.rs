@@ -1,25 +1,25 @@
-//! Tokens with what stands around them.
+//! Tokens with the comments around them.
 //!
-//! Every comment belongs to a token: one behind a token on its line to that one, any other to the
-//! token below it. A comma belongs to the token before it, so that nothing can come between the
-//! two; the comments around it are handed on to its neighbours.
+//! Every comment belongs to a token: a comment at the end of a line to the last token of the line,
+//! any other to the next token. A comma belongs to the token before it, so that nothing can
+//! separate them. Comments around a comma belong to the neighbouring tokens.
 
 use crate::span::Span;
 use crate::syntax::lex::{Kind, Punct, lex};
 
-/// A token of a text, commas apart.
+/// A token that is not a comma.
 pub(super) struct Piece<'t> {
     pub(super) text: &'t str,
     pub(super) kind: Kind,
-    /// The comments on lines of their own above it.
+    /// Comments on their own lines above it.
     pub(super) above: Vec<Comment<'t>>,
-    /// Whether a blank line stands right above it, below those comments.
+    /// Whether a blank line precedes it, below those comments.
     pub(super) blank: bool,
-    /// Whether blank lines mean something here.
+    /// Whether blank lines are kept here.
     pub(super) keeps_blanks: bool,
     /// Whether a comma follows.
     pub(super) comma: bool,
-    /// The comment behind it.
+    /// The comment after it.
     pub(super) behind: Option<&'t str>,
     span: Span,
 }
@@ -27,28 +27,28 @@ pub(super) struct Piece<'t> {
 /// A comment on a line of its own.
 pub(super) struct Comment<'t> {
     pub(super) text: &'t str,
-    /// Whether a blank line stands right above it.
+    /// Whether a blank line precedes it.
     pub(super) blank: bool,
 }
 
 impl Piece<'_> {
-    /// Whether nothing stands between this and `next`.
+    /// Returns whether nothing separates this token from `next`.
     pub(super) fn touches(&self, next: &Self) -> bool {
         self.span.end == next.span.start
     }
 
-    /// How many characters it takes, its comma included.
+    /// Returns the number of characters, with the comma.
     pub(super) fn chars(&self) -> usize {
         self.text.chars().count().saturating_add(usize::from(self.comma))
     }
 }
 
-/// The tokens of a text, the end of it included.
+/// Returns the tokens of a text, with the end marker.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let lexed = lex(text);
     let mut comments = lexed.comments.iter().copied().peekable();
     let mut out: Vec<Piece<'_>> = Vec::with_capacity(lexed.tokens.len());
-    // Comments around a comma that the next token takes over.
+    // Comments around a comma; they go to the next token.
     let mut pending = Vec::new();
     let mut end = 0;
     for token in &lexed.tokens {
@@ -92,7 +92,7 @@ fn slice(text: &str, span: Span) -> &str {
 
 fn lines_between(text: &str, from: u32, to: u32) -> usize {
     let between = text.get(from as usize..to as usize).unwrap_or_default();
-    // A comment ends before a lone carriage return, too: it is a line end like the others.
+    // A lone carriage return ends a comment too, because it is a line end.
     let lone = between.bytes().filter(|b| *b == b'\r').count();
     let pairs = between.matches("\r\n").count();
     let feeds = between.bytes().filter(|b| *b == b'\n').count();

@@ -1,17 +1,19 @@
-//! How many of the fields that every browser sends are missing where a browser is claimed.
+//! Counts the header fields that every browser sends and that are missing in a request whose
+//! User-Agent claims a browser.
 //!
-//! A rule computes, and the policy counts and acts. It sees only what it is given, and keeps nothing
-//! between calls: no `static` that changes, no clock, no chance, no files.
+//! A rule only computes; the policy counts and acts. A rule sees only its arguments and keeps no
+//! state between calls: no mutable `static`, no clock, no random numbers, no files.
 
 use seawall_rule::Headers;
 
 /// Every browser sends these with every request.
 const EXPECTED: [&str; 3] = ["accept", "accept-encoding", "accept-language"];
 
-/// From 0, nothing is missing, to 3. Who does not claim to be a browser is not judged.
+/// Returns a number from 0 (nothing is missing) to 3. Returns 0 if the User-Agent claims no
+/// browser.
 ///
-/// It may take `bool`, `i64`, `&[u8]` (a text), `IpAddr` and `Headers<'_>`, at most six of them, and
-/// answers `bool`, `i64`, `String` or `Vec<u8>`.
+/// The parameters can be `bool`, `i64`, `&[u8]` (a text), `IpAddr` and `Headers<'_>`, at most six.
+/// The result can be `bool`, `i64`, `String` or `Vec<u8>`.
 #[seawall_rule::export]
 pub fn template_rule(ua: &[u8], all: Headers<'_>) -> i64 {
     if !ua.starts_with(b"Mozilla/") {
@@ -25,7 +27,7 @@ mod tests {
     use super::*;
     use seawall_rule::pack;
 
-    /// An ordinary function, so an ordinary test: `cargo test`.
+    /// An ordinary function has an ordinary test: `cargo test`.
     #[test]
     fn what_is_missing_is_counted() {
         let all = pack(&[("host", "a.example"), ("accept", "*/*")]);

@@ -1,8 +1,8 @@
-//! What kind of element a list has, as far as its lines are read differently.
+//! The kinds of list elements, as far as their lines are parsed differently.
 
 use seawall_policy::schema::{EnumId, Type};
 
-/// What a list holds.
+/// The kind of the elements of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Addresses and networks.

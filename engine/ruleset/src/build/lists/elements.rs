@@ -1,4 +1,4 @@
-//! What the lines of a list file come to: elements, and what is to be said of the others.
+//! The lines of a list file as elements, and reports about the other lines.
 
 use std::net::IpAddr;
 
@@ -15,29 +15,29 @@ use super::line_error::Fault;
 use super::lines::{LIST_LINE_BYTES_MAX, Line, content, no_list, unended};
 use crate::http::SCHEMA;
 
-/// The most lines of one list that are reported with their places, of each kind of report.
+/// Most lines of one list that are reported with positions, for each kind of report.
 pub(super) const LINES_SHOWN_MAX: usize = 5;
 
-/// What a list says of its elements.
+/// The declaration of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) element: Type,
     pub(super) allows_wide: bool,
 }
 
-/// Something that is to be said of a line.
+/// A report about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Report {
-    /// It is no element.
+    /// The line is not an element.
     Fault(Fault),
-    /// Its network is too wide to be one.
+    /// The network is too wide.
     Wide(String),
-    /// It has bits behind its prefix, and is its address alone.
+    /// The network has bits behind its prefix, and becomes its single address.
     HostBits(Prefix, IpAddr),
 }
 
 impl Report {
-    /// Which reports are counted together.
+    /// Returns the group of a report. Reports of one group are counted together.
     const fn group(&self) -> usize {
         match self {
             Self::Fault(_) => 0,
@@ -51,14 +51,14 @@ impl Report {
     }
 }
 
-/// How the last line of a file ends that has no line end.
+/// The last line of a file without a line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// It is read: what may be missing could not have made it narrower.
+    /// It is used: the missing part could not make it narrower.
     Taken(Span),
-    /// It is left out: with what may be missing it would be another one.
+    /// It is omitted: with the missing part it could be another element.
     LeftOut(Span),
-    /// There is no element in it.
+    /// It contains no element.
     Empty(Span),
 }
 
@@ -70,19 +70,19 @@ enum Values {
     Texts(Vec<Box<[u8]>>),
 }
 
-/// What a list file holds.
+/// The content of a list file.
 #[derive(Debug)]
 pub(super) struct Elements {
     element: Type,
     values: Values,
-    /// Why the file is no list at all, and what makes one of it.
+    /// Why the file is not a list at all, and how to correct it.
     no_list: Option<(&'static str, &'static str)>,
-    /// The first lines of each kind of report.
+    /// The first reports of each kind.
     pub(super) reports: Vec<(Span, Report)>,
-    /// How many lines each kind has.
+    /// The number of lines of each kind.
     counts: [usize; 3],
     pub(super) cut: Option<Cut>,
-    /// How many lines were skipped.
+    /// The number of skipped lines.
     pub(super) skipped: usize,
 }
 
@@ -93,16 +93,16 @@ enum Element {
     Text(Box<[u8]>),
 }
 
-/// An element with what is to be said of it.
+/// An element with its report.
 struct Got {
     element: Option<Element>,
     report: Option<Report>,
-    /// What may be missing of its line would not make it another, wider one.
+    /// Whether a missing end of the line could not make it another, wider element.
     is_sure: bool,
 }
 
 impl Elements {
-    /// Reads a file.
+    /// Parses a file.
     pub(super) fn read(bytes: &[u8], terms: Terms) -> Self {
         let kind = Kind::of(terms.element);
         let mut read = Self {
@@ -125,7 +125,7 @@ impl Elements {
         for line in content(bytes, kind) {
             read.line(line, (kind, terms.allows_wide), &mut heading);
         }
-        // A heading without a table is a line that is no element, as the text of an error.
+        // A heading without a table is an invalid line, such as the text of an error page.
         if let Some((span, fault)) = heading.filter(|_| read.len() == 0) {
             read.report(span, Report::Fault(fault));
         }
@@ -166,7 +166,7 @@ impl Elements {
                 }
             }
             Err(fault) if line.is_first && is_heading(line.bytes) => *heading = Some((span, fault)),
-            // That the line is no element is told by its being cut off.
+            // The report about the cut line also covers that the line is not an element.
             Err(_) if is_cut => {
                 self.skipped = self.skipped.saturating_add(1);
                 self.cut = Some(Cut::LeftOut(span));
@@ -195,12 +195,12 @@ impl Elements {
         }
     }
 
-    /// How many lines have a report of this kind.
+    /// Returns the number of lines with a report of this kind.
     pub(super) fn count(&self, of: &Report) -> usize {
         self.counts.get(of.group()).copied().unwrap_or(0)
     }
 
-    /// How many elements there are, those that others cover included.
+    /// Returns the number of elements, including those that others cover.
     pub(super) fn len(&self) -> usize {
         match &self.values {
             Values::Nets(all) => all.len(),
@@ -209,11 +209,11 @@ impl Elements {
         }
     }
 
-    /// Why they are no list: too many, or none where there are lines; and what to do. An error page
-    /// that was saved in the list's place must not empty the list.
+    /// Returns why the lines are not a list, and the help: too many elements, or no element in a
+    /// file with lines. An error page saved in place of the list must not empty the list.
     pub(super) fn fault(&self, what: &str, max: usize) -> Option<(String, Option<String>)> {
         if let Some((why, help)) = self.no_list {
-            return Some((format!("{what} holds no element: it {why}"), Some(help.to_owned())));
+            return Some((format!("{what} has no element: the file {why}"), Some(help.to_owned())));
         }
         if self.len() > max {
             let count = self.len();
@@ -226,24 +226,29 @@ impl Elements {
         match first {
             Some((_, Report::Fault(fault))) => {
                 let why = fault.what();
-                let why = format!("{what} holds no element: the first of its lines {why}");
+                let why = format!("{what} has no element: its first line {why}");
                 Some((why, fault.help().map(str::to_owned)))
             }
             Some((_, Report::Wide(entry))) => {
                 let why = format!(
-                    "{what} holds no element: `{entry}` is wider than any network of one owner"
+                    "{what} has no element: `{entry}` is wider than any network of one owner"
                 );
-                Some((why, Some("write `allow wide` behind the list if it is meant".to_owned())))
+                Some((
+                    why,
+                    Some("if this is intended, write `allow wide` after the list".to_owned()),
+                ))
             }
             _ if self.cut.is_some() => Some((
-                format!("{what} holds no element and ends within a line"),
-                Some("a download may have broken off; end the last line".to_owned()),
+                format!("{what} has no element and ends within a line"),
+                Some(
+                    "the download may be incomplete; add a line end after the last line".to_owned(),
+                ),
             )),
             _ => None,
         }
     }
 
-    /// The elements as a set.
+    /// Returns the elements as a set.
     pub(super) fn set(self) -> Set {
         match self.values {
             _ if self.len() == 0 => empty_set(self.element),
@@ -258,7 +263,7 @@ fn is_heading(line: &[u8]) -> bool {
     std::str::from_utf8(line).is_ok_and(formats::is_heading)
 }
 
-/// Reads one line; `None` where it is about the list and not of it.
+/// Parses one line. Returns `None` for a line about the list itself.
 fn read_line(line: &[u8], kind: Kind, allows_wide: bool) -> Result<Option<Got>, Fault> {
     let text = std::str::from_utf8(line).map_err(|_| Fault::NotText)?;
     if text.contains('\0') {
@@ -270,7 +275,7 @@ fn read_line(line: &[u8], kind: Kind, allows_wide: bool) -> Result<Option<Got>, 
         (Entry::One(text), Kind::Nets) => network(&text, allows_wide)?,
         (Entry::One(text), Kind::Asns) => Got::of(Element::Int(asn(&text)?), false),
         (Entry::One(text), Kind::Words(id)) => {
-            // The words of countries have one length.
+            // All country codes have the same length.
             Got::of(Element::Int(word(&text, id)?), true)
         }
         (Entry::One(text), Kind::Texts) => {
@@ -301,7 +306,7 @@ fn range(from: &str, to: &str, allows_wide: bool) -> Result<Got, Fault> {
     if range.is_wide() && !allows_wide {
         return Ok(Got::wide(format!("{from}-{to}")));
     }
-    // Without its last signs the last address would be a smaller one.
+    // Without its last characters the last address would be lower.
     Ok(Got::of(Element::Net(range), true))
 }
 
@@ -319,7 +324,7 @@ fn network(text: &str, allows_wide: bool) -> Result<Got, Fault> {
     if net.range().is_wide() && !allows_wide {
         return Ok(Got::wide(text.to_owned()));
     }
-    // A length that lost its last digit is that of a wide network, and of no other.
+    // A length without its last digit is always that of a wide network.
     let is_sure = !(has_length && allows_wide);
     Ok(match written {
         None => Got::of(Element::Net(net.range()), is_sure),
@@ -331,7 +336,7 @@ fn network(text: &str, allows_wide: bool) -> Result<Got, Fault> {
     })
 }
 
-/// A network with a netmask as one with a prefix length.
+/// Converts a network with a netmask to the form with a prefix length.
 fn unmasked(address: &str, mask: &str) -> Result<String, Fault> {
     let mask: std::net::Ipv4Addr = mask.parse().map_err(|_| Fault::Length)?;
     match mask_len(mask) {
@@ -343,7 +348,7 @@ fn unmasked(address: &str, mask: &str) -> Result<String, Fault> {
     }
 }
 
-/// Why a text is no address.
+/// Returns why a text is not an address.
 fn no_address(text: &str) -> Fault {
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let has_port = match bare {

@@ -1,7 +1,7 @@
-//! The forms in which lists are published: what of a line is the element.
+//! The formats of published lists: finds the element in a line.
 //!
-//! A form is read where it can be taken for one thing only. Where it could be two, or holds
-//! something that a list cannot, the line is refused in words that say what to do.
+//! A format is accepted only if it has a single meaning. If it has two, or contains something that
+//! a list cannot hold, the line is rejected with a correction.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,24 +15,24 @@ use super::lines::comment_behind;
 /// The element of a line, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry<'l> {
-    /// By itself.
+    /// A single value.
     One(Cow<'l, str>),
     /// The first and the last address.
     Range(&'l str, &'l str),
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found<'l> {
     pub(super) entry: Entry<'l>,
-    /// Something stands behind it, so that it is whole though the file ends in this line.
+    /// Whether text follows the element, so that it is complete even if the file ends in this line.
     pub(super) is_whole: bool,
 }
 
-/// A line's element; none where the line is about the list and not of it.
+/// The element of a line; `None` for a line about the list itself.
 pub(super) type Read<'l> = Result<Option<Found<'l>>, Fault>;
 
-/// Reads a line that is no comment.
+/// Parses a line that is not a comment.
 pub(super) fn read(line: &str, kind: Kind) -> Read<'_> {
     match kind {
         Kind::Texts => text(line),
@@ -63,12 +63,12 @@ fn one<'l>(text: &'l str, rest: &str) -> Option<Found<'l>> {
 
 const SEPARATORS: [char; 4] = [' ', '\t', ',', '|'];
 
-/// The first field of a line and what stands behind it, the separator included.
+/// Returns the first field of a line and the rest, with the separator.
 fn field(line: &str) -> (&str, &str) {
     line.find(SEPARATORS).and_then(|at| line.split_at_checked(at)).unwrap_or((line, ""))
 }
 
-/// Whether a line looks like the heading of a table: words where elements stand in the others.
+/// Returns whether a line looks like the heading of a table: words in place of elements.
 pub(super) fn is_heading(line: &str) -> bool {
     let name = line.trim_start_matches('"');
     let name = name.split([',', ';', '\t', '|', '"']).next().unwrap_or_default();
@@ -96,7 +96,7 @@ fn network(line: &str) -> Read<'_> {
     }
 }
 
-/// `add NAME ENTRY …`, as `ipset save` writes it.
+/// Parses `add NAME ENTRY …`, as written by `ipset save`.
 fn ipset(rest: &str) -> Read<'_> {
     let mut words = rest.split_ascii_whitespace().filter(|word| !word.starts_with('-'));
     let (Some(_), Some(entry)) = (words.next(), words.next()) else { return Err(Fault::Address) };
@@ -149,7 +149,7 @@ fn is_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
-/// The addresses that a hosts file sends names to.
+/// Returns whether a hosts file uses the address to block names.
 fn is_nowhere(address: &str) -> bool {
     matches!(address, "0.0.0.0" | "127.0.0.1" | "::" | "::1")
 }
@@ -160,7 +160,7 @@ fn is_host_name(text: &str) -> bool {
     has_letter && text.chars().all(is_part) && (text.contains('.') || text == "localhost")
 }
 
-/// The prefix length that a netmask says.
+/// Returns the prefix length of a netmask.
 pub(super) fn mask_len(mask: Ipv4Addr) -> Option<u8> {
     let bits = u32::from(mask);
     let len = bits.leading_ones();
@@ -171,7 +171,7 @@ fn asn(line: &str) -> Read<'_> {
     let (first, rest) = field(line);
     let is_number = first.starts_with(|c: char| c.is_ascii_digit());
     let after = rest.trim_ascii_start();
-    // A line of an error page may begin with a number: `429 Too Many Requests`.
+    // A line of an error page can begin with a number: `429 Too Many Requests`.
     if is_number && !after.is_empty() && !after.starts_with([',', '|']) {
         return Err(Fault::AsnWords);
     }
@@ -193,7 +193,7 @@ fn text(line: &str) -> Read<'_> {
         let rest = rest.trim_ascii_start();
         return match rest.chars().next() {
             _ if text.is_empty() => Err(Fault::Empty),
-            // Another quote may be missing behind the last one.
+            // A second quote can be missing after the last one.
             None => Ok(Some(Found { entry: Entry::One(Cow::Owned(text)), is_whole: false })),
             Some(',' | ';' | '#') => Ok(whole(Cow::Owned(text))),
             Some(_) => Err(Fault::Quote),
@@ -212,7 +212,7 @@ fn text(line: &str) -> Read<'_> {
     Ok(one(text.trim_ascii_end(), rest))
 }
 
-/// What stands in quotes, as tables have it: a quote inside stands twice. With what is behind it.
+/// Returns the text in quotes, as in tables: a quote inside is doubled. Also returns the rest.
 fn quoted(line: &str) -> Result<(String, &str), Fault> {
     let mut text = String::new();
     let mut rest = line.strip_prefix('"').ok_or(Fault::Quote)?;
@@ -227,7 +227,7 @@ fn quoted(line: &str) -> Result<(String, &str), Fault> {
     }
 }
 
-/// The keys under which published lists keep their networks.
+/// The keys of networks in published lists.
 const NET_KEYS: [&str; 10] = [
     "cidr",
     "prefix",
@@ -243,7 +243,7 @@ const NET_KEYS: [&str; 10] = [
 const ASN_KEYS: [&str; 2] = ["asn", "as"];
 const WORD_KEYS: [&str; 3] = ["country", "country_code", "cc"];
 
-/// A line of JSON lines: an object with the element under one of the usual keys.
+/// Parses a line of JSON lines: an object with the element under one of the usual keys.
 fn json(line: &str, kind: Kind) -> Read<'_> {
     let Ok(Value::Object(object)) = serde_json::from_str(line) else { return Err(Fault::Json) };
     let (keys, fault) = match kind {
@@ -255,7 +255,7 @@ fn json(line: &str, kind: Kind) -> Read<'_> {
         Some(Value::String(text)) => Ok(whole(Cow::Owned(text.trim_ascii().to_owned()))),
         Some(Value::Number(number)) => Ok(whole(Cow::Owned(number.to_string()))),
         Some(_) => Err(fault),
-        // Spamhaus ends its lists so.
+        // The last line of Spamhaus lists.
         None if object.get("type").is_some_and(|is| is == "metadata") => Ok(None),
         None => Err(fault),
     }

@@ -1,6 +1,6 @@
-//! Why a line of a list file is no element, in words that say what to do.
+//! The reasons why a line of a list file is not an element, and their corrections.
 
-/// Why a line is no element.
+/// Why a line is not an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     NotText,
@@ -30,42 +30,42 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// What is wrong, behind `this line`.
+    /// Returns the problem, as continuation of `this line`.
     pub(super) const fn what(self) -> &'static str {
         match self {
-            Self::NotText => "is no text in UTF-8",
+            Self::NotText => "is not valid UTF-8",
             Self::TooLong => "has more than 4096 bytes",
-            Self::Address => "is no address or network",
-            Self::Length => "has no such prefix length",
+            Self::Address => "is not an IP address or network",
+            Self::Length => "has an invalid prefix length",
             Self::Mask => "has a netmask with gaps",
-            Self::WildcardMask => "has a wildcard mask, whose bits are turned round",
-            Self::Range => "is no range of addresses",
+            Self::WildcardMask => "has a wildcard mask (inverted netmask)",
+            Self::Range => "is not a valid range of addresses",
             Self::TwoAddresses => "has two addresses",
-            Self::Port => "has a port behind its address",
-            Self::HostName => "is a name of a host, and this list holds addresses",
-            Self::HostsFile => "is of a hosts file, which gives names to addresses",
-            Self::Exception => "is an exception (`nomatch`), which a list cannot hold",
-            Self::Pair => "has a port or a second network, which a list cannot hold",
-            Self::Json => "is no complete object of JSON",
+            Self::Port => "has a port after the address",
+            Self::HostName => "is a host name, but the list needs addresses",
+            Self::HostsFile => "is a line of a hosts file",
+            Self::Exception => "is an exception (`nomatch`), which a list cannot contain",
+            Self::Pair => "has a port or a second network, which a list cannot contain",
+            Self::Json => "is not a complete JSON object",
             Self::JsonNetKey => "is JSON without `cidr`, `prefix`, `network` or `ip`",
             Self::JsonAsnKey => "is JSON without `asn`",
             Self::JsonWordKey => "is JSON without `country` or `cc`",
-            Self::JsonText => "is JSON, and texts stand by themselves",
-            Self::Quote => "has a quote that begins a text and does not end it",
+            Self::JsonText => "is JSON, but a list of strings needs plain texts",
+            Self::Quote => "has no closing quote",
             Self::Empty => "is an empty text",
-            Self::Asn => "is no AS number",
-            Self::AsnWords => "has words behind a bare number",
-            Self::Word => "is no word of this type",
+            Self::Asn => "is not an AS number",
+            Self::AsnWords => "has words after a plain number",
+            Self::Word => "is not a word of this type",
             Self::Words => "has more than one word",
         }
     }
 
-    /// What to do.
+    /// Returns the correction.
     pub(super) const fn help(self) -> Option<&'static str> {
         Some(match self {
             Self::Address | Self::Json | Self::Empty | Self::Word => return None,
             Self::NotText => "save the file as UTF-8",
-            Self::TooLong => "a line holds one element",
+            Self::TooLong => "write one element in each line",
             Self::Length => "from 0 to 32 for IPv4, from 0 to 128 for IPv6",
             Self::Mask => "write the prefix length: `192.0.2.0/24`",
             Self::WildcardMask => {
@@ -74,28 +74,23 @@ impl Fault {
             Self::Range => {
                 "write the first and the last address of one family: `192.0.2.3-192.0.2.9`"
             }
-            Self::TwoAddresses => {
-                "if they are the first and the last one, write `FIRST-LAST`: \
-                 `awk '{print $1\"-\"$2}' FILE`"
-            }
-            Self::Port => "leave the ports out: `sed -E 's/:[0-9]+$//' FILE`",
-            Self::HostName => "a list of names is a `list … : string`",
+            Self::TwoAddresses => "for a range, write `FIRST-LAST`: `awk '{print $1\"-\"$2}' FILE`",
+            Self::Port => "remove the ports: `sed -E 's/:[0-9]+$//' FILE`",
+            Self::HostName => "use a `list … : string` for names",
             Self::HostsFile => {
-                "make a list of its names for a `list … : string`: \
-                 `awk '$1 == \"0.0.0.0\" {print $2}' FILE`"
+                "extract the names for a `list … : string`: `awk '$1 == \"0.0.0.0\" {print $2}' \
+                 FILE`"
             }
-            Self::Exception => "put it into a list of its own, and ask `not in` that",
-            Self::Pair => "write the address or the network alone",
-            Self::JsonNetKey => "name the key that holds the network: `jq -r .KEY FILE`",
-            Self::JsonAsnKey => "name the key that holds the number: `jq -r .KEY FILE`",
-            Self::JsonWordKey => "name the key that holds the word: `jq -r .KEY FILE`",
-            Self::JsonText => "name the key that holds the text: `jq -r .KEY FILE`",
-            Self::Quote => {
-                "a text in quotes has each quote inside it twice: `\"say \"\"hello\"\"\"`"
-            }
+            Self::Exception => "move it to a second list, and test `not in` that list",
+            Self::Pair => "write only the address or the network",
+            Self::JsonNetKey => "extract the key with the network: `jq -r .KEY FILE`",
+            Self::JsonAsnKey => "extract the key with the number: `jq -r .KEY FILE`",
+            Self::JsonWordKey => "extract the key with the word: `jq -r .KEY FILE`",
+            Self::JsonText => "extract the key with the text: `jq -r .KEY FILE`",
+            Self::Quote => "double each quote inside a quoted text: `\"say \"\"hello\"\"\"`",
             Self::Asn => "write `AS64500` or `64500`",
             Self::AsnWords => "write `AS` before the number: `AS64500 Example Networks`",
-            Self::Words => "write what the list holds alone",
+            Self::Words => "write only the element",
         })
     }
 }

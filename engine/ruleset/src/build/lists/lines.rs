@@ -1,32 +1,32 @@
-//! The lines of a list file as they lie on the disk.
+//! The lines of a list file, independent of the editor that wrote it.
 //!
-//! Editors, spreadsheets and other systems end lines in their own ways and put a mark at the front;
-//! all of that is taken off here. What can be no list at all is told by its first bytes.
+//! Editors, spreadsheets and operating systems use different line ends and byte order marks. This
+//! module removes them. It also detects files that are not lists by their first bytes.
 
 use super::element_kind::Kind;
 
-/// The most bytes of a line of a list file: what one line describes is one element.
+/// Most bytes of a line of a list file. One line contains one element.
 pub const LIST_LINE_BYTES_MAX: usize = 4_096;
 
-/// What UTF-8 begins with where some editors saved it.
+/// The byte order mark that some editors write before UTF-8.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A line that holds something, blanks around it off.
+/// A line with content, without the blanks around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line<'f> {
-    /// Where it begins in the file.
+    /// Its offset in the file.
     pub(super) start: usize,
     pub(super) bytes: &'f [u8],
-    /// It is the first one that is neither blank nor a comment.
+    /// Whether it is the first line that is neither blank nor a comment.
     pub(super) is_first: bool,
-    /// The file ends with it, without the end of a line: a part of it may be missing.
+    /// Whether the file ends with it, without a line end: a part of it may be missing.
     pub(super) is_cut: bool,
-    /// What stands behind it shows that nothing of it is missing: blanks, but that texts may have
-    /// some in them.
+    /// Whether blanks follow, which show that the line is complete. Texts can themselves contain
+    /// blanks.
     pub(super) is_followed: bool,
 }
 
-/// The lines of a list file that are not blank, comments included.
+/// Returns the lines of a list file that are not blank, with comments.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], bool)> {
     let mark = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
     let mut at = mark;
@@ -44,19 +44,19 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], bool)> 
     })
 }
 
-/// The last line of a file, where it has no end and is not blank.
+/// Returns the last line of a file if it has no line end and is not blank.
 pub(super) fn unended(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at.saturating_add(1));
     let (start, line, _) = lines(bytes.get(end..)?).next()?;
     Some((end.saturating_add(start), line))
 }
 
-/// Whether a line is a comment as a whole.
+/// Returns whether a whole line is a comment.
 pub(super) fn is_comment(line: &[u8], kind: Kind) -> bool {
     line.starts_with(b"#") || (kind != Kind::Texts && line.starts_with(b";"))
 }
 
-/// Lines with a part that is no comment.
+/// Returns the lines with content other than a comment.
 pub(super) fn content(bytes: &[u8], kind: Kind) -> impl Iterator<Item = Line<'_>> {
     let mut is_first = true;
     lines(bytes).filter(move |(_, line, _)| !is_comment(line, kind)).map(
@@ -71,7 +71,7 @@ pub(super) fn content(bytes: &[u8], kind: Kind) -> impl Iterator<Item = Line<'_>
     )
 }
 
-/// The lines of a list of any kind, without comments and blanks.
+/// Returns the lines of a list of any kind, without comments and blanks.
 pub(crate) fn bare_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     content(bytes, Kind::Texts).map(|line| {
         let end = comment_behind(line.bytes).unwrap_or(line.bytes.len());
@@ -79,18 +79,18 @@ pub(crate) fn bare_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where a comment begins behind a text: at a `#` with white space before it. A `#` within a word is
-/// part of the word.
+/// Returns the start of a comment after a text: a `#` with white space before it. A `#` inside a
+/// word is part of the word.
 pub(super) fn comment_behind(line: &[u8]) -> Option<usize> {
     let mut pairs = line.array_windows().enumerate();
     let found = pairs.find(|(_, [before, sign])| *sign == b'#' && before.is_ascii_whitespace());
     found.map(|(at, _)| at)
 }
 
-/// Why a file is no list, and what makes one of it.
+/// Why a file is not a list, and how to correct it.
 pub(super) type NoList = (&'static str, &'static str);
 
-/// What some files begin with that are no lists.
+/// First bytes of files that are not lists.
 const BEGINNINGS: [(&[u8], NoList); 8] = [
     (b"\x1F\x8B", ("is compressed (gzip)", "unpack it first: `gunzip FILE`")),
     (b"PK\x03\x04", ("is an archive (zip)", "unpack it first: `unzip FILE`")),
@@ -99,13 +99,13 @@ const BEGINNINGS: [(&[u8], NoList); 8] = [
     (b"BZh", ("is compressed (bzip2)", "unpack it first: `bunzip2 FILE`")),
     (b"\xFF\xFE", ("is UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`")),
     (b"\xFE\xFF", ("is UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8 FILE`")),
-    (b"%PDF", ("is a PDF document", "lists are plain text, one element on each line")),
+    (b"%PDF", ("is a PDF document", "use plain text with one element in each line")),
 ];
 
-/// What the pages begin with that servers send instead of a list, in lower case.
+/// The beginnings of pages that servers send instead of a list, in lower case.
 const PAGES: [&[u8]; 3] = [b"<!doctype", b"<html", b"<?xml"];
 
-/// Why a file is no list at all, where its first bytes say so.
+/// Returns why a file is not a list, if its first bytes show it.
 pub(super) fn no_list(bytes: &[u8], kind: Kind) -> Option<NoList> {
     let known = BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning));
     if let Some((_, why)) = known {
@@ -120,25 +120,24 @@ pub(super) fn no_list(bytes: &[u8], kind: Kind) -> Option<NoList> {
     if PAGES.iter().any(is_page) {
         return Some((
             "is a page of HTML or XML",
-            "it may be the error of a download: see what its address answers",
+            "the download may have failed: check the response of its address",
         ));
     }
     is_json_document(first).then(|| {
         let help = match kind {
             Kind::Nets => {
-                "make a list of its networks: `jq -r '.. | strings | \
-                 select(test(\"^[0-9a-fA-F:.]+/[0-9]+$\"))' FILE`"
+                "extract the networks: `jq -r '.. | strings | select(test(\"^[0-9a-fA-F:.]+/[0-9]+$\"))' FILE`"
             }
             _ => {
-                "make a list of its texts: `jq -r '.. | strings' FILE`, or name the key: \
-                  `jq -r '.[].KEY' FILE`"
+                "extract the texts: `jq -r '.. | strings' FILE`, or one key: `jq -r '.[].KEY' FILE`"
             }
         };
         ("is one JSON document, not a line for each element", help)
     })
 }
 
-/// Whether a first line opens a document of JSON that continues behind it, or holds many elements.
+/// Returns whether a first line opens a JSON document that continues after it, or contains many
+/// elements.
 fn is_json_document(first: &[u8]) -> bool {
     let rest = match first {
         [b'[' | b'{'] => return true,

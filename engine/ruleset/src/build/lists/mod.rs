@@ -1,9 +1,10 @@
-//! List files: what is in force of them, and what is to be said.
+//! List files: the elements in force, and the diagnostics.
 //!
-//! A list that was good once is kept where its file fails (`on_error keep`): a download that broke
-//! off must not open the wall. The copy is that of the ruleset before, or one that the control
-//! plane kept from before a restart ([`Sources`](crate::Sources) brings it). And it must not shut the
-//! wall for everybody: what could be wider than was meant is left out and told.
+//! A list that was valid once stays in force if its file fails (`on_error keep`), because a
+//! truncated download must not remove the protection. The copy is that of the previous rule set, or
+//! a copy from before a restart that the control plane stored ([`Sources`](crate::Sources) provides
+//! it). A list must not reject all clients either: an entry that could be wider than intended is
+//! omitted and reported.
 
 mod diagnostics;
 mod element_kind;
@@ -36,11 +37,11 @@ pub use lines::LIST_LINE_BYTES_MAX;
 pub(crate) use lines::bare_lines;
 pub use protected::Guarded;
 
-/// A list that is to be loaded.
+/// A list to load.
 #[derive(Clone, Copy)]
 struct Wanted<'w> {
     list: &'w List,
-    /// In which ways its elements are looked for in texts.
+    /// The kinds of text search for its elements.
     searches: &'w [Search],
 }
 
@@ -58,8 +59,8 @@ struct Named<'n> {
     on_error: OnListError,
 }
 
-/// The lists of a program, in its order. The number of the first is that of the host's lists, where
-/// the program is a member's.
+/// Returns the lists of a program, in its order. For a member's program, the numbers of its lists
+/// begin after those of the operator.
 pub(crate) fn load_lists(
     loading: &mut LoadContext<'_>,
     program: &Program,
@@ -131,15 +132,15 @@ impl LoadContext<'_> {
                 }
                 Err(why) => format!("the last good copy cannot be used: {why}"),
             };
-            // What is wrong with its content is worth more than where paths begin.
+            // The correction of the content is more useful than the base of relative paths.
             let own = complaint.help.take().filter(|_| complaint.code == Code::ListLine);
             complaint.help = Some(own.map_or(words.clone(), |own| format!("{words}; {own}")));
         }
         instead.ok().flatten().map_or_else(|| empty(list), |(instead, _)| instead)
     }
 
-    /// What the list was when it was good last, in the ruleset before or kept since an earlier
-    /// start, and words for it.
+    /// Returns the last valid copy of the list, from the previous rule set or from before a
+    /// restart, with a text about it.
     fn good_copy(
         &mut self,
         wanted: Wanted<'_>,
@@ -154,7 +155,7 @@ impl LoadContext<'_> {
         let Some(kept) = kept else { return Ok(None) };
         let kept = kept.as_ref().map_err(Clone::clone)?;
         let read = Elements::read(&kept.bytes, wanted.terms());
-        if let Some((why, _)) = read.fault("it", named.max) {
+        if let Some((why, _)) = read.fault("the copy", named.max) {
             return Err(why);
         }
         let words = format!(
@@ -166,7 +167,7 @@ impl LoadContext<'_> {
         Ok(Some((loaded, words)))
     }
 
-    /// The list of this name and type in the ruleset before, where a file gave it.
+    /// Returns the list of this name and type in the previous rule set if it came from a file.
     fn loaded_before(&self, list: &List) -> Option<Arc<LoadedList>> {
         let same = |old: &List| {
             old.name == list.name
@@ -221,7 +222,8 @@ impl LoadContext<'_> {
         Some(loaded)
     }
 
-    /// How many elements the file had before: in the ruleset before, or else when it was good last.
+    /// Returns the previous number of elements: in the previous rule set, or in the last valid
+    /// copy.
     fn lines_before(
         &self,
         wanted: Wanted<'_>,
@@ -234,7 +236,7 @@ impl LoadContext<'_> {
         })
     }
 
-    /// Makes a list's elements ready to be looked for in texts, within the owner's budget.
+    /// Prepares a list for text searches, within the budget of its owner.
     fn make_ready(&mut self, loaded: &LoadedList, searches: &[Search]) -> Result<(), String> {
         if searches.is_empty() {
             return Ok(());
@@ -280,7 +282,7 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// An age in the largest unit that fits, as in `3 hours`.
+/// Returns an age in the largest unit that fits, such as `3 hours`.
 #[must_use]
 pub fn age_words(age: Duration) -> String {
     let seconds = age.as_secs();

@@ -1,12 +1,12 @@
-//! Addresses that no list should have refused: those of the host itself and of its neighbours. A
-//! list that holds them locks out health checks, the members' own machines, or, where one proxy
-//! stands in front, everybody.
+//! Protected addresses, which no list should reject: those of the server itself and of its
+//! networks. A list with them rejects health checks, the members' own machines, or, behind a single
+//! proxy, all clients.
 
 use seawall_model::{AddrRange, Prefix};
 use seawall_policy::program::{List, ListId, Refused, Spared};
 use seawall_policy::set::{NetSet, Set};
 
-/// The networks that are nobody's on the internet, and what they are for.
+/// Networks that are not public on the internet, and their use.
 const RESERVED: [(&str, &str); 9] = [
     ("10.0.0.0/8", "private, RFC 1918"),
     ("172.16.0.0/12", "private, RFC 1918"),
@@ -19,13 +19,13 @@ const RESERVED: [(&str, &str); 9] = [
     ("fe80::/10", "link-local"),
 ];
 
-/// The most networks that one warning names.
+/// Most networks that one warning names.
 const NAMED_MAX: usize = 4;
 
-/// What a host's configuration names that lists should not have refused.
+/// The configured addresses that lists should not reject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guarded {
-    /// Proxies that stand in front: everybody comes through them.
+    /// Trusted proxies: requests of all clients come through them.
     pub proxies: Vec<Prefix>,
     /// The operator's own networks.
     pub own: Vec<Prefix>,
@@ -33,13 +33,13 @@ pub struct Guarded {
     pub server: Vec<Prefix>,
 }
 
-/// A guarded network that a list holds an address of, and what it is.
+/// A protected network with an address in a list, and its description.
 struct Held {
     net: Prefix,
     what: &'static str,
 }
 
-/// Whom a list has refused that should stay let in.
+/// The protected networks that a list rejects.
 #[derive(Debug)]
 pub(super) struct Locked<'l> {
     pub(super) refused: &'l Refused,
@@ -47,7 +47,7 @@ pub(super) struct Locked<'l> {
 }
 
 impl Locked<'_> {
-    /// The networks, in words.
+    /// Returns the networks as text.
     pub(super) fn words(&self) -> String {
         let named = self.held.iter().take(NAMED_MAX);
         let mut words: Vec<String> =
@@ -59,7 +59,7 @@ impl Locked<'_> {
         words.join(", ")
     }
 
-    /// The networks as a set.
+    /// Returns the networks as a set.
     pub(super) fn set(&self) -> String {
         let named: Vec<String> =
             self.held.iter().take(NAMED_MAX).map(|held| held.net.to_string()).collect();
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Held {
     }
 }
 
-/// Whom a rule locks out through a list, where there is one that does.
+/// Returns the protected networks that a rule rejects through a list, if there are any.
 pub(super) fn locked<'l>(
     list: &'l List,
     set: &Set,
@@ -109,8 +109,8 @@ pub(super) fn locked<'l>(
     })
 }
 
-/// The networks that a rule lets through, where they are known: the host's lists are not while a
-/// member's are loaded.
+/// Returns the networks that a rule exempts, if they are known. While a member's lists are loaded,
+/// those of the operator are not.
 fn spared_nets<'s>(
     spared: &'s Spared,
     others: &dyn Fn(ListId) -> Option<&'s Set>,

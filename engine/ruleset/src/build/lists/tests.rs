@@ -1,4 +1,4 @@
-//! Words about lists.
+//! Tests of the texts about lists.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The reading itself: the host's files first, then each member's for herself.
+//! Reads all files: first the operator's, then each member's separately.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::build::signatures::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING};
 
-/// Listings of folders by who may see them and by path: each is made once in a reading.
+/// Listings of folders, by reader and path. Each is read once.
 type Listings = HashMap<(Box<str>, String), Arc<[Entry]>>;
 
-/// What a file is wanted for, which says how large it may be.
+/// The use of a file, which determines its size limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FileKind {
     Policy,
@@ -43,7 +43,7 @@ impl FileKind {
 struct MemberEntry {
     name: Box<str>,
     grants: Arc<[Box<str>]>,
-    /// From the policy root.
+    /// The path relative to the policy root.
     file: Result<String, ReadError>,
 }
 
@@ -54,7 +54,7 @@ struct Member<'t> {
     is_shared: bool,
 }
 
-/// The reading of what one owner has.
+/// The state while the files of one owner are read.
 struct Walk<'w> {
     store: &'w dyn SourceStore,
     memo: &'w mut Memo,
@@ -64,25 +64,25 @@ struct Walk<'w> {
     budget: Budget,
     reached: Reached,
     entries: Vec<MemberEntry>,
-    /// Their names.
+    /// The names of the members.
     named: HashSet<Box<str>>,
-    /// Policy files that were come by already.
+    /// Policy files already read.
     followed: BTreeSet<String>,
-    /// Folders whose entries are counted already.
+    /// Folders whose entries are already counted.
     listed: BTreeSet<String>,
-    /// What is known of matches.
+    /// Cached results of pattern matches.
     matches: HashMap<String, bool>,
-    /// What policy files name beside policy files, with the file that names it.
+    /// Files that policy files name, other than policy files, with the file that names them.
     others: Vec<(String, Arc<[Named]>, usize)>,
 }
 
-/// Something to do, in the order in which it stands in the files.
+/// One step of the reading, in source order.
 enum Step {
     Policy(String),
     Named(String, Arc<[Named]>, usize),
 }
 
-/// What is the host's, and the entries of members.
+/// The operator's files, and the entries of members.
 struct Begun {
     host: Reached,
     entries: Vec<MemberEntry>,
@@ -107,7 +107,7 @@ fn begin(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Begun {
     Begun { host, entries, owners, listings }
 }
 
-/// Reads one member's files, of which all members have `left` bytes.
+/// Reads one member's files. All members together have `left` remaining bytes.
 fn member(
     entry: &MemberEntry,
     (store, memo): (&dyn SourceStore, &mut Memo),
@@ -144,14 +144,14 @@ pub(super) fn gather(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> So
     Sources { root: root.to_owned(), host: Arc::new(host), members }
 }
 
-/// Reads the host's files alone.
+/// Reads the operator's files only.
 pub(super) fn gather_host(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Reached {
     begin(root, store, memo).host
 }
 
-/// Reads the files of one member, or of all, each from where `hers` says, under the entries that the
-/// host's files in `hosts` have for them. The two are kept apart, so that nothing of a member's is
-/// taken for the host's.
+/// Reads the files of one member or of all members, each from the store that `hers` returns. The
+/// entries are those in the operator's files `hosts`. The results are separate, so that no file of
+/// a member counts as the operator's.
 pub(super) fn gather_members<'s>(
     (root, only): (&str, Option<&str>),
     hosts: &dyn SourceStore,
@@ -165,7 +165,7 @@ pub(super) fn gather_members<'s>(
     let mut last: Option<&dyn SourceStore> = None;
     let read = |entry: &MemberEntry| {
         let store = hers(&entry.name);
-        // What one place has in a folder says nothing of another.
+        // A listing is valid for one store only.
         if last.replace(store).is_none_or(|last| !std::ptr::addr_eq(last, store)) {
             listings.clear();
         }
@@ -203,7 +203,7 @@ impl<'w> Walk<'w> {
         self.member.as_ref().map_or("", |member| member.folder)
     }
 
-    /// Reads the policy files from `first` on, those that are included in their place.
+    /// Reads the policy files, beginning with `first`, with includes at their positions.
     fn policies(&mut self, first: String) {
         let mut steps = vec![Step::Policy(first)];
         while let Some(step) = steps.pop() {
@@ -213,7 +213,8 @@ impl<'w> Walk<'w> {
                         continue;
                     }
                     self.read(&path, FileKind::Policy);
-                    // Naming what is somebody else's does not make it a policy file of hers.
+                    // A reference to another owner's file does not make it a policy file of this
+                    // member.
                     let read = self.reached.files.get(&path);
                     if !matches!(
                         read,
@@ -259,7 +260,7 @@ impl<'w> Walk<'w> {
         self.reached.included.insert(key, found);
     }
 
-    /// Notes an entry of a member; in a member's own file it is none.
+    /// Records an entry of a member. In a member's own file, an entry has no effect.
     fn entry(&mut self, file: &str, name: &str, grants: &Arc<[Box<str>]>, path: &str) {
         if self.member.is_none() && self.named.insert(name.into()) {
             let file = resolve(file, path).ok_or(ReadError::Outside);
@@ -267,7 +268,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Reads what is no policy file.
+    /// Reads the files that are not policy files.
     fn others(&mut self) {
         for (file, names, at) in std::mem::take(&mut self.others) {
             match names.get(at) {
@@ -286,7 +287,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Reads a file unless it is read already; nothing where it may not be asked for.
+    /// Reads a file once. Returns `None` if the owner cannot read it.
     fn want(&mut self, file: &str, path: &str, want: FileKind) -> Option<String> {
         let full = resolve(file, path)?;
         let word = if want == FileKind::List { "list" } else { "extern" };
@@ -303,10 +304,10 @@ impl<'w> Walk<'w> {
         Some(full)
     }
 
-    /// Asks for the good copy of a list, whose file is read already.
+    /// Requests the last valid copy of a list. Its file is already read.
     fn kept(&mut self, file: &str, name: &str, path: &str) {
         let Some(path) = resolve(file, path) else { return };
-        // A member's names live in a space of her own.
+        // A member's names have the member as prefix.
         let name = match &self.member {
             Some(member) => format!("{}.{name}", member.entry.name),
             None => name.to_owned(),
@@ -323,7 +324,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Reads a component's signature, where there is one.
+    /// Reads the signature of a component if there is one.
     fn signature(&mut self, file: &str, module: &str) {
         let signature = format!("{module}{SIGNATURE_ENDING}");
         if let Some(path) = self.want(file, &signature, FileKind::Signature)
@@ -333,7 +334,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// A path as written in `file`, from the root, where it stays where it may.
+    /// Returns a path written in `file` relative to the root, if it stays in the allowed folder.
     fn inside(&self, file: &str, path: &str) -> Result<String, ReadError> {
         let outside = || match &self.member {
             Some(member) => ReadError::OutsideFolder { folder: member.folder.into() },
@@ -343,7 +344,7 @@ impl<'w> Walk<'w> {
         if is_below(&full, self.within()) { Ok(full) } else { Err(outside()) }
     }
 
-    /// Whether whoever's files are read may name this one.
+    /// Returns whether the current owner can name this file.
     fn may_name(&mut self, path: &str) -> Result<(), ReadError> {
         let Some(member) = &self.member else { return Ok(()) };
         if !is_below(path, member.folder) {
@@ -364,7 +365,7 @@ impl<'w> Walk<'w> {
         self.reached.files.insert(path.to_owned(), bytes);
     }
 
-    /// Reads a file out of the budget.
+    /// Reads a file within the budget.
     fn take(&mut self, path: &str, want: FileKind) -> Result<Arc<[u8]>, ReadError> {
         self.folder(folder_of(path))?;
         self.budget.files = match self.budget.files.checked_sub(1) {
@@ -373,7 +374,7 @@ impl<'w> Walk<'w> {
                 return Err(ReadError::OverBudget(MemberLimit::Files));
             }
             None => {
-                let why = format!("a policy reaches at most {FILES_MAX} files");
+                let why = format!("a policy can use at most {FILES_MAX} files");
                 return Err(ReadError::Unreadable(why));
             }
         };
@@ -407,7 +408,7 @@ impl<'w> Walk<'w> {
         }
     }
 
-    /// Notes a folder that is looked into.
+    /// Records a folder that is read.
     fn folder(&mut self, folder: &str) -> Result<(), ReadError> {
         if !self.reached.folders.contains(folder) {
             let left = self.budget.folders.checked_sub(1);
@@ -417,8 +418,8 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// The files that fit `pattern`, in the order a person would count them: `a2` before `a10`.
-    /// What is no file, or really lies elsewhere, is no match: a pattern names what may be read.
+    /// Returns the files that match `pattern`, in natural order: `a2` before `a10`. Other entries,
+    /// and files outside the allowed folder, do not match.
     fn glob(&mut self, pattern: &str) -> Result<Vec<String>, ReadError> {
         let mut found = vec![String::new()];
         let parts: Vec<&str> = pattern.split('/').collect();
@@ -449,7 +450,7 @@ impl<'w> Walk<'w> {
         Ok(files)
     }
 
-    /// The folders or files in `folder` whose name fits `part`.
+    /// Returns the folders or files in `folder` whose name matches `part`.
     fn fitting(
         &mut self,
         folder: &str,
@@ -476,7 +477,7 @@ impl<'w> Walk<'w> {
         Ok(())
     }
 
-    /// The entries of a folder. Each counts once, however many patterns look at it.
+    /// Returns the entries of a folder. Each counts once, even for several patterns.
     fn list(&mut self, folder: &str) -> Result<Arc<[Entry]>, ReadError> {
         self.folder(folder)?;
         let key = (Box::from(self.within()), folder.to_owned());
@@ -500,8 +501,8 @@ impl<'w> Walk<'w> {
         Ok(listing)
     }
 
-    /// Nothing more is looked at once there was too much: a member's patterns could ask for the
-    /// beginning of the same folder again and again.
+    /// Returns the error for too many entries, and stops further reading. Otherwise a member's
+    /// patterns could read the same folder again and again.
     fn too_many_entries(&mut self) -> ReadError {
         if self.member.is_some() {
             self.budget.entries = 0;
@@ -510,7 +511,7 @@ impl<'w> Walk<'w> {
         ReadError::Unreadable(format!("a folder of more than {GLOB_ENTRIES_MAX} entries"))
     }
 
-    /// Whether a match is a file. In a folder that was not listed it counts as an entry.
+    /// Returns whether a match is a file. In a folder that was not listed, it counts as an entry.
     fn is_file(&mut self, path: &str) -> Result<bool, ReadError> {
         if let Some(known) = self.matches.get(path) {
             return Ok(*known);
@@ -528,7 +529,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// What a store that knows its paths alone answers to [`SourceStore::list`].
+/// Implements [`SourceStore::list`] for a store that knows only its paths.
 pub fn entries_of<'p>(paths: impl Iterator<Item = &'p str>, folder: &str) -> Vec<Entry> {
     let mut entries: BTreeMap<&str, bool> = BTreeMap::new();
     for path in paths.filter(|path| is_below(path, folder)) {

@@ -1,44 +1,44 @@
-//! How much may be read: for the host, for each member, for all members together.
+//! Limits on files: for the operator, for each member, and for all members together.
 //!
-//! Nothing that a member's files name is taken from what the host may have, and nothing from what
-//! another member may have. The sum over all members is bounded, too, since the machine is one;
-//! where it is spent, the members whose entries stand later get the error.
+//! Files of a member never reduce what the operator or another member can read. The total of all
+//! members has a limit too. When it is exhausted, the members with later entries get the error.
 
-/// The most files that the host's part of a policy may reach.
+/// Most files of the operator's policy.
 pub const FILES_MAX: usize = 2_000;
-/// The most bytes of a policy file (LANGUAGE §2).
+/// Most bytes of a policy file.
 pub const POLICY_BYTES_MAX: u64 = 1 << 20;
-/// The most bytes of a list file: 10 million addresses.
+/// Most bytes of a list file: 10 million addresses.
 pub const LIST_BYTES_MAX: u64 = 256 << 20;
-/// The most bytes of a component: what a large one may have, which carries a language's runtime.
+/// Most bytes of a component; a large one contains a language runtime.
 pub const COMPONENT_BYTES_MAX: u64 = 32 << 20;
-/// The most bytes that the host's part of a policy may reach in all.
+/// Most bytes of all files of the operator's policy.
 pub const TOTAL_BYTES_MAX: u64 = 1 << 30;
-/// Most entries of one folder that are looked at for a pattern of the host, and most matches of one.
+/// Most entries of one folder that a pattern of the operator examines, and most matches of a
+/// pattern.
 pub const GLOB_ENTRIES_MAX: usize = 10_000;
 
-/// The most files that one member's files may name.
+/// Most files that one member's files can name.
 pub const MEMBER_FILES_MAX: usize = 100;
-/// The most bytes of one member's policy files together.
+/// Most bytes of one member's policy files together.
 pub const MEMBER_POLICY_BYTES_MAX: u64 = 1 << 20;
-/// The most bytes of one member's list files together.
+/// Most bytes of one member's list files together.
 pub const MEMBER_LIST_BYTES_MAX: u64 = 16 << 20;
-/// The most bytes of one member's components together, with their signatures.
+/// Most bytes of one member's components together, with their signatures.
 pub const MEMBER_COMPONENT_BYTES_MAX: u64 = 32 << 20;
-/// The most entries of folders that are looked at for all patterns of one member.
+/// Most folder entries that all patterns of one member examine.
 pub const MEMBER_ENTRIES_MAX: usize = 2_000;
-/// The most folders that one member's files may lie in, which are as many that are watched.
+/// Most folders with files of one member. All of them are watched.
 pub const MEMBER_FOLDERS_MAX: usize = 32;
-/// The most steps of comparing names with all patterns of one member: some 50 ms of work. A
-/// character compared is one step, a match is its path and [`STEPS_OF_MATCH`] more.
+/// Most steps of matching names with all patterns of one member: about 50 ms of work. A compared
+/// character is one step; a match is its path and [`STEPS_OF_MATCH`] more.
 pub const MEMBER_MATCH_STEPS_MAX: u64 = 10_000_000;
-/// The most bytes of all members' files together.
+/// Most bytes of all members' files together.
 pub const MEMBERS_BYTES_MAX: u64 = 512 << 20;
 
-/// What remembering a match costs beside its path.
+/// Steps to store a match, in addition to its path.
 pub(super) const STEPS_OF_MATCH: u64 = 64;
 
-/// What a member has too much of.
+/// A limit that a member exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberLimit {
     /// [`MEMBER_FILES_MAX`]
@@ -62,44 +62,53 @@ pub enum MemberLimit {
 impl std::fmt::Display for MemberLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Files => write!(f, "a member's files name at most {MEMBER_FILES_MAX} files"),
+            Self::Files => write!(f, "a member can use at most {MEMBER_FILES_MAX} files"),
             Self::PolicyBytes => {
-                write!(f, "a member's policy files have at most {MEMBER_POLICY_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the policy files of a member can have at most {MEMBER_POLICY_BYTES_MAX} \
+                    bytes"
+                )
             }
             Self::ListBytes => {
-                write!(f, "a member's list files have at most {MEMBER_LIST_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the list files of a member can have at most {MEMBER_LIST_BYTES_MAX} \
+                    bytes"
+                )
             }
             Self::ComponentBytes => {
-                write!(f, "a member's components have at most {MEMBER_COMPONENT_BYTES_MAX} bytes")
+                write!(
+                    f,
+                    "the components of a member can have at most \
+                    {MEMBER_COMPONENT_BYTES_MAX} bytes"
+                )
             }
             Self::Entries => write!(
                 f,
-                "at most {MEMBER_ENTRIES_MAX} entries of folders are looked at for a member's \
-                 patterns"
+                "the patterns of a member can examine at most {MEMBER_ENTRIES_MAX} folder entries"
             ),
             Self::Folders => {
-                write!(f, "a member's files lie in at most {MEMBER_FOLDERS_MAX} folders")
+                write!(f, "the files of a member can be in at most {MEMBER_FOLDERS_MAX} folders")
             }
-            Self::MatchSteps => {
-                f.write_str("a member's patterns take too long to compare with the names of files")
-            }
+            Self::MatchSteps => f.write_str("the patterns of the member take too long to match"),
             Self::AllMembersBytes => write!(
                 f,
-                "the files of all members have at most {MEMBERS_BYTES_MAX} bytes, and those before \
-                 have them"
+                "the files of all members can have at most {MEMBERS_BYTES_MAX} bytes, and earlier \
+                 members use them"
             ),
         }
     }
 }
 
-/// What may still be read for one owner.
+/// The remaining amounts for one owner.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub(super) files: usize,
     pub(super) policy_bytes: u64,
     pub(super) list_bytes: u64,
     pub(super) component_bytes: u64,
-    /// Bytes of good copies of lists.
+    /// Bytes of stored copies of lists.
     pub(super) kept_bytes: u64,
     pub(super) total_bytes: u64,
     pub(super) entries: usize,
@@ -108,7 +117,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The host's: what one listing may have is bounded where it is made.
+    /// Creates the budget of the operator. The size of one listing is limited separately.
     pub(super) const fn host() -> Self {
         Self {
             files: FILES_MAX,
@@ -123,7 +132,7 @@ impl Budget {
         }
     }
 
-    /// A member's, where all members have `total_bytes` left.
+    /// Creates the budget of a member, if all members together have `total_bytes` remaining.
     pub(super) const fn member(total_bytes: u64) -> Self {
         Self {
             files: MEMBER_FILES_MAX,

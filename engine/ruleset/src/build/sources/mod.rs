@@ -1,17 +1,14 @@
-//! Everything that a root policy reaches, read into memory, each file for its owner.
+//! All files that a root policy refers to, read into memory, with the owner of each.
 //!
-//! The only step of a reload that touches a disk, and it does so through [`SourceStore`], which the
-//! control plane implements: here is no I/O. Paths are relative to the policy root, cleaned of `.`
-//! and `..`, and one that leaves the root is never asked for.
+//! This is the only step of a reload that reads a disk, through [`SourceStore`], which the control
+//! plane implements. Paths are relative to the policy root and without `.` and `..`.
 //!
-//! Who owns a file is decided before it is opened, and never by who names it first: what the
-//! host's files reach is the host's, then the files of all `member` entries are their members',
-//! and a member's file can name only what lies in her own folder and is nobody else's. So nothing
-//! that a member writes changes what the host or another member has.
+//! The owner of a file is determined before it is opened: first the operator's files, then the
+//! files of all `member` entries. A member's file can name only files in the member's own folder
+//! that belong to no other owner. So a member cannot change what the operator or another member
+//! has.
 //!
-//! Where this does not protect: members that share one folder may read each other's lists there,
-//! since a list belongs to no one but its folder. One folder for each member is the way to have
-//! none of that.
+//! Limitation: members that share a folder can read each other's lists there.
 
 mod error;
 mod gather;
@@ -44,7 +41,7 @@ pub use reached::Reached;
 pub use store::{CachedList, Entry, SourceStore};
 pub use stored::{KeptLists, Stored};
 
-/// What the files of one member reach. A copy shares the bytes.
+/// The files of one member. A clone shares the bytes.
 #[derive(Debug, Clone)]
 pub struct MemberSources {
     name: Box<str>,
@@ -54,66 +51,65 @@ pub struct MemberSources {
     state: State,
 }
 
-/// Whether a member's files can be gone by.
+/// Whether the files of a member are usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Read,
-    /// They keep changing while they are read.
+    /// The files change while they are read.
     Unsettled,
-    /// They are left out.
+    /// The files are omitted.
     Absent,
 }
 
 impl MemberSources {
-    /// The member, as her entry calls her.
+    /// Returns the name in the member's entry.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path of her file from the policy root.
+    /// Returns the path of the member's file relative to the policy root.
     ///
     /// # Errors
-    /// Her entry's path leaves the root, or is the host's or another member's: what is wrong with
-    /// the entry.
+    /// The path in the entry leaves the root, or belongs to the operator or to another member.
     pub fn file(&self) -> Result<&str, &ReadError> {
         self.file.as_deref()
     }
 
-    /// The folder of her file from the policy root, which her files may not leave; empty where it
-    /// is the root.
+    /// Returns the folder of the member's file relative to the policy root; empty for the root. The
+    /// member's files cannot leave it.
     #[must_use]
     pub fn folder(&self) -> &str {
         &self.folder
     }
 
-    /// What her files reach; nothing where they are left out.
+    /// Returns the files of the member; none if they are omitted.
     #[must_use]
     pub fn reached(&self) -> &Reached {
         &self.reached
     }
 
-    /// Whether her files keep changing while they are read, so that nothing can be said of them.
+    /// Returns whether the files change while they are read, so that they have no defined content.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         self.state == State::Unsettled
     }
 
-    /// Whether her files are left out.
+    /// Returns whether the member's files are omitted.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         self.state == State::Absent
     }
 
-    /// A digest of all that her part is made of: her policy files, lists, components, the good
-    /// copies of her lists, and what could not be read and why.
+    /// Returns a digest of all inputs of the member's part: policy files, lists, components, stored
+    /// copies of lists, and the errors of unreadable files.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.digest_over(|reached| reached.digest_with_kept())
     }
 
-    /// The same without the good copies of her lists, which change by themselves: what tells
-    /// whether she changed anything.
+    /// Returns the digest without the stored copies of lists, which change by themselves. It shows
+    /// whether the member changed anything.
     #[must_use]
     pub fn content(&self) -> [u8; 32] {
         self.digest_over(Reached::digest)
@@ -128,21 +124,21 @@ impl MemberSources {
         }
         match self.state {
             State::Read => parts.add(&of(&self.reached)),
-            // Whatever was read of them is chance, and must not differ from one look to the next.
+            // The content read is arbitrary and must not affect the digest.
             State::Unsettled => parts.add(b"unsettled"),
             State::Absent => parts.add(b"absent"),
         }
         parts.finish()
     }
 
-    /// The same with its policy files alone: lists and components are held elsewhere.
+    /// Returns a copy with the policy files only. Lists and components are stored elsewhere.
     #[must_use]
     pub fn policies(&self) -> Self {
         Self { reached: Arc::new(self.reached.only_policies()), ..self.clone() }
     }
 }
 
-/// What a root policy reaches.
+/// The files of a root policy.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     root: String,
@@ -151,14 +147,13 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the root policy and all that it reaches.
+    /// Reads the root policy and all files that it refers to.
     #[must_use]
     pub fn gather(root: &str, store: &dyn SourceStore) -> Self {
         Self::gather_again(root, store, &mut Memo::default())
     }
 
-    /// The same, where `memo` is that of an earlier reading: what did not change is not parsed
-    /// again.
+    /// Reads again with the `memo` of an earlier reading. Unchanged texts are not parsed again.
     #[must_use]
     pub fn gather_again(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Self {
         let sources = gather::gather(root, store, memo);
@@ -166,40 +161,40 @@ impl Sources {
         sources
     }
 
-    /// The root policy's path.
+    /// Returns the path of the root policy.
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// What the host's files reach.
+    /// Returns the operator's files.
     #[must_use]
     pub fn host(&self) -> &Reached {
         &self.host
     }
 
-    /// The members that have a file, in the order of their `member` entries. Of two entries of one
-    /// name the first counts.
+    /// Returns the members with a file, in the order of their `member` entries. If a name occurs
+    /// twice, the first entry counts.
     #[must_use]
     pub fn members(&self) -> &[MemberSources] {
         &self.members
     }
 
-    /// A member that has a file.
+    /// Returns a member that has a file.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&MemberSources> {
         self.members.iter().find(|member| *member.name == *name)
     }
 
-    /// Puts other files, such as those of an earlier generation, in the place of a member's; says
-    /// whether she has an entry here.
+    /// Replaces a member's files, for example by those of an earlier generation. Returns whether
+    /// the member has an entry here.
     pub fn replace_member(&mut self, other: MemberSources) -> bool {
         let place = self.members.iter_mut().find(|member| member.name == other.name);
         place.map(|place| *place = other).is_some()
     }
 
-    /// Puts other files, such as last good ones, in the place of those members' for whom `find`
-    /// finds any.
+    /// Replaces the files of all members for which `find` returns other files, such as the last
+    /// valid ones.
     pub(crate) fn fill_members<'f>(
         &mut self,
         mut find: impl FnMut(&str) -> Option<&'f MemberSources>,
@@ -211,7 +206,7 @@ impl Sources {
         }
     }
 
-    /// Notes that a member's files keep changing while they are read.
+    /// Marks the files of a member as changing while they are read.
     pub fn unsettle(&mut self, name: &str) {
         if let Some(member) = self.members.iter_mut().find(|member| *member.name == *name) {
             member.reached = Arc::default();
@@ -219,7 +214,7 @@ impl Sources {
         }
     }
 
-    /// Notes it of each member whose files were being written while they were read.
+    /// Marks each member whose files were being written while they were read.
     pub fn unsettle_changing(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.reached.changing()) {
             member.reached = Arc::default();
@@ -227,8 +222,8 @@ impl Sources {
         }
     }
 
-    /// Notes it of each member whose files read otherwise in `again`; says whether the host's
-    /// files and the entries are the same there.
+    /// Marks each member whose files differ in `again`. Returns whether the operator's files and
+    /// the entries are equal there.
     pub fn unsettle_differing(&mut self, again: &Self) -> bool {
         let names = |of: &Self| of.members.iter().map(|member| member.name.clone()).collect();
         let (here, there): (Vec<_>, Vec<_>) = (names(self), names(again));
@@ -245,12 +240,12 @@ impl Sources {
         true
     }
 
-    /// The members whose files keep changing while they are read.
+    /// Returns the members whose files change while they are read.
     pub fn unsettled(&self) -> impl Iterator<Item = &str> {
         self.members.iter().filter(|member| member.is_unsettled()).map(|member| &*member.name)
     }
 
-    /// Whose policy file this is; nobody's where it is the host's or no policy file.
+    /// Returns the member that owns a policy file; `None` for the operator and for other files.
     #[must_use]
     pub fn owner(&self, path: &str) -> Option<&str> {
         if self.host.is_policy(path) {
@@ -262,19 +257,19 @@ impl Sources {
         owner.or_else(|| self.members.iter().find(reaches)).map(|member| &*member.name)
     }
 
-    /// Whether a policy file is a member's.
+    /// Returns whether a policy file belongs to a member.
     #[must_use]
     pub fn is_members(&self, path: &str) -> bool {
         self.owner(path).is_some()
     }
 
-    /// Whether a file is one of the policy itself.
+    /// Returns whether a file is a policy file.
     #[must_use]
     pub fn is_policy(&self, path: &str) -> bool {
         self.all().any(|reached| reached.is_policy(path))
     }
 
-    /// The host's policy files alone, and the members without their files.
+    /// Returns the operator's policy files only, and the members without their files.
     pub(crate) fn host_policies(&self) -> Self {
         let without = |member: &MemberSources| MemberSources {
             reached: Arc::default(),
@@ -285,7 +280,7 @@ impl Sources {
         Self { root: self.root.clone(), host: Arc::new(self.host.only_policies()), members }
     }
 
-    /// A digest of the host's policy files.
+    /// Returns a digest of the operator's policy files.
     #[must_use]
     pub fn host_policy_digest(&self) -> [u8; 32] {
         self.host.only_policies().digest()
@@ -295,25 +290,25 @@ impl Sources {
         std::iter::once(&*self.host).chain(self.members.iter().map(|member| &*member.reached))
     }
 
-    /// All paths that were asked for, read or not, each once.
+    /// Returns all requested paths, read or not, each once.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.all().flat_map(Reached::paths).collect::<BTreeSet<_>>().into_iter()
     }
 
-    /// The folders of all that was looked for, each once, those of the host first.
+    /// Returns all searched folders, each once, those of the operator first.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
         let mut seen = BTreeSet::new();
         self.all().flat_map(Reached::folders).filter(move |folder| seen.insert(*folder))
     }
 
-    /// Whether a file was being written while it was read, so that reading again makes sense.
+    /// Returns whether a file was being written while it was read, so that it should be read again.
     #[must_use]
     pub fn changing(&self) -> bool {
         self.all().any(Reached::changing)
     }
 
-    /// A digest of everything: equal digests are the same policy, lists and components, and the
-    /// same reasons for what is not there.
+    /// Returns a digest of everything: equal digests mean the same policy, lists and components,
+    /// and the same errors of unreadable files.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut parts = Parts::default();
@@ -324,25 +319,25 @@ impl Sources {
         parts.finish()
     }
 
-    /// A digest of what the host's files reach.
+    /// Returns a digest of the operator's files.
     #[must_use]
     pub fn host_digest(&self) -> [u8; 32] {
         self.host.digest()
     }
 
-    /// The SHA-256 of a file, where it was read.
+    /// Returns the SHA-256 of a file if it was read.
     #[must_use]
     pub fn sha256(&self, path: &str) -> Option<[u8; 32]> {
         self.all().find_map(|reached| reached.sha256(path))
     }
 
-    /// The bytes of a file, where it was read.
+    /// Returns the bytes of a file if it was read.
     #[must_use]
     pub fn held(&self, path: &str) -> Option<Arc<[u8]>> {
         self.all().find_map(|reached| reached.held(path))
     }
 
-    /// The text of a file, as far as it is text.
+    /// Returns the text of a file; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self, path: &str) -> std::borrow::Cow<'_, str> {
         let there = self.all().find(|reached| matches!(reached.bytes(path), Some(Ok(_))));
@@ -350,7 +345,7 @@ impl Sources {
     }
 }
 
-/// A path as written in `file`, from the root; `None` where it leaves the root.
+/// Returns a path written in `file` relative to the root; `None` if it leaves the root.
 #[must_use]
 pub fn resolve(file: &str, path: &str) -> Option<String> {
     if path.is_empty() || path.starts_with('/') || path.contains(['\0', '\\']) {
@@ -370,7 +365,7 @@ pub fn resolve(file: &str, path: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The folder of a path, empty for the root.
+/// Returns the folder of a path; empty for the root.
 fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

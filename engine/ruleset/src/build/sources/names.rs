@@ -1,4 +1,4 @@
-//! What a policy file names, remembered by the digest of its text.
+//! The names in policy files, cached by the digest of the text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +16,17 @@ pub(super) enum Named {
     Member { name: Box<str>, grants: Arc<[Box<str>]>, file: Option<Box<str>> },
 }
 
-/// What the policy files of the last reading name: a text that did not change is not parsed again.
+/// A cache of the names in all policy files of the last reading. An unchanged text is not parsed
+/// again.
 #[derive(Debug, Default)]
 pub struct Memo {
     names: HashMap<[u8; 32], Arc<[Named]>>,
-    /// Those of the reading under way.
+    /// The names found in the current reading.
     used: HashMap<[u8; 32], Arc<[Named]>>,
 }
 
 impl Memo {
-    /// What the text `bytes` names, in the order in which it stands there.
+    /// Returns the names in the text `bytes`, in source order.
     pub(super) fn names(&mut self, digest: [u8; 32], bytes: &[u8]) -> Arc<[Named]> {
         let known = self.used.get(&digest).or_else(|| self.names.get(&digest)).cloned();
         let names = known.unwrap_or_else(|| names(bytes));
@@ -33,7 +34,7 @@ impl Memo {
         names
     }
 
-    /// A reading is over: what it did not come by is forgotten.
+    /// Ends a reading and drops the entries that it did not use.
     pub(super) fn settle(&mut self) {
         self.names = std::mem::take(&mut self.used);
     }

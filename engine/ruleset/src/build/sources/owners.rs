@@ -1,4 +1,4 @@
-//! Whose each file is, before any member's file is opened.
+//! The owner of each file, determined before any member's file is opened.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,29 +6,29 @@ use std::ops::Bound;
 use super::store::SourceStore;
 use super::{ReadError, folder_of};
 
-/// A member, or nobody where it is the host.
+/// A member; `None` for the operator.
 type Owner = Option<Box<str>>;
 
-/// What is the host's, and which file each member's entry names.
+/// The operator's files, and the file of each member's entry.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     files: BTreeMap<String, Owner>,
     /// The folders of members' files.
     folders: BTreeMap<String, Box<str>>,
-    /// Whose the real place of each is; made when it is asked for first.
+    /// The owner of each real path; computed on first use.
     real: Option<BTreeMap<String, Owner>>,
 }
 
 impl Owners {
-    /// Notes what is the host's.
+    /// Records a file of the operator.
     pub(super) fn host(&mut self, path: &str) {
         self.files.insert(path.to_owned(), None);
     }
 
-    /// Notes the file of a member's entry.
+    /// Records the file of a member's entry.
     ///
     /// # Errors
-    /// It is somebody else's already.
+    /// The file belongs to another owner.
     pub(super) fn member(&mut self, path: &str, name: &str) -> Result<(), ReadError> {
         if let Some(by) = self.files.get(path) {
             return Err(ReadError::Owned { by: by.clone() });
@@ -38,14 +38,15 @@ impl Owners {
         Ok(())
     }
 
-    /// Whether something that is not hers may lie in a member's folder.
+    /// Returns whether a member's folder can contain files of another owner.
     pub(super) fn is_shared(&self, folder: &str, name: &str) -> bool {
         let other = |(_, owner): &(&String, &Owner)| owner.as_deref() != Some(name);
         below(&self.files, folder).any(|entry| other(&entry))
     }
 
-    /// Whose the file `path` is, where it is not the member's whose folder `folder` is: by its
-    /// path, and where `folder` is shared by its real place too, since a link can lead there.
+    /// Returns the owner of the file `path` if it is not the member with the folder `folder`. It
+    /// compares the path. If `folder` is shared, it compares the real path too, because a link can
+    /// lead there.
     pub(super) fn other(
         &mut self,
         path: &str,
@@ -72,7 +73,8 @@ impl Owners {
         self.deeper(&real, folder).map(Some)
     }
 
-    /// Whose each real place is. A file that is no link has its own place, whatever leads there.
+    /// Returns the owner of each real path. A file that is not a link owns its own path, even if
+    /// links lead there.
     fn reals(&mut self, store: &dyn SourceStore) -> &BTreeMap<String, Owner> {
         let files = &self.files;
         self.real.get_or_insert_with(|| {
@@ -86,7 +88,7 @@ impl Owners {
         })
     }
 
-    /// The member in whose folder, inside `folder`, a path lies.
+    /// Returns the member whose folder, inside `folder`, contains a path.
     fn deeper(&self, path: &str, folder: &str) -> Option<Box<str>> {
         let mut at = folder_of(path);
         while at.len() > folder.len() {
@@ -99,7 +101,7 @@ impl Owners {
     }
 }
 
-/// The entries below a folder.
+/// Returns the entries below a folder.
 fn below<'m, V>(
     map: &'m BTreeMap<String, V>,
     folder: &str,
@@ -111,7 +113,7 @@ fn below<'m, V>(
     })
 }
 
-/// Whether a path lies below a folder.
+/// Returns whether a path is below a folder.
 pub(super) fn is_below(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -1,15 +1,15 @@
-//! Patterns of file names, and the order in which a person would count files.
+//! Patterns of file names, and the natural order of file names.
 
-/// Whether `name` fits the shell pattern `pattern` of one path part. `*` and `?` stand for what
-/// they do in a shell and never for a leading dot. What it took is taken from `steps`; where that
-/// is spent nothing fits.
+/// Returns whether `name` matches the shell pattern `pattern` of one path component. `*` and `?`
+/// have their meaning in a shell and never match a leading dot. The work is taken from `steps`; if
+/// they are exhausted, nothing matches.
 pub(super) fn fits(pattern: &str, name: &str, steps: &mut u64) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // Where to go on when the text after the last `*` does not fit: one character later. One step
-    // back is enough, so the work is bounded by the product of the lengths.
+    // The state for a retry if the text after the last `*` does not match: one character later. One
+    // level of backtracking is sufficient, so the work is at most the product of the lengths.
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
     loop {
         let Some(left) = steps.checked_sub(1) else { return false };
@@ -38,13 +38,13 @@ pub(super) fn fits(pattern: &str, name: &str, steps: &mut u64) -> bool {
     }
 }
 
-/// Whether a path or a part of one is a pattern.
+/// Returns whether a path or a component is a pattern.
 pub(super) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?'])
 }
 
-/// Compares as a person counts: runs of digits by their value, everything else by its bytes. Equal
-/// values of different lengths fall back to the bytes, so the order is total.
+/// Compares in natural order: runs of digits by value, everything else by bytes. Equal values of
+/// different lengths are compared by bytes, so the order is total.
 pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
     let (mut x, mut y) = (a, b);
     loop {
@@ -68,7 +68,7 @@ pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
     }
 }
 
-/// The digits that `text` starts with, and the rest.
+/// Returns the digits at the start of `text`, and the rest.
 fn digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))

@@ -1,4 +1,4 @@
-//! What the files of one owner reach.
+//! The files of one owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,61 +8,62 @@ use sha2::{Digest, Sha256};
 use super::error::ReadError;
 use super::store::CachedList;
 
-/// A file's bytes, or why there are none.
+/// The bytes of a file, or the error.
 pub(crate) type Bytes = Result<Arc<[u8]>, ReadError>;
-/// A good copy of a list, or why it cannot be used.
+/// The last valid copy of a list, or why it cannot be used.
 pub(crate) type FetchedSource = Result<CachedList, String>;
 
-/// What the files of one owner reach, read into memory. Paths are those from the policy root.
+/// The files of one owner, read into memory. Paths are relative to the policy root.
 #[derive(Debug, Clone, Default)]
 pub struct Reached {
     pub(super) files: BTreeMap<String, Bytes>,
-    /// The SHA-256 of each that was read. Hashing a large component takes as long as all else.
+    /// The SHA-256 of each file that was read. Hashing a large component takes as long as all other
+    /// steps.
     pub(super) digests: BTreeMap<String, [u8; 32]>,
-    /// What an `include` names: the including file and the pattern as written, to paths.
+    /// The files of each `include`: by the including file and the pattern as written.
     pub(super) included: BTreeMap<(String, String), Result<Vec<String>, ReadError>>,
-    /// Those that are read as policy, there or not.
+    /// The policy files, with missing ones.
     pub(super) policies: BTreeSet<String>,
-    /// Good copies of lists, by full name and path.
+    /// Last valid copies of lists, by full name and path.
     pub(super) kept: BTreeMap<(String, String), FetchedSource>,
-    /// The folders of all that was looked for.
+    /// All searched folders.
     pub(super) folders: BTreeSet<String>,
 }
 
 impl Reached {
-    /// The bytes of a file, where it was asked for.
+    /// Returns the bytes or the error of a requested file.
     #[must_use]
     pub fn bytes(&self, path: &str) -> Option<&Result<Arc<[u8]>, ReadError>> {
         self.files.get(path)
     }
 
-    /// The bytes of a file, where it was read.
+    /// Returns the bytes of a file if it was read.
     #[must_use]
     pub fn held(&self, path: &str) -> Option<Arc<[u8]>> {
         self.files.get(path)?.as_ref().ok().cloned()
     }
 
-    /// The SHA-256 of a file, where it was read.
+    /// Returns the SHA-256 of a file if it was read.
     #[must_use]
     pub fn sha256(&self, path: &str) -> Option<[u8; 32]> {
         self.digests.get(path).copied()
     }
 
-    /// The files that `include "pattern"` in `file` names.
+    /// Returns the files that `include "pattern"` in `file` names.
     ///
     /// # Errors
-    /// Why it names none.
+    /// Why the pattern has no result.
     pub fn included(&self, file: &str, pattern: &str) -> Result<Vec<String>, ReadError> {
         let key = (file.to_owned(), pattern.to_owned());
         self.included.get(&key).cloned().unwrap_or(Err(ReadError::Missing))
     }
 
-    /// The good copy of a list by its full name and its path, where one is kept.
+    /// Returns the last valid copy of a list by its full name and path, if one is stored.
     pub(crate) fn kept(&self, name: &str, path: &str) -> Option<&FetchedSource> {
         self.kept.get(&(name.to_owned(), path.to_owned()))
     }
 
-    /// The text of a file, as far as it is text.
+    /// Returns the text of a file; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self, path: &str) -> std::borrow::Cow<'_, str> {
         match self.files.get(path) {
@@ -71,35 +72,35 @@ impl Reached {
         }
     }
 
-    /// All paths that were asked for, read or not.
+    /// Returns all requested paths, read or not.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(|path| &**path)
     }
 
-    /// The policy files with their bytes.
+    /// Returns the policy files with their bytes.
     pub fn policies(&self) -> impl Iterator<Item = (&str, &Result<Arc<[u8]>, ReadError>)> {
         self.policies.iter().filter_map(|path| Some((&**path, self.files.get(path)?)))
     }
 
-    /// Whether a file is one of the policy itself.
+    /// Returns whether a file is a policy file.
     #[must_use]
     pub fn is_policy(&self, path: &str) -> bool {
         self.policies.contains(path)
     }
 
-    /// The folders of all that was looked for: a change in another one changes nothing here.
+    /// Returns all searched folders. A change in any other folder has no effect.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
         self.folders.iter().map(|folder| &**folder)
     }
 
-    /// Whether a file was being written while it was read, so that reading again makes sense.
+    /// Returns whether a file was being written while it was read, so that it should be read again.
     #[must_use]
     pub fn changing(&self) -> bool {
         self.files.values().any(|bytes| matches!(bytes, Err(ReadError::Changing)))
     }
 
-    /// A digest of all files and of why others are not there. Good copies are not in it: they
-    /// change by themselves where a list comes into force.
+    /// Returns a digest of all files and of the errors of unreadable ones. It excludes stored
+    /// copies of lists, because they change by themselves when a list comes into force.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut parts = Parts::default();
@@ -107,7 +108,7 @@ impl Reached {
         parts.finish()
     }
 
-    /// The same with the good copies that are kept.
+    /// Returns the digest with the stored copies.
     #[must_use]
     pub fn digest_with_kept(&self) -> [u8; 32] {
         let mut parts = Parts::default();
@@ -142,7 +143,7 @@ impl Reached {
         }
     }
 
-    /// The policy files alone: lists and components are held elsewhere.
+    /// Returns the policy files only. Lists and components are stored elsewhere.
     pub(super) fn only_policies(&self) -> Self {
         let (mut files, mut digests) = (self.files.clone(), self.digests.clone());
         files.retain(|path, _| self.is_policy(path));
@@ -151,7 +152,7 @@ impl Reached {
     }
 }
 
-/// A digest of parts, in which no two rows of parts are the same.
+/// A digest of a sequence of parts. Different sequences never give the same input.
 #[derive(Default)]
 pub(super) struct Parts(Sha256);
 

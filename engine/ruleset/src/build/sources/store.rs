@@ -1,4 +1,4 @@
-//! Where files come from: what the control plane implements.
+//! The interface to the files, implemented by the control plane.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ReadError;
 
-/// A list file as it was when it was good last.
+/// The last valid version of a list file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedList {
     /// Its bytes.
@@ -20,50 +20,50 @@ pub struct CachedList {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// Whether it may be a folder: a folder or a link.
+    /// Whether it can be a folder: a folder or a link.
     pub may_be_folder: bool,
 }
 
-/// Where files come from. All paths are cleaned and relative to the policy root. `within` is the
-/// folder of whoever asks, empty for the root: what really lies elsewhere, links followed, is
-/// [`ReadError::Outside`] for them.
+/// Access to files. All paths are normalized and relative to the policy root. `within` is the
+/// folder of the reader, empty for the root. A file whose real path, after links, is outside this
+/// folder is [`ReadError::Outside`].
 pub trait SourceStore {
-    /// The bytes of a file.
+    /// Returns the bytes of a file.
     ///
     /// # Errors
-    /// Why there are none.
+    /// [`ReadError`] names the cause.
     fn read(&self, path: &str, bytes_max: u64, within: &str) -> Result<Arc<[u8]>, ReadError>;
 
-    /// The entries of a folder, in any order: all, or one more than `entries_max`. None where
-    /// there is no such folder.
+    /// Returns the entries of a folder, in any order: all of them, or `entries_max + 1`. Returns
+    /// none if the folder does not exist.
     ///
     /// # Errors
-    /// Why they cannot be listed.
+    /// [`ReadError`] names the cause.
     fn list(&self, folder: &str, within: &str, entries_max: usize)
     -> Result<Vec<Entry>, ReadError>;
 
-    /// Whether there is a file.
+    /// Returns whether the file exists.
     fn is_file(&self, path: &str, within: &str) -> bool;
 
-    /// The real place of what is there, from the policy root.
+    /// Returns the real path, relative to the policy root.
     ///
     /// # Errors
-    /// It is not there, or outside.
+    /// The file does not exist, or is outside the folder.
     fn real(&self, path: &str, _within: &str) -> Result<String, ReadError> {
         Ok(path.to_owned())
     }
 
-    /// The SHA-256 of a file that was just read. A store that reads the same bytes more than once
-    /// need not work it out each time.
+    /// Returns the SHA-256 of a file that was just read. A store that reads the same bytes
+    /// repeatedly can cache it.
     fn digest(&self, _path: &str, bytes: &Arc<[u8]>) -> [u8; 32] {
         Sha256::digest(bytes).into()
     }
 
-    /// The copy of a list file from when it was good last, where one is kept that differs from
-    /// what was read. `name` is the list's full name.
+    /// Returns the last valid copy of a list file, if one is stored and differs from the current
+    /// bytes. `name` is the full name of the list.
     ///
     /// # Errors
-    /// Why a copy that is there cannot be used.
+    /// Why the stored copy cannot be used.
     fn kept_list(&self, _name: &str, _path: &str) -> Result<Option<CachedList>, String> {
         Ok(None)
     }

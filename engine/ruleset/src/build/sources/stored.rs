@@ -1,7 +1,7 @@
-//! A member's files that lie elsewhere than in the policy folder: those of her last good part.
+//! A member's files from outside the policy folder: those of the last valid part.
 //!
-//! They are read as her files in the folder are: her entry, her folder, her budgets and what the
-//! host grants her hold as they are now, not as they were when the files were stored.
+//! They are read in the same way as files in the policy folder. The current entry, folder, limits
+//! and permissions apply, not those at the time of storing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use super::reached::Reached;
 use super::store::{CachedList, Entry, SourceStore};
 use super::{MemberSources, ReadError, Sources};
 
-/// Where good copies of lists come from, by full name and path.
+/// Returns the last valid copies of lists, by full name and path.
 pub type KeptLists<'k> = &'k dyn Fn(&str, &str) -> Result<Option<CachedList>, String>;
 
-/// Files by their paths from the policy root.
+/// Files by their paths relative to the policy root.
 pub struct Stored<'s> {
     files: &'s BTreeMap<String, Arc<[u8]>>,
     kept: KeptLists<'s>,
 }
 
 impl<'s> Stored<'s> {
-    /// These files, with the good copies of lists that there are.
+    /// Creates a store of these files and copies of lists.
     #[must_use]
     pub fn new(files: &'s BTreeMap<String, Arc<[u8]>>, kept: KeptLists<'s>) -> Self {
         Self { files, kept }
@@ -36,8 +36,8 @@ impl std::fmt::Debug for Stored<'_> {
 }
 
 impl Sources {
-    /// What the files of a member reach, taken from `stored`; nothing where the host's files have
-    /// no entry of her. `memo` may serve for many members.
+    /// Returns the files of a member, taken from `stored`; `None` if the operator's files have no
+    /// entry of the member. One `memo` can serve many members.
     #[must_use]
     pub fn member_of(
         &self,
@@ -49,15 +49,15 @@ impl Sources {
         gather_members(from, &Hosts(&self.host), &|_| stored, memo).pop()
     }
 
-    /// What the host's files alone reach; `memo` is not settled by it.
+    /// Returns the operator's files only. Does not end a reading of `memo`.
     #[must_use]
     pub fn gather_host(root: &str, store: &dyn SourceStore, memo: &mut Memo) -> Self {
         let host = Arc::new(gather_host(root, store, memo));
         Self { root: root.to_owned(), host, members: Vec::new() }
     }
 
-    /// The host's files of this, with each member's read anew from where `hers` says, under the
-    /// entries that the host's files here have.
+    /// Returns the operator's files of this value with each member's files read again from the
+    /// store that `hers` returns. The entries are those of the operator's files here.
     #[must_use]
     pub fn with_members_from<'s>(
         &self,
@@ -92,7 +92,7 @@ impl SourceStore for Stored<'_> {
     }
 }
 
-/// The host's files as they were read.
+/// The operator's files as they were read.
 struct Hosts<'h>(&'h Reached);
 
 impl Hosts<'_> {

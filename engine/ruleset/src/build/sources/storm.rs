@@ -1,4 +1,5 @@
-//! Whatever a member writes, the host and all others have what they had.
+//! Property test: whatever a member writes, the files of the operator and of other members stay the
+//! same.
 
 use proptest::prelude::*;
 
@@ -85,7 +86,8 @@ proptest! {
         let names = |of: &Sources| of.members().iter().map(|m| m.name().to_owned()).collect::<Vec<_>>();
         prop_assert_eq!(names(&sources), names(&good));
         prop_assert_eq!(sources.member("carol").unwrap().digest(), good.member("carol").unwrap().digest());
-        // bob shares her folder, where his pattern finds what is hers to make, and no more.
+        // bob shares the folder with alice. His pattern matches files that alice can create, and no
+        // others.
         prop_assert_eq!(sources.member("bob").unwrap().digest(), good.member("bob").unwrap().digest());
         for path in ["root.wall", "floor.wall"] {
             prop_assert_eq!(sources.owner(path), None);

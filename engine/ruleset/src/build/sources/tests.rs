@@ -1,4 +1,4 @@
-//! Whose what is, how much of it, and where a member's files cannot reach.
+//! Tests of ownership, limits, and files that a member cannot reach.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::build::memory_store::MemoryStore;
 
-/// A store that notes what it was asked for.
+/// A store that records the requests.
 pub(super) struct Noting<'s>(
     pub(super) &'s dyn SourceStore,
     pub(super) RefCell<Vec<(String, String)>>,
@@ -31,7 +31,7 @@ impl SourceStore for Noting<'_> {
         self.note(&format!("{folder}/"), within);
         self.0.list(folder, within, max)
     }
-    // Looking whether it is there opens nothing.
+    // A test of existence opens nothing.
     fn is_file(&self, path: &str, within: &str) -> bool {
         self.note(&format!("{path}?"), within);
         self.0.is_file(path, within)
@@ -54,7 +54,7 @@ fn root(entries: &[(&str, &str)]) -> String {
 
 const FLOOR: &str = "policy 1\nlist drop: cidr = file \"lists/drop.txt\" max 10\n";
 
-/// alice and bob share `m`, carol has `m/carol`.
+/// Returns a store in which alice and bob share `m`, and carol has `m/carol`.
 fn host() -> MemoryStore {
     let entries = [("alice", "m/alice.wall"), ("bob", "m/bob.wall"), ("carol", "m/carol/c.wall")];
     MemoryStore::default()
@@ -154,7 +154,7 @@ fn links_lead_no_further_than_names_do() {
     assert_eq!(alice.bytes("m/l.wall"), Some(&Err(ReadError::Owned { by: Some("bob".into()) })));
     let outside = ReadError::OutsideFolder { folder: "m".into() };
     assert_eq!(alice.bytes("m/l.txt"), Some(&Err(outside)));
-    // Her own file may be such a link as well; a link inside her folder is fine.
+    // Her own file can be such a link as well; a link inside her folder is valid.
     let store = host().linking("m/alice.wall", Some("m/bob.wall"));
     let sources = Sources::gather("root.wall", &store);
     assert!(reached(&sources, "alice").held("m/alice.wall").is_none());
@@ -181,7 +181,7 @@ fn an_entry_does_not_take_what_is_somebodys() {
     assert_eq!(file("carol"), Err(&ReadError::Owned { by: None }));
     assert_eq!(file("dora"), Err(&ReadError::Outside));
     assert_eq!(sources.owner("m/alice.wall"), Some("alice"));
-    // An entry in a member's own file is none.
+    // An entry in a member's own file has no effect.
     let store = host().with("m/alice.wall", root(&[("eve", "eve.wall")]));
     assert!(Sources::gather("root.wall", &store).member("eve").is_none());
 }
@@ -202,7 +202,7 @@ fn what_is_not_granted_is_not_opened() {
     }
 }
 
-/// What alice has past a limit: nothing at it.
+/// Checks that alice has no error at a limit, and this error beyond it.
 #[track_caller]
 fn past(limit: MemberLimit, store: impl Fn(usize) -> MemoryStore, most: usize) {
     let good = Sources::gather("root.wall", &host());
@@ -297,7 +297,7 @@ fn all_members_together_have_a_limit_that_the_host_has_no_part_in() {
         let read = reached(&sources, name).bytes(&format!("m/{name}/x")).unwrap();
         *read == Err(ReadError::OverBudget(MemberLimit::AllMembersBytes))
     };
-    // Their texts take the place of one list.
+    // Their texts take the size of one list.
     let first = names.iter().position(over).unwrap();
     assert_eq!(first as u64, MEMBERS_BYTES_MAX / MEMBER_LIST_BYTES_MAX - 1);
     assert!(names.iter().skip(first).all(over), "those that come later, in order");
@@ -338,7 +338,7 @@ fn members_that_change_are_told_from_the_host() {
     let mut settled = first.clone();
     assert!(settled.unsettle_differing(&second));
     assert_eq!(settled.unsettled().collect::<Vec<_>>(), ["alice"]);
-    // Whatever is read of her, the digest is one.
+    // The digest does not depend on the content that was read.
     let mut other = second.clone();
     assert!(other.unsettle_differing(&third));
     assert_eq!(settled.digest(), other.digest());

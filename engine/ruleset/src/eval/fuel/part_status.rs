@@ -1,4 +1,4 @@
-//! What became of members' parts, from one ruleset to the next.
+//! The counts and quarantines of members' parts, across rule sets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{FuelLimits, Part, PartSummary};
 use crate::ruleset::RuleSet;
 
 impl RuleSet {
-    /// Goes on where `before` was: quarantines and counts of members who changed nothing.
+    /// Continues the quarantines and counts of members whose files are unchanged.
     pub(crate) fn go_on_from(&mut self, before: Option<&Self>) {
         let Some(before) = before else { return };
         self.parts.refused = Arc::clone(&before.parts.refused);
@@ -30,25 +30,25 @@ impl RuleSet {
         }
     }
 
-    /// What one request may cost.
+    /// Returns the limits on the cost of one request.
     #[must_use]
     pub const fn fuel(&self) -> &FuelLimits {
         &self.fuel
     }
 
-    /// Members' parts, with what happened to them so far.
+    /// Returns the counts of the members' parts.
     #[must_use]
     pub fn part_summaries(&self) -> Vec<PartSummary> {
         self.parts.each().into_iter().map(|part| part.summary()).collect()
     }
 
-    /// Requests that were answered 503 since the host's fuel was empty.
+    /// Returns the number of requests with a 503 because the operator's fuel was exhausted.
     #[must_use]
     pub fn out_of_fuel(&self) -> u64 {
         self.parts.refused.load(Relaxed)
     }
 
-    /// Ends the quarantine of a member's part, if it is in one. Says whether there is such a part.
+    /// Ends the quarantine of a member's part. Returns whether the part exists.
     pub(crate) fn enable_part(&self, name: &str) -> bool {
         let found = self.parts.each().into_iter().filter(|part| *part.name == *name);
         found.map(|part| part.breaker.open()).count() > 0

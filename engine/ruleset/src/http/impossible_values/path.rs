@@ -1,4 +1,4 @@
-//! What no path is: it is decoded once, folded, and ends before the `?`.
+//! Values that a path never has: it is decoded once, normalized, and ends before the `?`.
 
 use seawall_policy::schema::{Asked, Mend, Never};
 use seawall_policy::syntax::ast::OpKind;
@@ -6,7 +6,7 @@ use seawall_policy::syntax::ast::OpKind;
 use super::pieces::{Pieces, is_escape};
 use super::{escaped, never};
 
-/// Endings of scripts and pages, which hosts do not have.
+/// Endings of scripts and pages, which no host has.
 const ENDINGS: [&str; 10] =
     [".php", ".html", ".htm", ".cgi", ".asp", ".aspx", ".jsp", ".xml", ".txt", ".js"];
 
@@ -17,15 +17,16 @@ pub(super) fn path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let raw = || Mend::Left("raw_path".to_owned());
     if of.has(|part| part.contains("//")) {
         return never(
-            "`//` in a path is merged before",
-            "write one `/`, or ask `raw_path`, which is as it came",
+            "`//` in a path is merged before evaluation",
+            "write one `/`, or use `raw_path`, which is as received",
             raw(),
         );
     }
     if has_dots(of) {
         return never(
-            "`.` and `..` in a path are resolved before, and a `..` above the root is answered 400",
-            "ask `raw_path`, which is as it came",
+            "`.` and `..` in a path are resolved before evaluation; the response to `..` above the \
+             root is 400",
+            "use `raw_path`, which is as received",
             raw(),
         );
     }
@@ -35,14 +36,14 @@ pub(super) fn path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
             return None;
         }
         return never(
-            "an escaped `/` is kept as `%2F`, with a capital letter",
+            "an escaped `/` is kept as `%2F`, in upper case",
             "write `%2F`",
             Mend::Text(asked.text.replace("%2f", "%2F")),
         );
     }
     never(
-        "`path` is decoded: an escape is in it only where it came escaped twice",
-        "write the character itself, or ask `raw_path`, which is as it came",
+        "`path` is decoded: an escape occurs only if it was escaped twice",
+        "write the character itself, or use `raw_path`, which is as received",
         raw(),
     )
 }
@@ -52,27 +53,27 @@ pub(super) fn raw_path(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
         return Some(said);
     }
     of.has(|part| part.contains(['<', '>', '`', ' ', '#'])).then_some(Never {
-        why: "these signs come escaped: a request with a bare one is answered 400",
-        help: "write it escaped, as in `%3C`, or ask `path`, which is decoded",
+        why: "these characters must be escaped: the response to an unescaped one is 400",
+        help: "write it escaped, as in `%3C`, or use `path`, which is decoded",
         mend: Mend::Left("path".to_owned()),
     })
 }
 
-/// What holds for the path as it came, too: no scheme, no host, no query, a `/` at its beginning.
+/// Checks what is valid for the raw path too: no scheme, no host, no query, and a `/` at the start.
 fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     let has_scheme = of.has(|part| part.contains("://"));
     if has_scheme {
         return never(
             "a path has neither scheme nor host",
-            "ask for both: `host == \"…\" and path starts_with \"/…\"`",
+            "test both: `host == \"…\" and path starts_with \"/…\"`",
             from_url(asked),
         );
     }
     if of.has(|part| part.contains('?')) {
         return never(
             "a path ends before the `?`",
-            "ask `query_string` or `query(\"NAME\")` for what stands behind it, or whether \
-             `query_string is present`",
+            "use `query_string` or `query(\"NAME\")` for the text after it, or `query_string is \
+             present`",
             from_target(asked),
         );
     }
@@ -82,12 +83,12 @@ fn of_target(asked: &Asked<'_>, of: &Pieces<'_>) -> Option<Never> {
     }
     never(
         "a path begins with a `/`",
-        "write the `/`, and the host beside it: `host == \"…\"`",
+        "write the `/`, and test the host separately: `host == \"…\"`",
         rooted(asked, head),
     )
 }
 
-/// `https://alice.example/a` as two comparisons.
+/// Returns `https://alice.example/a` as two comparisons.
 fn from_url(asked: &Asked<'_>) -> Mend {
     let is_plain = matches!(asked.op, OpKind::Eq | OpKind::StartsWith);
     let Some((_, after)) = asked.text.split_once("://").filter(|_| is_plain) else {
@@ -115,11 +116,11 @@ const fn compares(op: OpKind) -> &'static str {
     }
 }
 
-/// `/search?q=x` as two comparisons.
+/// Returns `/search?q=x` as two comparisons.
 fn from_target(asked: &Asked<'_>) -> Mend {
     let Some((path, query)) = asked.text.split_once('?') else { return Mend::Nothing };
     let (path, query) = (escaped(path), escaped(query));
-    // Where the text continues behind the `?`, the path ends there.
+    // If text follows the `?`, the path ends there.
     let before = match asked.op {
         OpKind::Eq | OpKind::StartsWith => format!("path == \"{path}\""),
         OpKind::EndsWith | OpKind::Contains => format!("path ends_with \"{path}\""),
@@ -134,13 +135,13 @@ fn from_target(asked: &Asked<'_>) -> Mend {
     match (path.is_empty(), asked.op) {
         _ if with_scheme => Mend::Nothing,
         (true, OpKind::Contains | OpKind::EndsWith) if !query.is_empty() => Mend::Whole(behind),
-        // `is present` alone asks for so much more that its author must say it.
+        // `is present` alone matches many more requests, so its author must decide.
         (true, _) => Mend::Nothing,
         (false, _) => Mend::Whole(format!("{before} and {behind}")),
     }
 }
 
-/// The same with a `/`, unless it looks like a host.
+/// Returns the text with a `/` unless it looks like a host.
 fn rooted(asked: &Asked<'_>, head: &str) -> Mend {
     let text = asked.text;
     if text.is_empty() {
@@ -164,7 +165,7 @@ fn rooted(asked: &Asked<'_>, head: &str) -> Mend {
     }
 }
 
-/// Whether a segment is `.` or `..`.
+/// Returns whether a segment is `.` or `..`.
 fn has_dots(of: &Pieces<'_>) -> bool {
     let inside = |part: &str| {
         ["/../", "/./"].iter().any(|dots| part.contains(dots)) || part.starts_with("../")
@@ -174,7 +175,7 @@ fn has_dots(of: &Pieces<'_>) -> bool {
     of.has(inside) || at_end
 }
 
-/// An escape in a text; `%2F` is what stays of an escaped `/`.
+/// Returns an escape in a text. `%2F` is excluded, because an escaped `/` stays as it is.
 fn escape_in(text: &str) -> Option<String> {
     let rest = text.replace("%2F", "");
     is_escape(&rest).map(str::to_owned)

@@ -1,35 +1,35 @@
-//! What a comparison asks for, taken apart: texts that the value must hold, and where.
+//! The parts of a comparison: the texts that the value must contain, and their positions.
 
 use std::borrow::Cow;
 
 use seawall_policy::syntax::ast::OpKind;
 
-/// What the value must hold.
+/// What the value must contain.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pieces<'p> {
-    /// Somewhere.
+    /// Texts at any position.
     pub(super) parts: Vec<Cow<'p, str>>,
-    /// At its beginning.
+    /// A text at its start.
     pub(super) head: Option<Cow<'p, str>>,
-    /// At its end.
+    /// A text at its end.
     pub(super) tail: Option<Cow<'p, str>>,
-    /// As a whole.
+    /// The whole text.
     pub(super) whole: Option<&'p str>,
 }
 
 impl Pieces<'_> {
-    /// Whether one of the texts that it must hold is so.
+    /// Returns whether one of the required texts has a property.
     pub(super) fn has(&self, is: impl Fn(&str) -> bool) -> bool {
         self.parts.iter().any(|part| is(part))
     }
 
-    /// Whether it is asked to be this as a whole.
+    /// Returns whether the whole value must be this text.
     pub(super) fn is_whole(&self, text: &str) -> bool {
         self.whole == Some(text)
     }
 }
 
-/// Takes a comparison apart; `None` where not all that it asks for must be in the value.
+/// Splits a comparison; `None` if not all of its texts are required.
 pub(super) fn pieces(op: OpKind, text: &str) -> Option<Pieces<'_>> {
     let part = || Cow::Borrowed(text);
     let parts = vec![part()];
@@ -53,8 +53,8 @@ fn glob(text: &str) -> Pieces<'_> {
     Pieces { parts, head, tail, whole: None }
 }
 
-/// The texts of a regular expression that must be there: runs of letters and of signs behind `\`.
-/// What stands in brackets, and one with `|`, is not looked into.
+/// Returns the required texts of a regular expression: runs of letters and of characters after `\`.
+/// Brackets, and expressions with `|`, are not examined.
 fn regex(text: &str) -> Option<Pieces<'_>> {
     let mut rest = text;
     while let Some(flags) = rest.strip_prefix("(?").and_then(|rest| rest.split_once(')')) {
@@ -78,7 +78,7 @@ fn regex(text: &str) -> Option<Pieces<'_>> {
             '*' | '?' | '{' => reader.may_be_missing(),
             '+' => reader.end(),
             '(' | '[' => {
-                // What follows may be a part of it.
+                // The rest can belong to a group.
                 reader.end();
                 return Some(reader.finish(is_anchored));
             }
@@ -90,14 +90,14 @@ fn regex(text: &str) -> Option<Pieces<'_>> {
     Some(reader.finish(is_anchored))
 }
 
-/// What was read of a regular expression so far.
+/// The state while a regular expression is read.
 #[derive(Default)]
 struct Reader {
     parts: Vec<String>,
     run: String,
-    /// Something stood before the first run, or the run did.
+    /// Whether anything precedes the end of the first run.
     has_begun: bool,
-    /// The first run begins the expression.
+    /// Whether the first run is at the start of the expression.
     first_leads: bool,
     is_at_end: bool,
 }
@@ -118,7 +118,7 @@ impl Reader {
         }
     }
 
-    /// The character before this need not be there.
+    /// Marks the previous character as optional.
     fn may_be_missing(&mut self) {
         self.run.pop();
         if self.run.is_empty() && self.parts.is_empty() {
@@ -141,7 +141,7 @@ impl Reader {
     }
 }
 
-/// The first `%` with two hexadecimal digits behind it.
+/// Returns the first `%` with two hexadecimal digits after it.
 pub(super) fn is_escape(text: &str) -> Option<&str> {
     let is_hex = |escape: &&str| escape.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit());
     let mut each = text.match_indices('%').filter_map(|(at, _)| text.get(at..at.saturating_add(3)));

@@ -1,13 +1,13 @@
-//! Policies as values: written out, edited at random, and with their counters told in advance.
+//! Policies as values: written to text, edited at random, with known counters.
 //!
-//! What an edit must keep is worked out here from the draft alone, by the table of DESIGN §3, and
-//! never asked of the engine that is under test.
+//! The expected effects of an edit are computed from the draft only, never by the engine under
+//! test.
 
 use std::collections::BTreeMap;
 
 use crate::MemoryStore;
 
-/// splitmix64 (Steele, Lea, Flood 2014): the same storm for the same seed.
+/// splitmix64 (Steele, Lea, Flood 2014): the same sequence for the same seed.
 pub(in crate::tests) struct Dice(pub(in crate::tests) u64);
 
 impl Dice {
@@ -32,11 +32,11 @@ impl Dice {
     }
 }
 
-/// Whatever a generated rule looks at, it looks at requests for these paths only: a visitor asks
-/// for others and is refused by none of them.
+/// The only paths that generated rules match. Ordinary clients request others and are never
+/// rejected.
 pub(super) const ATTACKED: &str = "/x";
 
-/// What rules ask. `#` is the window of the track `seen`.
+/// The conditions of rules. `#` is the window of the track `seen`.
 const CONDITIONS: [&str; 8] = [
     "true",
     "path == \"/x0\"",
@@ -48,8 +48,8 @@ const CONDITIONS: [&str; 8] = [
     "host == \"b.example\" or path == \"/x1\"",
 ];
 
-/// All that a server enforces. Tags, scores and bans are rarer than refusals, or little would be
-/// left to count.
+/// All enforced actions. Tags, scores and bans are rarer than rejections, so that enough requests
+/// are counted.
 const ACTIONS: [&str; 10] = [
     "block 429",
     "block 403",
@@ -68,10 +68,10 @@ const MEMBERS_ACTIONS: [&str; 6] =
 
 const KEYS: [&str; 3] = ["client", "client.net", "client, path"];
 
-/// Sizes of tables that hold all keys of a storm.
+/// Sizes of tables for all keys of a run.
 const ROOMY: [usize; 3] = [400, 1_000, 3_000];
 
-/// The keys of a throttle, which no clause says.
+/// The keys of a throttle, which no clause sets.
 const THROTTLE_KEYS: usize = 100_000;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ struct Limit {
     n: u64,
     window_s: u64,
     burst: u64,
-    /// 0 is no hold.
+    /// 0 means no hold.
     hold_s: u64,
     doubling: bool,
     key: usize,
@@ -120,7 +120,7 @@ struct Step {
     limit: Option<Limit>,
 }
 
-/// A level that nothing reaches, declared before the one that is: it shifts the other's number.
+/// A level that is never reached, declared before the used one: it shifts the number of the other.
 const MILD: &str = "level mild { enter when rate(all) > 900k/10s leave after 1m }\n";
 
 #[derive(Debug, Clone, PartialEq)]
@@ -155,20 +155,20 @@ pub(super) struct Draft {
     names: u64,
 }
 
-/// What an edit does to a flood.
+/// The effect of an edit on a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Nothing that the flood could notice: every request must be judged as if nobody had edited.
+    /// None: every request must be evaluated as without the edit.
     Elsewhere,
-    /// It changes what some are told.
+    /// Some decisions change.
     Change,
-    /// It must be refused.
+    /// The edit must be rejected.
     Wrong,
-    /// What it says of a member or a list is wrong, and what was good stays in force.
+    /// A member's part or a list is invalid, and the last valid one stays in force.
     Spoilt,
 }
 
-/// A counter as the draft has it: its window, in seconds, and its keys.
+/// A counter of the draft: its window in seconds, and its keys.
 pub(super) type Counters = BTreeMap<(String, String), (u64, usize)>;
 
 impl Draft {
@@ -188,7 +188,7 @@ impl Draft {
         for layer in [Layer::Floor, Layer::Floor, Layer::Floor, Layer::Member, Layer::Defaults] {
             draft.add(layer, dice);
         }
-        // One limit at least is there from the start.
+        // At least one limit from the start.
         draft.floor[0].limit = Some(Limit::new(dice));
         draft
     }
@@ -217,7 +217,7 @@ impl Draft {
         steps.insert(at, Step { name, when, action, shadow, under, limit });
     }
 
-    /// The files of it.
+    /// Returns its files.
     pub(super) fn store(&self) -> MemoryStore {
         let bad: String = self.bad.iter().map(|n| format!("198.51.100.{n}\n")).collect();
         MemoryStore::default()
@@ -265,7 +265,7 @@ impl Draft {
         let one = |step: &Step| {
             let Step { name, when, action, shadow, under, limit } = step;
             let asked = CONDITIONS[*when].replace("SEEN", &seen);
-            // A member's condition reads no track of the host's, and no step hides the next one.
+            // A member's condition reads no track of the operator, and no step hides the next one.
             let asked = if of.is_empty() { asked } else { asked.replace(&seen, "method == GET") };
             let when = format!(
                 "path starts_with \"{ATTACKED}\" and ({asked}) and raw_path != \"/-{name}\""
@@ -283,7 +283,7 @@ impl Draft {
         steps.iter().map(one).collect()
     }
 
-    /// Its counters: those whose name, key and what they count are the same are the same.
+    /// Returns its counters. Counters with the same name, key and counted value are the same.
     pub(super) fn counters(&self) -> Counters {
         let mut all = Counters::new();
         let Track { window_s, keys, key, is_distinct, .. } = &self.seen;
@@ -313,7 +313,7 @@ impl Draft {
         all
     }
 
-    /// Edits it, at random. Says what was done, for whoever reads of a failure.
+    /// Makes a random edit. Returns a description for messages about failures.
     pub(super) fn edit(&mut self, dice: &mut Dice) -> (Kind, &'static str) {
         self.comment += 1;
         match dice.roll(20) {
@@ -337,7 +337,7 @@ impl Draft {
         }
     }
 
-    /// An edit that the flood cannot notice.
+    /// Makes an edit that does not concern the flood.
     pub(super) fn edit_elsewhere(&mut self, dice: &mut Dice) {
         loop {
             let mut next = self.clone();
@@ -348,7 +348,7 @@ impl Draft {
         }
     }
 
-    /// Tables grow and shrink, and hold all keys all the while.
+    /// Changes sizes of tables, which always have space for all keys.
     fn edit_sizes(&mut self, dice: &mut Dice) -> (Kind, &'static str) {
         self.seen.keys = dice.one(&ROOMY);
         for step in self.floor.iter_mut().chain(&mut self.member).chain(&mut self.defaults) {
@@ -374,7 +374,7 @@ impl Draft {
         dice.one(&[Layer::Floor, Layer::Floor, Layer::Member, Layer::Defaults])
     }
 
-    /// Steps come, go, and change places.
+    /// Adds, removes or moves steps.
     fn edit_steps(&mut self, dice: &mut Dice) -> (Kind, &'static str) {
         let layer = self.layer(dice);
         let len = self.steps(layer).len();
@@ -398,7 +398,7 @@ impl Draft {
         }
     }
 
-    /// One thing about one step.
+    /// Changes one property of one step.
     fn edit_step(&mut self, dice: &mut Dice) -> (Kind, &'static str) {
         let layer = self.layer(dice);
         let fresh = self.fresh_name();
@@ -459,14 +459,14 @@ impl Draft {
 fn action(layer: Layer, dice: &mut Dice) -> &'static str {
     match layer {
         Layer::Member => dice.one(&MEMBERS_ACTIONS),
-        // The first ones mostly; only a floor bans.
+        // Mostly the first ones; only a floor bans.
         _ if dice.odds(2) => dice.one(&ACTIONS[..4]),
         Layer::Defaults => dice.one(&ACTIONS[..8]),
         _ => dice.one(&ACTIONS),
     }
 }
 
-/// What cannot be taken, each for a reason of its own.
+/// Invalid texts, each for another reason.
 const WRONG: [&str; 6] = [
     "floor { rule broken { when path ==",
     "flor { rule a { when true then drop } }",
@@ -476,7 +476,7 @@ const WRONG: [&str; 6] = [
     "test \"wrong\" { request GET \"http://a.example/page\" expect drop }",
 ];
 
-/// The files of `draft` with something wrong in them; what was good stays in force.
+/// Returns the files of `draft` with an error in them; the last valid ones stay in force.
 pub(super) fn spoil(draft: &Draft, dice: &mut Dice) -> (Kind, &'static str, MemoryStore) {
     let store = draft.store();
     match dice.roll(9) {

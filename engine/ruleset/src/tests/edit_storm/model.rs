@@ -1,8 +1,8 @@
-//! What a state holds against each attacker, read through the questions that any caller may ask.
+//! The state of each attacker, read through the public interface of the state.
 //!
-//! Nothing here knows how counts are kept: a hold shows in how long a limit without a threshold
-//! still refuses, a count in the least threshold that admits, a reserve in how many requests a limit
-//! of nothing lets through.
+//! Nothing here depends on the storage of counts. A hold is the time for which a limit without a
+//! threshold still rejects. A count is the lowest threshold that admits. A burst is the number of
+//! requests that a limit of 0 admits.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use seawall_state::{Key, Penalty, Rate, RateLimitOutcome, State};
 use crate::RuleSet;
 use crate::eval::context::{EvalContext, EvalOptions};
 
-/// Most requests that one key is found to have made.
+/// Most requests of one key that are found.
 const COUNT_MAX: u64 = 1 << 12;
 
-/// The terms of a limit, as far as its counts are read by them.
+/// The parameters of a limit, as far as reading its counts needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) id: CounterId,
@@ -24,7 +24,7 @@ pub(super) struct Read {
     pub(super) burst: u64,
 }
 
-/// The limits of a policy by identity, with the terms they are asked by.
+/// Returns the limits of a policy by identity, with their parameters.
 pub(super) fn limits(rules: &RuleSet) -> BTreeMap<Box<str>, Read> {
     let program = &rules.program;
     let own = program.sites.iter().flat_map(|site| &site.steps);
@@ -38,18 +38,18 @@ pub(super) fn limits(rules: &RuleSet) -> BTreeMap<Box<str>, Read> {
     read.collect()
 }
 
-/// The key of a request in a counter.
+/// Returns the key of a request in a counter.
 pub(super) fn key(rules: &RuleSet, state: &State, id: CounterId, facts: &Facts<'_>) -> Key {
     let judging = EvalContext::new(rules, facts, state, Tick::TEST_START, EvalOptions::default());
     judging.key(id, true).expect("an absent key counts as one")
 }
 
-/// The end of the hold of a key, where one is running.
+/// Returns the end of the hold of a key, if one is active.
 pub(super) fn held_until(state: &State, read: Read, key: Key, now: Tick) -> Option<Tick> {
     let endless = Rate { n: u64::MAX, window_ms: read.window_ms, burst: read.burst };
     let table = state.limit(read.id)?;
     let told = table.peek(key, &endless, None, now);
-    // A hold runs on, whether the limit has one in its terms by now or none, or a shorter one.
+    // A hold continues, whether the limit now has none, or a shorter one.
     let other = Penalty { for_ms: 1, doubling_to_ms: None };
     assert_eq!(told, table.peek(key, &endless, Some(&other), now), "a hold under other terms");
     match told {
@@ -58,7 +58,7 @@ pub(super) fn held_until(state: &State, read: Read, key: Key, now: Tick) -> Opti
     }
 }
 
-/// What is counted for a key; asked at the end of its hold, where one is running.
+/// Returns the count of a key, read at the end of an active hold.
 pub(super) fn counted(state: &State, read: Read, key: Key, now: Tick) -> u64 {
     let at = held_until(state, read, key, now).unwrap_or(now);
     let table = state.limit(read.id).expect("a limit");
@@ -71,11 +71,11 @@ pub(super) fn counted(state: &State, read: Read, key: Key, now: Tick) -> u64 {
         let middle = low.midpoint(high);
         if admits(middle) { high = middle } else { low = middle + 1 }
     }
-    // Admitted where one more is at most N.
+    // Admitted if one more is at most N.
     low - 1
 }
 
-/// How many requests the reserve of a key still lets through. Takes them: for a copy.
+/// Returns how many requests the burst of a key still admits. Uses it up, so pass a copy.
 pub(super) fn drained(copy: &State, read: Read, key: Key, now: Tick) -> u64 {
     let at = held_until(copy, read, key, now).unwrap_or(now);
     let nothing = Rate { n: 0, window_ms: read.window_ms, burst: read.burst };

@@ -1,15 +1,16 @@
-//! Distinct things in a snapshot: hashes one by one, registers without those that are empty.
+//! Distinct values in a snapshot: single hashes, and registers without empty ones.
 
 use super::{CardinalitySketch, EXACT_MAX, ExactSet, RANKS, REGISTERS, Registers, bit, union};
 use crate::counters::sliding_window::cut_stays;
 use crate::counters::table::Stored;
 use crate::snapshot::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
-/// Registers that share a byte of marks.
+/// Registers that share a byte of flags.
 const MARKED: usize = 8;
 
 impl ExactSet {
-    /// The same on another clock; where the cut moves, all that is remembered counts as current.
+    /// Maps the values to another clock. If the border of buckets moves, all values count as
+    /// current.
     fn moved(mut self, seen: MappedTick, overflowed: Option<MappedTick>) -> Self {
         self.overflowed = overflowed.map(|at| at.was);
         let overflows = self.is_overflowing();

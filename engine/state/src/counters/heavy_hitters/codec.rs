@@ -1,11 +1,11 @@
-//! The heaviest keys in a snapshot: both summaries.
+//! Heavy hitters in a snapshot: both summaries.
 
 use super::{HEAVY_KEYS_MAX, HeavyHitters, SpaceSaving, TrackedKey, WindowBuckets};
 use crate::counters::sliding_window::cut_stays;
 use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
 impl HeavyHitters {
-    /// Writes both summaries, copied under the lock and written without it.
+    /// Writes both summaries. They are copied under the lock and written without it.
     pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         let (seen, window_ms, summaries) = {
             let WindowBuckets { seen, window_ms, before, current } = &*self.0.lock();
@@ -25,8 +25,8 @@ impl HeavyHitters {
         }
     }
 
-    /// Takes in what [`store`](Self::store) has written. Where the cut between the buckets moves,
-    /// only the current one is known, as after an edit of the window.
+    /// Restores the output of [`store`](Self::store). If the border between the buckets moves, only
+    /// the current one is known, as after a change of the window.
     pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<()> {
         let (seen, window_ms) = (from.moment()?, from.window()?);
         let (before, current) = (load_summary(&mut from)?, load_summary(&mut from)?);

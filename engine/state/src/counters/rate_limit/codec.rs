@@ -1,4 +1,4 @@
-//! A key of a limit in a snapshot: its window, its reserve, and its last hold.
+//! A key of a limit in a snapshot: its window, its burst, and its last hold.
 
 use std::sync::atomic::Ordering;
 
@@ -9,9 +9,9 @@ use crate::counters::sliding_window::SlidingWindow;
 use crate::counters::table::{Entry, EvictionClass, Size, Stored};
 use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
-/// The kind of the one section.
+/// The kind of the only section.
 const ENTRIES: u8 = 1;
-/// Marks of an entry.
+/// Flags of an entry.
 const HAS_HOLD: u8 = 1;
 const IS_ANSWERED: u8 = 2;
 
@@ -28,7 +28,7 @@ impl Stored for RateLimitEntry {
         out.byte(hold | answered);
         self.window.store(out);
         out.number(u64::from(self.burst));
-        // What is missing: most reserves are full.
+        // The used part, because most bursts are full.
         out.number(self.full().saturating_sub(self.reserve));
         if self.hold_ms > 0 {
             out.moment(self.hold_began);
@@ -53,7 +53,7 @@ impl Stored for RateLimitEntry {
         Some(count)
     }
 
-    /// A hold that has ended still doubles the next one.
+    /// Returns whether the entry has an effect. An ended hold still doubles the next one.
     fn is_missed(&self, now: Tick) -> bool {
         let doubles = self.hold_ms > 0 && now.since_ms(self.hold_began) <= REMEMBERED_MS_MAX;
         doubles || self.standing(now) != EvictionClass::Idle
@@ -61,7 +61,7 @@ impl Stored for RateLimitEntry {
 }
 
 impl RateLimitTable {
-    /// How often holds were lifted.
+    /// Returns the number of ended holds.
     pub(crate) fn lifts(&self) -> u64 {
         self.shared.lifts.load(Ordering::Relaxed)
     }

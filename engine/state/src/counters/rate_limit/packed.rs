@@ -1,7 +1,8 @@
-//! A key of a limit in its slot: 44 bytes.
+//! A packed key of a limit: 44 bytes.
 //!
-//! Nothing is lost: the window as [`PackedRequests`] has it, the reserve in all its parts, both ends of
-//! a hold to the millisecond. A hold has 32 bits (49 days), the longest of the language is 30 days.
+//! Nothing is lost: the window as in [`PackedRequests`], the burst with all its parts, and both
+//! ends of a hold to the millisecond. A hold has 32 bits (49 days); the longest of the language is
+//! 30 days.
 
 use seawall_model::Tick;
 
@@ -9,10 +10,10 @@ use super::{CheckAnswer, Penalty, Rate, RateLimitEntry};
 use crate::counters::sliding_window::{PackedRequests, TABLE_COUNT_MAX, TABLE_WINDOW_MS_MAX};
 use crate::counters::table::PackedEntry;
 
-/// The longest hold of a table, in milliseconds; a longer one is that long.
+/// Longest hold of a table, in milliseconds. A longer hold is cut to this length.
 pub const TABLE_HOLD_MS_MAX: u64 = u32::MAX as u64;
 
-/// The bit beside the trigger of a hold that says whether it was answered.
+/// The bit beside the trigger of a hold that stores whether a newer pass was presented.
 const ANSWERED_BITS: u32 = 1;
 
 /// One key of a limit.
@@ -21,7 +22,7 @@ const ANSWERED_BITS: u32 = 1;
 pub(crate) struct PackedCount {
     window: PackedRequests,
     reserve: u64,
-    /// The trigger of the last hold, and whether it was answered.
+    /// The trigger of the last hold, and whether a newer pass was presented.
     began_and_answered: u64,
     hold_ms: u32,
     burst: u32,
@@ -57,8 +58,8 @@ impl PackedEntry for PackedCount {
 }
 
 impl Rate {
-    /// The rate that a table can count: what is beyond its bounds is at them, so that no count
-    /// ends below its rate.
+    /// Returns the rate within the bounds of a table. Values beyond the bounds are cut to them, so
+    /// that no count ends below its rate.
     pub(super) fn bounded(&self) -> Self {
         Self {
             n: self.n.min(TABLE_COUNT_MAX),
@@ -69,7 +70,7 @@ impl Rate {
 }
 
 impl Penalty {
-    /// The hold that a table can keep.
+    /// Returns the hold within the bounds of a table.
     pub(super) fn bounded(&self) -> Self {
         Self {
             for_ms: self.for_ms.min(TABLE_HOLD_MS_MAX),

@@ -1,4 +1,4 @@
-//! Limits against the worked examples of the language page and against a naive twin.
+//! Tests of limits: the worked examples of the documentation, and comparison with a naive model.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use RateLimitOutcome::Allowed;
 
 const START: Tick = Tick::TEST_START;
 const MINUTE_MS: u64 = 60_000;
-/// The longest window of the language.
+/// Longest window of the language.
 const WINDOW_MS_MAX: u64 = 7 * 86_400_000;
 
 fn table() -> RateLimitTable {
@@ -27,7 +27,8 @@ fn hold(for_ms: u64, doubling_to_ms: Option<u64>) -> Penalty {
     Penalty { for_ms, doubling_to_ms }
 }
 
-/// Sends `times` requests as a `test` block does, the last at `over_ms`; how many were admitted.
+/// Sends `times` requests as a `test` block does, the last at `over_ms`. Returns how many were
+/// admitted.
 fn send(table: &RateLimitTable, rate: &Rate, times: u64, over_ms: u64) -> u64 {
     let at = |i| START.plus_ms(over_ms * i / (times - 1));
     (0..times).filter(|i| table.admit(key(1), rate, None, at(*i)) == Allowed).count() as u64
@@ -37,7 +38,7 @@ fn send(table: &RateLimitTable, rate: &Rate, times: u64, over_ms: u64) -> u64 {
 fn the_reserve_takes_what_the_rate_does_not() {
     for (n, burst) in [(10, 5), (20, 10), (120, 40)] {
         let (table, rate) = (table(), per_minute(n, burst));
-        // `20/1m burst 10` also lets the 25 of the language page pass: they are fewer than 30.
+        // `20/1m burst 10` also admits the 25 of the documentation: they are fewer than 30.
         assert_eq!(send(&table, &rate, n + burst, 30_000), n + burst);
         let next = table.admit(key(1), &rate, None, START.plus_ms(30_000));
         assert!(matches!(next, RateLimitOutcome::Exceeded { hold_began: None, .. }), "{next:?}");
@@ -57,7 +58,7 @@ fn what_is_refused_counts_nowhere() {
 fn the_reserve_refills_over_ten_windows() {
     let (table, rate) = (table(), per_minute(1, 10));
     assert_eq!(send(&table, &rate, 12, 11), 11);
-    // A tenth of ten is back after one window, but the window is still full of the others.
+    // A tenth of ten is refilled after one window, but the window is still full of the others.
     let later = START.plus_ms(MINUTE_MS + 11);
     assert_eq!(table.admit(key(1), &rate, None, later), Allowed);
     assert!(matches!(table.admit(key(1), &rate, None, later), RateLimitOutcome::Exceeded { .. }));
@@ -164,7 +165,7 @@ fn a_full_table_of_held_keys_lets_newcomers_in() {
         table.filled(),
         TableOccupancy { resident: capacity, capacity, evictions: 0, refused }
     );
-    // The ends of the holds are the ends of the refusals.
+    // The holds end when the rejections end.
     let later = START.plus_ms(10_000);
     assert_ne!(table.admit(key(99), &rate, Some(&hold), later), Allowed);
 }
@@ -249,13 +250,14 @@ fn a_request_of_an_older_generation_counts_and_converts_nothing() {
     // Six in the thirty minutes since the hour are one in the last minute.
     (0..6).for_each(|_| assert_eq!(older.admit(key(1), &hourly, None, now), Allowed));
     (0..2).for_each(|_| assert_eq!(newer.admit(key(1), &minutely, None, now), Allowed));
-    // In flight since before the edit: judged by the hourly rate, counted by the minute.
+    // In flight since before the edit: evaluated with the hourly rate, counted by the minute.
     assert_eq!(older.admit(key(1), &hourly, None, now), Allowed);
     assert_eq!(newer.admit(key(1), &minutely, None, now), Allowed);
     assert!(matches!(newer.admit(key(1), &minutely, None, now), RateLimitOutcome::Exceeded { .. }));
 }
 
-/// What a spent reserve admits `after_ms` later under other terms, seen then for the first time.
+/// Returns how many requests an empty burst admits `after_ms` later under other parameters, which
+/// are seen then for the first time.
 fn refilled(old: Rate, new: Rate, after_ms: u64) -> usize {
     let table = table();
     while table.admit(key(1), &old, None, START) == Allowed {}
@@ -266,7 +268,7 @@ fn refilled(old: Rate, new: Rate, after_ms: u64) -> usize {
 #[test]
 fn time_before_an_edit_refills_at_the_slower_of_both_terms() {
     let rate = |burst, window_ms| Rate { n: 0, window_ms, burst };
-    // Five of ten windows refill one of two, whatever the reserve becomes.
+    // Five of ten windows refill one of two, for any new burst.
     assert_eq!(refilled(rate(2, 1_000), rate(2, 1_000), 5_000), 1);
     assert_eq!(refilled(rate(2, 1_000), rate(90, 1_000), 5_000), 1);
     assert_eq!(refilled(rate(90, 1_000), rate(2, 1_000), 5_000), 1);
@@ -312,13 +314,13 @@ fn twins_join_to_the_stricter_of_both() {
     let held = newer.peek(key(2), &rate, None, START);
     assert_eq!(held, newer.peek(key(2), &rate, Some(&hold), START));
     assert!(matches!(held, RateLimitOutcome::Exceeded { hold_began: Some(START), .. }));
-    // What is stricter here stays: the other way round nothing is given back.
+    // The stricter value stays: in the other direction nothing is restored.
     older.absorb(&newer, 1_000);
     assert!(!spend(&older, 1));
 }
 
-/// The text of LANGUAGE §7, taken at its word: every admission is kept, every part of the reserve
-/// is a fraction of its own.
+/// A literal model of the documentation: every admission is stored, and every part of the burst is
+/// a fraction of its own.
 #[derive(Default)]
 struct Twin {
     admitted: Vec<u64>,
@@ -330,7 +332,7 @@ struct Twin {
 impl Twin {
     fn ask(&mut self, rate: &Rate, hold: Option<&Penalty>, now: u64) -> bool {
         let now = now.max(self.at);
-        // Counted as what is missing from a full reserve, in requests times 10·W.
+        // Counted as the used part of a full burst, in requests times 10·W.
         self.spent_parts =
             self.spent_parts.saturating_sub(u128::from((now - self.at) * rate.burst));
         self.at = now;
@@ -380,18 +382,19 @@ fn holds() -> impl Strategy<Value = Option<Penalty>> {
     prop::option::of(some)
 }
 
-/// Mostly close together, so that limits are met; now and then windows apart, or backwards.
+/// Generates steps: mostly close together, so that limits are reached; sometimes windows apart, or
+/// backwards.
 fn steps() -> impl Strategy<Value = Vec<(u64, i64)>> {
     let wait = prop_oneof![4 => 0_i64..40, 1 => 0_i64..5_000, 1 => -50_i64..0];
     prop::collection::vec((0_u64..4, wait), 1..300)
 }
 
-/// A number up to `most`, and its ends more often than chance would have them.
+/// Generates a number up to `most`, with its bounds more often than by chance.
 fn up_to(most: u64) -> impl Strategy<Value = u64> {
     prop_oneof![2 => 0..=most, 1 => Just(0), 1 => Just(1), 1 => most - 1..=most]
 }
 
-/// Every rate that the language has words for, and every hold.
+/// Generates every valid rate, and every valid hold.
 fn any_terms() -> impl Strategy<Value = (Rate, Option<Penalty>)> {
     let window = prop_oneof![3 => 1_u64..2_000, 1 => 1..=WINDOW_MS_MAX, 1 => Just(WINDOW_MS_MAX)];
     let small = |most| prop_oneof![3 => 0_u64..8, 1 => up_to(most)];
@@ -403,7 +406,7 @@ fn any_terms() -> impl Strategy<Value = (Rate, Option<Penalty>)> {
     (rate, prop::option::of(hold))
 }
 
-/// Who asks, how much later, and with which pass.
+/// The client, the delay, and the pass.
 type Ask = (bool, u64, Option<u64>);
 
 fn asks() -> impl Strategy<Value = Vec<Ask>> {
@@ -427,7 +430,7 @@ proptest! {
         prop_assert_eq!(PackedCount::pack(count).unpack(), count);
     }
 
-    /// The table against the same arithmetic on counts that were never packed.
+    /// Compares the table with the same arithmetic on unpacked entries.
     #[test]
     fn a_table_judges_as_the_arithmetic_does(
         start in up_to((1 << 48) - 1), terms in prop::collection::vec(any_terms(), 2), asks in asks(),
@@ -496,7 +499,7 @@ proptest! {
         window_ms in 1_u64..2_000, bursts in prop::collection::vec(0_u64..50, 1..20),
         spent in 1_u64..10,
     ) {
-        // With a rate of 0 the reserve alone admits, and in one moment nothing refills.
+        // With a rate of 0 only the burst admits, and within one moment nothing refills.
         let table = table();
         let rate = |burst| Rate { n: 0, window_ms, burst };
         let first = 10;
@@ -531,7 +534,7 @@ proptest! {
     fn an_edit_of_size_and_rate_at_once_answers_as_one_of_the_rate_alone(
         rate in rates(), other in rates(), hold in holds(), steps in steps(),
     ) {
-        // A table moved to another size in the middle answers as one that was not moved.
+        // A table that is resized in between gives the same results as one that is not.
         let (stays, first) = (table(), table());
         let second = RateLimitTable::new(2_000, 1);
         let mut now = START;

@@ -1,25 +1,25 @@
 //! A window in a snapshot.
 //!
-//! Buckets are aligned to the clock, so a clock that differs by other than whole windows cuts time
-//! elsewhere. A small difference (the few milliseconds of a restart) moves the cut and leaves the
-//! buckets; a larger one puts all that the window holds into the current bucket, which remembers it
-//! a little longer. Either way the window holds no less at the moment it is read.
+//! Buckets are aligned to the clock. A clock that differs by other than whole windows moves the
+//! border between them. A small difference (the few milliseconds of a restart) moves the border
+//! only. A larger one moves all counts to the current bucket, so that they count a little longer.
+//! In both cases the window has no lower count when it is read.
 
 use super::{SlidingWindow, elapsed_ms, scale_up};
 use crate::counters::table::Stored;
 use crate::snapshot::{MappedTick, SnapshotDecoder, SnapshotEncoder};
 
-/// The part of a window by which its cut may move and its buckets stay.
+/// The part of a window by which its border can move while the buckets stay.
 const DRIFT_PARTS: u64 = 16;
 
-/// Whether buckets can stay as they are: the cut has hardly moved.
+/// Returns whether the buckets can stay: the border has hardly moved.
 pub(crate) fn cut_stays(window_ms: u64, seen: MappedTick) -> bool {
     let [was, is] = [seen.was, seen.is].map(|at| elapsed_ms(window_ms, at));
     was.abs_diff(is) <= window_ms / DRIFT_PARTS
 }
 
 impl SlidingWindow {
-    /// The same on another clock.
+    /// Maps the window to another clock.
     fn moved(self, seen: MappedTick) -> Self {
         let is = Self { seen: seen.is, ..self };
         if !cut_stays(self.window_ms, seen) {

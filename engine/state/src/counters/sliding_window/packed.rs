@@ -1,9 +1,9 @@
-//! A window in its slot: 20 bytes where requests are counted, 28 where bytes are.
+//! A packed window: 20 bytes for counts of requests, 28 for counts of bytes.
 //!
-//! What is left out can never be set. A tick needs 41 bits until the year 2039 and has 48, which
-//! is until the year 10889; a window needs 30 bits, since the longest of the language is a week;
-//! 41 bits count what somebody asks who asks 3.6 million times a second for a week. Beyond these a
-//! value is the largest that there is room for.
+//! The omitted bits are never needed. A tick needs 41 bits until the year 2039 and has 48, which
+//! last until the year 10889. A window needs 30 bits, because the longest of the language is a
+//! week. 41 bits count 3.6 million requests a second for a week. A value beyond these bounds is cut
+//! to the bound.
 
 use seawall_model::Tick;
 
@@ -14,24 +14,24 @@ const TICK_BITS: u32 = 48;
 const WINDOW_BITS: u32 = 30;
 const COUNT_BITS: u32 = 41;
 
-/// The last tick that a table can tell.
+/// The last tick that a table can store.
 const TICK_MAX: Tick = Tick(mask(TICK_BITS));
 
-/// The longest window of a table, in milliseconds (12 days); a longer one is that long.
+/// Longest window of a table, in milliseconds (12 days). A longer window is cut to this length.
 pub const TABLE_WINDOW_MS_MAX: u64 = mask(WINDOW_BITS);
 
-/// Requests that a table counts in one bucket of a window at most; a limit to more admits so many.
-/// The language allows none to more than a billion.
+/// Most requests that a table counts in one bucket of a window. A higher limit admits this number.
+/// The language allows at most a billion.
 pub const TABLE_COUNT_MAX: u64 = mask(COUNT_BITS);
 
-/// Bits of the window's length that stand beside the tick.
+/// Bits of the window's length that are stored with the tick.
 const WINDOW_LOW_BITS: u32 = u64::BITS - TICK_BITS;
-/// Bits of the current count that stand beside the one before.
+/// Bits of the current count that are stored with the previous one.
 const CURRENT_LOW_BITS: u32 = u64::BITS - COUNT_BITS;
-/// The rest of the current count, which stands beside the rest of the window.
+/// The other bits of the current count, which are stored with those of the window.
 const CURRENT_HIGH_BITS: u32 = COUNT_BITS - CURRENT_LOW_BITS;
 
-// What is left of the window and of the current count fills the last word.
+// The other bits of the window and of the current count fill the last word.
 const _: () = assert!(WINDOW_BITS - WINDOW_LOW_BITS + CURRENT_HIGH_BITS == u32::BITS);
 
 const fn mask(bits: u32) -> u64 {
@@ -44,13 +44,13 @@ const fn mask(bits: u32) -> u64 {
 pub(crate) struct PackedRequests {
     /// The tick, and the low bits of the window.
     seen_and_window: u64,
-    /// The bucket before, and the low bits of the current one.
+    /// The previous bucket, and the low bits of the current one.
     before_and_current: u64,
     /// The high bits of the window and those of the current bucket.
     rest: u32,
 }
 
-/// A window that counts bytes, whose sums need all of 64 bits.
+/// A window that counts bytes, whose sums need all 64 bits.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, packed(4))]
 pub(crate) struct PackedBytes {
@@ -64,7 +64,7 @@ const fn at_most(value: u64, most: u64) -> u64 {
     if value < most { value } else { most }
 }
 
-/// The tick beside the low bits of the window, and the window's high bits.
+/// Returns the tick with the low bits of the window, and the high bits of the window.
 const fn pack_time(window: &SlidingWindow) -> (u64, u64) {
     let seen = at_most(window.seen.0, TICK_MAX.0);
     let length = at_most(window.window_ms, TABLE_WINDOW_MS_MAX);
@@ -72,10 +72,10 @@ const fn pack_time(window: &SlidingWindow) -> (u64, u64) {
     (low, length >> WINDOW_LOW_BITS)
 }
 
-/// The tick and the window's length.
+/// Returns the tick and the length of the window.
 const fn unpack_time(low: u64, high: u64) -> (Tick, u64) {
     let length = (high << WINDOW_LOW_BITS) | (low & mask(WINDOW_LOW_BITS));
-    // A slot that was never filled holds zeros; a window is never 0.
+    // An unused slot contains zeros; a window is never 0.
     (Tick(low >> WINDOW_LOW_BITS), if length == 0 { 1 } else { length })
 }
 
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A number up to `most`, and its ends more often than chance would have them.
+    /// Generates a number up to `most`, with its bounds more often than by chance.
     fn up_to(most: u64) -> impl Strategy<Value = u64> {
         prop_oneof![2 => 0..=most, 1 => Just(0), 1 => most - 1..=most]
     }

@@ -1,9 +1,8 @@
-//! A table in a snapshot: its entries one after the other, each with the one of its two homes that
-//! it stands in.
+//! A table in a snapshot: its entries, each with its current one of two sets.
 //!
-//! A few sets are copied under the lock at a time and written when it is free again, so that a
-//! request waits microseconds. A table of the same size is then filled as it was, home by home, so
-//! that nobody loses a place by being restored; one of another size keeps what an edit would keep.
+//! A few sets at a time are copied under the lock and written without it, so that a request waits
+//! microseconds. A table of the same size is restored set by set, so that no key is lost. A table
+//! of another size keeps what an edit would keep.
 
 use seawall_model::Tick;
 
@@ -11,7 +10,7 @@ use super::{Entry, EvictionClass, PackedEntry, SETS_AT_ONCE, Set, Slot, Table};
 use crate::key::Tag;
 use crate::snapshot::{SnapshotDecoder, SnapshotEncoder};
 
-/// Entries that are put into order of use at once where a table has another size now.
+/// Entries that are sorted by use together if the size of the table has changed.
 const SORTED_AT_ONCE: usize = 65_536;
 
 /// An entry that can be in a snapshot.
@@ -19,16 +18,16 @@ pub(crate) trait Stored: Entry {
     /// Writes it.
     fn store(&self, out: &mut SnapshotEncoder);
 
-    /// Reads one, moved to the reader's clock.
+    /// Reads an entry, mapped to the reader's clock.
     fn load(from: &mut SnapshotDecoder<'_>) -> Option<Self>;
 
-    /// Whether anything would be missed without it.
+    /// Returns whether the entry has any effect, so that it must be written.
     fn is_missed(&self, now: Tick) -> bool {
         self.standing(now) != EvictionClass::Idle
     }
 }
 
-/// Whether a table has the size that it had when it was written.
+/// Whether the table has the same size as when it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Same,
@@ -36,7 +35,7 @@ pub(crate) enum Size {
 }
 
 impl<P: PackedEntry<Entry: Stored>> Table<P> {
-    /// Writes every entry that would be missed.
+    /// Writes every entry that has an effect.
     pub(crate) fn store(&self, out: &mut SnapshotEncoder) {
         let now = out.at;
         let mut copies: Vec<(Tag, u8, P::Entry)> = Vec::new();
@@ -65,7 +64,7 @@ impl<P: PackedEntry<Entry: Stored>> Table<P> {
         }
     }
 
-    /// Takes in what [`store`](Self::store) has written, up to the end of the section.
+    /// Restores the output of [`store`](Self::store), up to the end of the section.
     pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>, size: Size) -> Option<()> {
         let now = from.now;
         let mut unsorted = Vec::new();
@@ -86,7 +85,7 @@ impl<P: PackedEntry<Entry: Stored>> Table<P> {
         Some(())
     }
 
-    /// Files entries so that the most recently used are the last to go.
+    /// Stores entries so that the most recently used are evicted last.
     fn file(&self, entries: &mut Vec<(Tag, P::Entry)>, now: Tick) {
         entries.sort_by_key(|(_, entry)| entry.seen());
         for (tag, entry) in entries.drain(..) {
@@ -94,7 +93,7 @@ impl<P: PackedEntry<Entry: Stored>> Table<P> {
         }
     }
 
-    /// Puts an entry where it stood, or where there is room.
+    /// Stores an entry in its previous set, or in the other one.
     fn put_back(&self, tag: Tag, home: usize, entry: P::Entry, now: Tick) {
         if let Some(mut sets) = self.shard(tag)
             && self.place_of(&sets, tag).is_none()
@@ -116,11 +115,11 @@ impl<P: PackedEntry<Entry: Stored>> Table<P> {
                 *here = entry.clone();
             }
         };
-        // One that finds no place is counted as refused, as always.
+        // A rejected entry is counted as always.
         let _placed = self.update_at(tag, now, || entry.clone(), newer);
     }
 
-    /// Whether an entry was used at `at` or later.
+    /// Returns whether an entry was used at `at` or later.
     pub(crate) fn is_used_since(&self, at: Tick) -> bool {
         let used = |set: &Set<P>| set.taken().any(|(_, packed)| packed.look(Entry::seen) >= at);
         self.shards.iter().any(|shard| {

@@ -1,4 +1,4 @@
-//! A track in a snapshot: its sums, or its distinct things, and what is heavy.
+//! A track in a snapshot: its sums or distinct values, and its heavy hitters.
 
 use seawall_model::Tick;
 

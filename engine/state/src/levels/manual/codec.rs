@@ -1,10 +1,10 @@
-//! Levels set by hand in a snapshot.
+//! Manual levels in a snapshot.
 
 use super::{ManualLevel, ManualLevels};
 use crate::snapshot::{REMEMBERED_MS_MAX, SnapshotDecoder, SnapshotEncoder};
 
 impl ManualLevels {
-    /// What differs once one was set or ended.
+    /// Returns a number that differs after any change.
     pub(crate) fn edits(&self) -> u64 {
         let all = self.0.lock();
         all.values().fold(all.len() as u64, |sum, held| sum.wrapping_add(held.until.0))
@@ -18,14 +18,14 @@ impl ManualLevels {
         }
     }
 
-    /// Takes in those whose time is not over.
+    /// Restores the levels that have not ended.
     pub(crate) fn load(&self, mut from: SnapshotDecoder<'_>) -> Option<()> {
         while !from.is_at_end() {
             let (site, level) = (from.text()?, from.text()?);
             let left_ms = from.near(from.was.0)?.saturating_sub(from.was.0).min(REMEMBERED_MS_MAX);
             let until = from.is.plus_ms(left_ms);
             if until > from.now {
-                // One that finds no room is as if it had not been set.
+                // A level without space is dropped.
                 let _set = self.set(site, ManualLevel { level: level.into(), until });
             }
         }

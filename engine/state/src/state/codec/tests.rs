@@ -1,4 +1,4 @@
-//! What a restart keeps, and that no bytes are half believed.
+//! Tests of restarts: what survives, and that damaged bytes restore nothing.
 
 use std::net::IpAddr;
 
@@ -49,7 +49,7 @@ fn restored(bytes: &[u8], specs: &[CounterSpec], when: RestoreClock) -> (State, 
     State::restore(bytes, specs, StateLimits::default(), when).unwrap()
 }
 
-/// A request of client `n` for thing `thing`: fed to every track and asked of the limit.
+/// Sends a request of client `n` for `thing`: adds it to every track and checks the limit.
 fn request(state: &State, n: u64, thing: u64, now: Tick) -> RateLimitOutcome {
     let (key, thing) = (key(state, n), key(state, thing));
     for (_, id) in TRACKS {
@@ -60,7 +60,7 @@ fn request(state: &State, n: u64, thing: u64, now: Tick) -> RateLimitOutcome {
     state.limit(LIMIT).unwrap().admit_on(key, &terms, now)
 }
 
-/// All that a policy can read of a client.
+/// Returns everything that a policy can read about a client.
 fn reads(state: &State, n: u64, now: Tick) -> (RateLimitOutcome, Vec<u64>) {
     let key = key(state, n);
     let would = state.limit(LIMIT).unwrap().peek(key, &RATE, Some(&HOLD), now);
@@ -89,7 +89,7 @@ fn covers(state: &State, ip: &str, scope: BanScope<'_>, now: Tick) -> Option<(u6
     Some((hit.until.since_ms(now), format!("{} {}", hit.why.rule, hit.why.generation)))
 }
 
-/// A state with some of everything, about 4 KiB of it.
+/// Returns a state with some of everything, about 4 KiB.
 fn busy() -> State {
     let state = state(100);
     for n in 0..30 {
@@ -159,7 +159,7 @@ fn more_pages_of_bans_than_one_come_back() {
     let state = state(10);
     for n in 0..3_000_u32 {
         let why = BanOrigin { rule: format!("r{}", n % 7).into(), generation: Generation(1) };
-        // All end at one of three moments.
+        // All end at one of three times.
         let for_ms = 1_000 + u64::from(n % 3);
         state.bans().add(BanTarget::Asn(n), for_ms, why, BanScope::Host, NOW);
     }
@@ -181,7 +181,7 @@ fn a_clock_that_was_put_frees_and_lengthens_no_ban_and_no_hold() {
     }
     let bytes = state.snapshot(NOW).bytes;
     for wall in [NOW.0 - DAY_MS, NOW.0 - 1, NOW.0, NOW.0 + 12_345, NOW.0 + DAY_MS, 4_000] {
-        // Four seconds pass, whatever the clock on the wall says now.
+        // Four seconds pass, regardless of the wall clock.
         let when = RestoreClock { now: Tick(wall), elapsed_ms: 4_000 };
         let (again, _) = restored(&bytes, &specs(10_000, 100), when);
         let left = covers(&again, "2001:db8:0:4200::1", BanScope::Host, when.now);
@@ -206,7 +206,7 @@ fn what_ends_while_nothing_runs_has_ended() {
     let (again, report) = restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), when);
     assert_eq!(report.bans, 3, "one ended on the way");
     assert_eq!(reads(&again, 5, later).1, [0; 9]);
-    // Nothing lasts for longer than 30 days, so a clock that says more is not believed.
+    // Nothing lasts longer than 30 days, so a longer time counts as 30 days.
     let far = RestoreClock { now: NOW.plus_ms(1 << 60), elapsed_ms: 1 << 60 };
     assert_eq!(restored(&state.snapshot(NOW).bytes, &specs(10_000, 100), far).1.bans, 0);
 }
@@ -313,7 +313,7 @@ fn a_change_is_seen_and_quiet_is_too() {
     }
 }
 
-/// What the first form wrote: a limit with one key, of which all 128 bits stand there.
+/// Returns a snapshot in the first format: a limit with one key of all 128 bits.
 fn first_form(state: &State, n: u64, window: (u64, u64), hold_ms: u64) -> Vec<u8> {
     let mut out = SnapshotEncoder::new(NOW, SNAPSHOT_BYTES_MAX);
     out.byte(1);
@@ -351,7 +351,7 @@ fn the_first_form_is_read_still() {
     assert_eq!(request(&again, 7, 0, NOW), held);
     let limit = again.limit(LIMIT).unwrap();
     limit.lift_holds(NOW, NOW);
-    // Two of three are counted, and the reserve of two is full.
+    // Two of three are counted, and the burst of two is full.
     let admitted = (0..9)
         .filter(|_| limit.admit(key(&again, 7), &RATE, None, NOW) == RateLimitOutcome::Allowed);
     assert_eq!(admitted.count(), 3);
@@ -370,7 +370,7 @@ fn no_cut_and_no_flipped_bit_makes_it_panic() {
     let read = |bytes: &[u8]| State::restore(bytes, &specs, StateLimits::default(), at_once(NOW));
     let mut whole = 0;
     for length in 0..bytes.len() {
-        // A cut between sections leaves a shorter snapshot: the envelope's length refuses that.
+        // A cut between sections gives a shorter snapshot; the length in the envelope detects this.
         whole += usize::from(read(&bytes[..length]).is_ok());
     }
     assert!(whole <= 9, "{whole} cuts were taken");
@@ -378,7 +378,7 @@ fn no_cut_and_no_flipped_bit_makes_it_panic() {
         let mut flipped = bytes.clone();
         flipped[place] ^= 1 << (place % 8);
         if let Ok((state, _)) = read(&flipped) {
-            // What was taken can be lived with.
+            // The restored state is usable.
             (0..3).for_each(|n| _ = request(&state, n, 1, NOW.plus_ms(5)));
             let _readable = (reads(&state, 1, NOW), state.snapshot(NOW.plus_ms(9)));
         }
@@ -389,7 +389,7 @@ fn no_cut_and_no_flipped_bit_makes_it_panic() {
 }
 
 proptest! {
-    /// The same requests get the same answers, whether or not there was a restart in between.
+    /// The same requests get the same results with and without a restart in between.
     #[test]
     fn a_restart_changes_no_verdict(
         before in prop::collection::vec((0_u64..12, 0_u64..40, 0_u64..3_000), 1..120),
@@ -404,7 +404,7 @@ proptest! {
         }
         let bytes = state.snapshot(now).bytes;
         now = now.plus_ms(down_ms);
-        // The wall clock says another day; whole days are whole windows.
+        // The wall clock shows another day; whole days are whole windows.
         let ahead_ms = days * DAY_MS;
         let when = RestoreClock { now: now.plus_ms(ahead_ms), elapsed_ms: down_ms };
         let (again, _) = restored(&bytes, &specs(10_000, 40), when);
@@ -428,7 +428,7 @@ proptest! {
     }
 }
 
-/// The same outcome on a clock that is ahead.
+/// Returns the same outcome on a clock that is ahead.
 fn moved(outcome: RateLimitOutcome, ahead_ms: u64) -> RateLimitOutcome {
     match outcome {
         RateLimitOutcome::Exceeded { retry_after_ms, hold_began } => RateLimitOutcome::Exceeded {

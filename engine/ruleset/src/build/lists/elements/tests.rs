@@ -1,4 +1,4 @@
-//! How list files are read: forms, what is left out, and files that break off.
+//! Tests of list files: formats, omitted lines, and truncated files.
 
 use proptest::prelude::*;
 use seawall_policy::eval::{Value, in_set};
@@ -18,7 +18,7 @@ fn read(text: &str, element: Type) -> Elements {
     Elements::read(text.as_bytes(), terms(element))
 }
 
-/// The networks of a file without anything to be said, as they are written shortest.
+/// Returns the networks of a file without reports, in their shortest form.
 fn nets(text: &str) -> Vec<String> {
     let read = read(text, Type::Cidr);
     assert!(read.reports.is_empty(), "{text}: {:?}", read.reports);
@@ -43,7 +43,7 @@ fn texts(text: &str) -> Vec<String> {
     all
 }
 
-/// The first fault of a file.
+/// Returns the first invalid line of a file.
 fn fault(text: &str, element: Type) -> Fault {
     match &read(text, element).reports[..] {
         [(_, Report::Fault(fault)), ..] => *fault,
@@ -109,11 +109,11 @@ fn the_heading_of_a_table_is_no_element_and_no_fault() {
     {
         assert_eq!(nets(&format!("{heading}\n192.0.2.0/24,x\n")), ["192.0.2.0/24"], "{heading}");
     }
-    // Behind an element it is a line that is none, and by itself it is no table.
+    // After an element it is an invalid line, and alone it is not a table.
     assert_eq!(fault("192.0.2.0/24\nnetwork,asn\n", Type::Cidr), Fault::Address);
     let alone = read("Error, please try again\n", Type::Cidr);
     let (why, _) = alone.fault("`x`", 9).unwrap();
-    assert!(why.contains("the first of its lines is no address"), "{why}");
+    assert!(why.contains("its first line is not an IP address"), "{why}");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_last_line_without_its_end_is_read_where_nothing_of_it_can_be_missing() {
         let ended = read(&format!("{text}\n"), element);
         assert_eq!(ended.cut, None, "{text}");
     }
-    // A list whose networks may be wide shows nothing by which a length is known to be whole.
+    // A list with wide networks has no criterion for a complete length.
     let allowed = Terms { element: Type::Cidr, allows_wide: true };
     let cut = Elements::read(b"192.0.2.0/24\n192.0.0.0/2", allowed);
     assert!(cut.len() == 1 && matches!(cut.cut, Some(Cut::LeftOut(_))));
@@ -325,7 +325,7 @@ fn no_more_elements_than_max_are_taken_and_as_many_are() {
     assert!(many.fault("x", 2).unwrap().0.contains("3 elements, more than `max`"));
 }
 
-/// A line of a list of networks in one of its forms.
+/// Generates a line of a list of networks in one of the formats.
 fn a_line() -> impl Strategy<Value = String> {
     let v4 = (any::<u32>(), 8u8..=32)
         .prop_map(|(ip, len)| Prefix::new(std::net::Ipv4Addr::from(ip).into(), len));
@@ -349,8 +349,8 @@ fn a_line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// A download that broke off anywhere gives nothing that the whole file does not, one address
-    /// apart whose last signs are missing.
+    /// A file truncated at any byte has no element that the whole file does not have. The only
+    /// exception is an address without its last characters.
     #[test]
     fn a_file_that_is_cut_off_is_never_wider(
         all in proptest::collection::vec(a_line(), 1..5),
