@@ -16,7 +16,7 @@ pub enum BindError {
         why: String,
     },
     /// An origin cannot be resolved.
-    #[error("origin `{origin}` of site `{site}` cannot be found: {why}")]
+    #[error("origin `{origin}` of site `{site}` cannot be resolved: {why}")]
     Origin {
         /// The site.
         site: Box<str>,
@@ -32,7 +32,7 @@ pub enum BindError {
         site: Box<str>,
     },
     /// HTTP over TLS needs a certificate.
-    #[error("there is an address for https and no certificate")]
+    #[error("`[listen] https` is set but no `[[tls.certificate]]` is configured")]
     NoCertificate,
     /// The system provided no thread or no descriptor.
     #[error("a worker cannot be started: {0}")]

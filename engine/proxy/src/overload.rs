@@ -270,8 +270,8 @@ impl OverloadManager {
         if before.max(step) >= Step::Scarce && before != step {
             let word = step.word();
             log::warn!(
-                "the host is at its limits (step: {word}): memory {memory} %, connections \
-                 {places} %, lateness {cpu} %"
+                "overload stage changed: stage={word} memory_percent={memory} \
+                 connections_percent={places} cpu_percent={cpu}"
             );
         }
         let counters = &edge.counters;

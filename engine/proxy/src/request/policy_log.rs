@@ -82,7 +82,7 @@ impl PolicyLog {
         let says = text.map_or(String::new(), |text| format!(": {text}"));
         let more = match untold {
             0 => String::new(),
-            n => format!(", {n} times more since its last line"),
+            n => format!(", {n} suppressed since its last line"),
         };
         Some(format!("{site}: the rule {name} applied{says} (generation {generation}{more})"))
     }
@@ -144,7 +144,7 @@ site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
         let bare = said(&log, &live, "floor.two", None, 5_999);
         assert_eq!(bare.as_deref(), Some("a.example: the rule floor.two applied (generation 3)"));
         let later = said(&log, &live, "floor.one", None, 6_000).unwrap();
-        assert!(later.ends_with("(generation 3, 1 times more since its last line)"), "{later}");
+        assert!(later.ends_with("(generation 3, 1 suppressed since its last line)"), "{later}");
     }
 
     #[test]
@@ -154,6 +154,6 @@ site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
         assert_eq!(said(&log, &live, "floor.two", None, 5_001), None, "the host's is used");
         assert!(said(&log, &live, "ann.own", None, 5_002).is_some(), "hers is not");
         let later = said(&log, &live, "floor.two", None, 6_000).unwrap();
-        assert!(later.contains("1 times more"), "what the cap left out is told, too: {later}");
+        assert!(later.contains("1 suppressed"), "lines over the cap count too: {later}");
     }
 }

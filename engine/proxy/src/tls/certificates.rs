@@ -20,19 +20,19 @@ use seawall_model::CertificatePem;
 #[non_exhaustive]
 pub enum CertificateError {
     /// The chain is not a PEM certificate.
-    #[error("{0}: there is no certificate in it")]
+    #[error("{0}: no certificate found")]
     NoCertificate(String),
     /// The key has an unknown type.
-    #[error("{0}: there is no private key in it (PKCS #8, PKCS #1 or SEC 1, not encrypted)")]
+    #[error("{0}: no private key found (PKCS #8, PKCS #1 or SEC 1, not encrypted)")]
     NoKey(String),
     /// Key and certificate do not match.
-    #[error("{0}: the private key does not belong to the certificate")]
+    #[error("{0}: private key and certificate do not match")]
     Mismatch(String),
     /// The certificate has no host name.
-    #[error("{0}: the certificate names no host (subjectAltName)")]
+    #[error("{0}: the certificate has no host name (subjectAltName)")]
     NoName(String),
     /// There is no certificate.
-    #[error("there is no certificate")]
+    #[error("no certificate is configured")]
     Nobody,
 }
 

@@ -216,17 +216,17 @@ impl HealthChecker {
             let was = std::mem::replace(&mut watched.told, state);
             let (address, site) = (watched.origin.address, &watched.route.name);
             let says = match (was, state) {
-                (OriginState::Up, OriginState::Down | OriginState::Trial) => "does not answer",
-                (OriginState::Down | OriginState::Trial, OriginState::Up) => "answers again",
+                (OriginState::Up, OriginState::Down | OriginState::Trial) => "down",
+                (OriginState::Down | OriginState::Trial, OriginState::Up) => "up",
                 _ => continue,
             };
             lines = lines.saturating_add(1);
             if lines <= LINES_MAX {
-                log::warn!("the origin {address} of {site} {says}");
+                log::warn!("origin is {says}: site={site} address={address}");
             }
         }
         if let Some(more) = lines.checked_sub(LINES_MAX).filter(|more| *more > 0) {
-            log::warn!("{more} more origins changed; `seawall status` shows all");
+            log::warn!("{more} more origins changed their state; run `seawall status` to list them");
         }
     }
 }
