@@ -1,23 +1,23 @@
-//! Says aloud when a rule or a member's part goes into quarantine and when it comes back, and when the
-//! host's own rules cost more than they may.
+//! Logs when a rule or a member's part enters or leaves quarantine, and when the operator's rules
+//! exceed their fuel.
 //!
-//! Whoever wrote the rule may be asleep while its `on_failure` value decides; so it stands in the log
-//! within a second, with what led to it.
+//! While a rule is in quarantine, its `on_failure` value decides. The line appears within a second,
+//! with the cause.
 
 use std::collections::HashMap;
 
 use seawall_model::Tick;
 use seawall_ruleset::{ExternSummary, PartSummary};
 
-/// Milliseconds between two lines about the host's fuel.
+/// Milliseconds between two lines about the operator's fuel.
 const HOST_TOLD_MS: u64 = 10_000;
 
-/// How each extern and each member's part was at the last look.
+/// The state of each extern and each member's part at the last check.
 #[derive(Debug, Default)]
 pub(crate) struct QuarantineLog {
     seen: HashMap<Box<str>, Seen>,
     members: HashMap<Box<str>, Seen>,
-    /// How often the host's fuel was empty when that was last told, and when.
+    /// How often the operator's fuel was exhausted when that was last logged, and when.
     host: (u64, Option<Tick>),
 }
 
@@ -27,13 +27,13 @@ struct Seen {
     away: bool,
 }
 
-/// Milliseconds that an extern is still in quarantine.
+/// Returns for how many milliseconds an extern remains in quarantine.
 pub(crate) fn remaining_ms(of: &ExternSummary, now: Tick) -> u64 {
     of.quarantined_until.map_or(0, |until| until.since_ms(now))
 }
 
 impl QuarantineLog {
-    /// What is to be told about these externs, one line each. An extern that was edited begins anew.
+    /// Returns the lines about these externs. An edited extern starts anew.
     pub(crate) fn look(&mut self, externs: &[ExternSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.seen);
         let mut lines = Vec::new();
@@ -54,7 +54,7 @@ impl QuarantineLog {
 }
 
 impl QuarantineLog {
-    /// What is to be told about members' parts, one line each. One that was edited begins anew.
+    /// Returns the lines about members' parts. An edited part starts anew.
     pub(crate) fn look_at_members(&mut self, parts: &[PartSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.members);
         let mut lines = Vec::new();
@@ -80,10 +80,10 @@ impl QuarantineLog {
         lines
     }
 
-    /// What is to be told about the host's fuel, at most once in [`HOST_TOLD_MS`].
+    /// Returns the line about the operator's fuel, at most once in [`HOST_TOLD_MS`].
     pub(crate) fn look_at_host(&mut self, out: u64, now: Tick) -> Option<String> {
         let (known, told) = self.host;
-        // A ruleset that was made anew counts from nothing.
+        // A new ruleset counts from zero.
         let more = out.checked_sub(known).unwrap_or(out);
         if more == 0 {
             self.host.0 = out;
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(lookout.look(&[summary(1, Some(NOW.plus_ms(10)))], NOW).len(), 1);
         assert_eq!(lookout.look(&[summary(1, None)], NOW), ["rule alice.office is asked again"]);
         assert_eq!(lookout.look(&[summary(2, Some(NOW.plus_ms(10)))], NOW).len(), 1);
-        // Edited, and away once more: its count begins anew.
+        // Edited, and in quarantine once more: its count starts anew.
         assert_eq!(lookout.look(&[summary(1, Some(NOW.plus_ms(10)))], NOW).len(), 1);
         assert!(lookout.look(&[], NOW).is_empty());
         assert!(lookout.seen.is_empty(), "what is gone is forgotten");
