@@ -1,6 +1,6 @@
-//! The binary: words in, exit codes out.
+//! The binary: arguments in, exit status out.
 //!
-//! `cli/` is what a person types, one file for each word; `server/` is what `seawall run` does.
+//! `cli/` contains the commands, one file each; `server/` contains `seawall run`.
 
 mod cli;
 mod logger;
@@ -13,13 +13,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::exit::ExitStatus;
 
-/// Frees and takes memory faster than the system's, above all across threads.
+/// Faster than the system's allocator, above all across threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // Never the payload: it may hold a piece of somebody's request.
+        // Never the payload: it may contain a part of a request.
         let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");

@@ -226,7 +226,9 @@ impl HealthChecker {
             }
         }
         if let Some(more) = lines.checked_sub(LINES_MAX).filter(|more| *more > 0) {
-            log::warn!("{more} more origins changed their state; run `seawall status` to list them");
+            log::warn!(
+                "{more} more origins changed their state; run `seawall status` to list them"
+            );
         }
     }
 }
