@@ -88,7 +88,7 @@ impl<S: Fn(Vec<CertificatePem>) -> Result<(), String>> CertificatePoller<S> {
             Ok(()) => {
                 log::info!(
                     target: "seawall::server",
-                    "the certificates have changed and are shown",
+                    "the changed certificates are active",
                 );
                 self.told = None;
             }
@@ -96,7 +96,7 @@ impl<S: Fn(Vec<CertificatePem>) -> Result<(), String>> CertificatePoller<S> {
             Err(why) => {
                 log::error!(
                     target: "seawall::server",
-                    "{why}; the last good certificates are shown on",
+                    "{why}; the last good certificates stay active",
                 );
                 self.told = Some(why);
             }

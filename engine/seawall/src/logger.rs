@@ -126,7 +126,7 @@ impl Log for Stderr {
         let mut text = String::new();
         if swallowed > 0 {
             let class = class.word();
-            text = format!("seawall: {swallowed} lines of the class `{class}` were left out\n");
+            text = format!("seawall: {swallowed} lines of the class `{class}` were suppressed\n");
         }
         text.push_str(&line(word, &record.args().to_string()));
         // In one write: during an upgrade both processes write there.
@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn nothing_that_is_logged_begins_a_line_of_its_own() {
-        let forged = "test `x\nseawall: generation 99 judges now (1 ms)\u{2028}\u{1b}[2J` fails";
+        let forged = "test `x\nseawall: generation 99 is active (1 ms)\u{2028}\u{1b}[2J` fails";
         assert_eq!(
             line("warning: ", forged),
-            "seawall: warning: test `x\\nseawall: generation 99 judges now (1 ms)\\u{2028}\\u{1b}[2J` fails\n"
+            "seawall: warning: test `x\\nseawall: generation 99 is active (1 ms)\\u{2028}\\u{1b}[2J` fails\n"
         );
     }
 

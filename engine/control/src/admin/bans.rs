@@ -48,7 +48,7 @@ impl BanAdmin {
         let refused = |why: &str| BanResponse::Refused { why: why.to_owned() };
         match order {
             BanRequest::Add { for_ms, .. } if !(1..=BAN_MS_MAX).contains(for_ms) => {
-                refused("a ban lasts longer than nothing and at most 30 days")
+                refused("a ban must last more than 0 s and at most 30 days")
             }
             BanRequest::Add { unit, for_ms } => {
                 let Some(unit) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
@@ -57,8 +57,12 @@ impl BanAdmin {
                     AddBanResult::Until(until) => {
                         BanResponse::Added { unit: unit_text(&unit), left_ms: until.since_ms(now) }
                     }
-                    AddBanResult::Exempt => refused("it is among those that are never banned"),
-                    AddBanResult::Full => refused("there is no room for another ban: ban networks"),
+                    AddBanResult::Exempt => {
+                        refused("the target is never banned (`never_ban`, or a trusted proxy)")
+                    }
+                    AddBanResult::Full => {
+                        refused("the maximum of bans is reached: ban networks instead")
+                    }
                 }
             }
             BanRequest::Remove { unit, member } => {
@@ -68,7 +72,11 @@ impl BanAdmin {
                 let exact = Prefix::parse(unit).ok().map(|(net, _)| BanTarget::Net(net));
                 let removed = exact.is_some_and(|exact| bans.remove(&exact, scope))
                     || bans.remove(&wide, scope);
-                if removed { BanResponse::Ended { bans: 1 } } else { refused("it is not banned") }
+                if removed {
+                    BanResponse::Ended { bans: 1 }
+                } else {
+                    refused("the target is not banned")
+                }
             }
             BanRequest::Clear { rule, generation } => {
                 let wrong = |why: &BanOrigin| {
@@ -81,7 +89,8 @@ impl BanAdmin {
     }
 }
 
-const NO_UNIT: &str = "that is no address, no network such as 192.0.2.0/24 and no AS64500";
+const NO_UNIT: &str =
+    "not an address, a network such as 192.0.2.0/24, or an AS number such as AS64500";
 
 /// Parses the target of a ban. An address alone means its client, which is a network in IPv6.
 fn read_unit(text: &str, units: &ClientPrefixes) -> Option<BanTarget> {

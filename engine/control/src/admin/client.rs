@@ -33,7 +33,7 @@ pub enum AdminClientError {
     #[error("cannot reach a running server at {path}: {1}", path = .0.display())]
     Unreachable(PathBuf, #[source] io::Error),
     /// The response is not from Seawall.
-    #[error("the server at {path} answered something else: {1}", path = .0.display())]
+    #[error("invalid response from the server at {path}: {1}", path = .0.display())]
     Strange(PathBuf, String),
 }
 

@@ -40,7 +40,7 @@ impl LevelAdmin {
         let whose = site.map(|site| format!(" of {site}")).unwrap_or_default();
         let Some(level) = &order.level else {
             if !live.state.clear_manual_level(site) {
-                return Err(format!("no level{whose} was set by hand"));
+                return Err(format!("no level{whose} is set by hand"));
             }
             log::warn!(
                 target: "seawall::levels",
@@ -54,7 +54,7 @@ impl LevelAdmin {
             return Err(format!("the policy has no level `{}`{near}", level.escape_debug()));
         }
         if !(1..=LEVEL_HELD_MS_MAX).contains(&order.for_ms) {
-            return Err("a level is set for longer than nothing and at most 7 days".to_owned());
+            return Err("a level must be set for more than 0 s and at most 7 days".to_owned());
         }
         let until = (self.levels.now)().plus_ms(order.for_ms);
         if !live.state.set_manual_level(site, ManualLevel { level: level.as_str().into(), until }) {

@@ -121,8 +121,10 @@ async fn aside<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(what);
     let why = match tokio::time::timeout(Duration::from_millis(ADMIN_ASIDE_MS), done).await {
         Ok(Ok(done)) => return Ok(done),
-        Ok(Err(_)) => "answering this failed inside Seawall; please report it",
-        Err(_) => "the answer takes too long: the disk or a hand-over holds it up; ask again",
+        Ok(Err(_)) => "the request failed inside Seawall; please report it",
+        Err(_) => {
+            "the request takes too long: the disk or an upgrade delays it; repeat the request"
+        }
     };
     Err(Box::new(problem(StatusCode::SERVICE_UNAVAILABLE, why)))
 }
@@ -180,7 +182,7 @@ async fn answer_generation(
 ) -> Response {
     match aside(move || desk.history.one(generation)).await {
         Ok(Some(past)) => Json(past).into_response(),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no such generation is remembered"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "the history has no such generation"),
         Err(late) => *late,
     }
 }
@@ -189,7 +191,7 @@ async fn answer_generation(
 async fn answer_content(State(desk): State<AdminState>, Path(sha256): Path<String>) -> Response {
     match aside(move || desk.history.content(&sha256)).await {
         Ok(Some(bytes)) => bytes.into_response(),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no such content is kept"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "the history has no such content"),
         Err(late) => *late,
     }
 }
@@ -212,7 +214,7 @@ async fn answer_enable(State(desk): State<AdminState>, Path(name): Path<String>)
     if (desk.enable)(&name) {
         return Json(serde_json::json!({ "enabled": name })).into_response();
     }
-    problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
+    problem(StatusCode::NOT_FOUND, "the active policy declares no such extern")
 }
 
 async fn answer_level(State(desk): State<AdminState>, Json(order): Json<LevelRequest>) -> Response {

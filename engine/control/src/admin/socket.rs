@@ -24,10 +24,10 @@ const BESIDE: &str = "s";
 #[non_exhaustive]
 pub enum SocketError {
     /// Another process listens on it.
-    #[error("{}: another server answers on this socket", .0.display())]
+    #[error("{}: another server uses this socket", .0.display())]
     Taken(PathBuf),
     /// The path is not a socket.
-    #[error("{}: there is a file here that is no socket; move it away", .0.display())]
+    #[error("{}: the file is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
     /// The system returned an error.
     #[error("{path}: {1}", path = .0.display())]

@@ -52,7 +52,7 @@ impl CodeCache {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         if !seawall_sys::is_private_dir(folder)? {
             let why = format!(
-                "{} must be ours and nobody else's (mode 0700): machine code lies there",
+                "{} must belong to this user and have mode 0700: it contains machine code",
                 folder.display()
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));

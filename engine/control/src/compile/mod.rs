@@ -120,7 +120,7 @@ impl CodeStore {
             Err(error) => {
                 log::warn!(
                     target: "seawall::rules",
-                    "compiled rules are not kept: {}: {error}",
+                    "the code cache cannot be used: {}: {error}",
                     folder.display(),
                 );
                 None
@@ -343,7 +343,7 @@ impl ComponentCompiler {
         if loaded.as_ref().is_err_and(|why| *why == LoadError::Stale) {
             log::warn!(
                 target: "seawall::rules",
-                "the code kept of {} is damaged and made anew",
+                "the cached code of {} is damaged and is compiled again",
                 job.path,
             );
             cache.drop(&name);
@@ -417,7 +417,7 @@ impl ComponentCompiler {
             let mib = bytes.len() >> 20;
             log::info!(
                 target: "seawall::rules",
-                "compiling {path} ({mib} MiB); that takes some tens of seconds, once",
+                "compiling {path} ({mib} MiB); this takes tens of seconds, once",
             );
         }
         // A panic is an error of Seawall and must not close the lane for good.
@@ -457,7 +457,7 @@ impl ComponentCompiler {
             (self.vault(), name, result)
             && let Err(error) = cache.put(name, code)
         {
-            log::warn!(target: "seawall::rules", "the code of {path} is not kept: {error}");
+            log::warn!(target: "seawall::rules", "the code of {path} is not cached: {error}");
         }
     }
 
@@ -472,7 +472,7 @@ impl ComponentCompiler {
         {
             log::warn!(
                 target: "seawall::rules",
-                "that {path} takes too much to compile is not noted: {error}",
+                "cannot record that compiling {path} exceeds the limits: {error}",
             );
         }
     }

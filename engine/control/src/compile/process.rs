@@ -75,7 +75,7 @@ pub(super) fn limits_text(bytes: usize) -> String {
 
 fn in_words(limits: ProcessLimits) -> String {
     let mib = limits.address_space_bytes >> 20;
-    format!("{} s of processor time or {mib} MiB of memory", limits.cpu_s)
+    format!("{} s of CPU time or {mib} MiB of memory", limits.cpu_s)
 }
 
 /// Returns the limits on compiling this many bytes.
@@ -148,7 +148,7 @@ fn without_lacks(said: &str) -> (Option<&str>, &str) {
 }
 
 fn ours(error: impl Display) -> LoadError {
-    LoadError::Engine(format!("the process that compiles rules: {error}"))
+    LoadError::Engine(format!("the compiler process: {error}"))
 }
 
 /// Returns whether the process ended at its limits: with SIGXCPU for CPU time, or aborted after the
@@ -237,7 +237,7 @@ mod tests {
             ["kill -XCPU $$", "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$"]
         {
             let dear = compiled_by(script, 3).unwrap_err();
-            assert!(dear.to_string().contains("10 s of processor time or 1024 MiB"), "{dear}");
+            assert!(dear.to_string().contains("10 s of CPU time or 1024 MiB"), "{dear}");
         }
         // Killed from outside, as by a machine without memory: that shows nothing about the
         // component.

@@ -80,7 +80,7 @@ impl GenerationStore {
         };
         let kept = match keep_damaged(&place) {
             Ok(aside) => format!("it is kept as {}", aside.display()),
-            Err(error) => format!("it cannot be set aside either: {error}"),
+            Err(error) => format!("it cannot be moved aside: {error}"),
         };
         log::error!(
             target: "seawall::state",
@@ -121,7 +121,7 @@ impl GenerationStore {
         if let Err(error) = self.write(&written(&generations, aside), new) {
             log::error!(
                 target: "seawall::state",
-                "{}: {error}; what is in force now cannot be gone back to after a restart",
+                "{}: {error}; a rollback to the active generation is not possible after a restart",
                 self.folder.display()
             );
         }
@@ -213,7 +213,7 @@ fn written(generations: &[Arc<Past>], aside: Option<RollbackPin>) -> serde_json:
     }
     log::warn!(
         target: "seawall::state",
-        "the list of generations is too large: it is kept without members' files",
+        "the list of generations is too large: it is stored without members' files",
     );
     let without = |past: &Arc<Past>| {
         let parts_gone = past.parts_gone.saturating_add(past.parts.len());
@@ -232,7 +232,7 @@ fn read(bytes: &[u8]) -> Result<GenerationIndex, String> {
     let told = |error: serde_json::Error| error.to_string();
     let Versioned { version } = serde_json::from_slice(bytes).map_err(told)?;
     if version != VERSION {
-        return Err(format!("it is of version {version}"));
+        return Err(format!("unknown version {version}"));
     }
     let written: Written = serde_json::from_slice(bytes).map_err(told)?;
     written.read().ok_or_else(|| "it names files that it does not list".to_owned())

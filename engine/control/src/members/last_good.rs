@@ -136,10 +136,10 @@ impl LastGood {
         let why = match read_file::read(&place, COPY_BYTES_MAX) {
             Ok(bytes) => match opened(&bytes) {
                 Ok((head, files)) if head.member == name => return Some(files),
-                Ok(_) => "it is another member's".to_owned(),
+                Ok(_) => "the copy belongs to another member".to_owned(),
                 Err(why) => why,
             },
-            Err(FileReadError::Missing) => "it is gone".to_owned(),
+            Err(FileReadError::Missing) => "the copy is missing".to_owned(),
             Err(error) => error.to_string(),
         };
         self.book().kept.remove(name);
@@ -178,8 +178,8 @@ impl LastGood {
             if let Err(why) = self.put(&name, &good, &gone) {
                 log::error!(
                     target: "seawall::server",
-                    "member {}: no copy of the files of generation {} is kept: {why}; should her \
-                     files be wrong at a restart, this part is not in force then",
+                    "member {}: the files of generation {} are not stored: {why}; with invalid \
+                     files at a restart, this part will not be active",
                     shown::one_line(&name),
                     good.since.generation
                 );
@@ -250,7 +250,7 @@ const fn room(bytes: u64) -> u64 {
 fn damaged(place: &Path, why: &str) {
     let kept = match keep_damaged(place) {
         Ok(aside) => format!("it is kept as {}", aside.display()),
-        Err(error) => format!("it cannot be set aside either: {error}"),
+        Err(error) => format!("it cannot be moved aside: {error}"),
     };
     log::error!(
         target: "seawall::server",
@@ -267,7 +267,7 @@ fn known(place: &Path) -> Option<(Box<str>, Kept)> {
             let since = Since { generation: head.generation, content: head.content };
             return Some((head.member.into(), Kept { since, bytes }));
         }
-        Ok(_) => "it is another member's".to_owned(),
+        Ok(_) => "the copy belongs to another member".to_owned(),
         Err(why) => why,
     };
     damaged(place, &why);
@@ -287,7 +287,7 @@ fn head_of(place: &Path) -> Result<(Head, u64), String> {
     let (head, _) = parsed(&start)?;
     let bodies: u64 = head.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes));
     if (start.len() as u64).saturating_add(bodies) != bytes {
-        return Err("it has not the length that it says".to_owned());
+        return Err("its length differs from its header".to_owned());
     }
     Ok((head, bytes))
 }
@@ -302,16 +302,16 @@ fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
         Some(line)
     };
     let mut rest = bytes;
-    let first = cut(&mut rest).ok_or("it ends too soon")?;
-    let head = cut(&mut rest).ok_or("it ends too soon")?;
+    let first = cut(&mut rest).ok_or("the copy is incomplete")?;
+    let head = cut(&mut rest).ok_or("the copy is incomplete")?;
     let first = String::from_utf8_lossy(&first).into_owned();
-    let sum = first.strip_prefix(MAGIC).ok_or("it is none, or one of another version")?;
+    let sum = first.strip_prefix(MAGIC).ok_or("not a copy, or of another version")?;
     if sum.trim_start() != hex(&digest(&head)) {
-        return Err("its head is not what was written".to_owned());
+        return Err("its header is damaged".to_owned());
     }
     let head: Head = serde_json::from_slice(&head).map_err(|error| error.to_string())?;
     if head.files.len() > MEMBER_FILES_MAX {
-        return Err(format!("it has more than {MEMBER_FILES_MAX} files"));
+        return Err(format!("it contains more than {MEMBER_FILES_MAX} files"));
     }
     Ok((head, rest))
 }
@@ -325,14 +325,14 @@ fn opened(bytes: &[u8]) -> Result<(Head, Contents), String> {
     let mut files = BTreeMap::new();
     for Piece { path, sha256, bytes } in &head.files {
         let end = usize::try_from(*bytes).map_err(|error| error.to_string())?;
-        let (body, after) = rest.split_at_checked(end).ok_or("it ends too soon")?;
+        let (body, after) = rest.split_at_checked(end).ok_or("the copy is incomplete")?;
         if hex(&digest(body)) != *sha256 {
-            return Err(format!("what it has of {path} is not what was written"));
+            return Err(format!("its content of {path} is damaged"));
         }
         files.insert(path.clone(), body.into());
         rest = after;
     }
-    if rest.is_empty() { Ok((head, files)) } else { Err("it is too long".to_owned()) }
+    if rest.is_empty() { Ok((head, files)) } else { Err("the copy is too long".to_owned()) }
 }
 
 /// Returns all files of a part.

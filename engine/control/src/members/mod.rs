@@ -246,7 +246,7 @@ impl Roster {
         for (name, _) in before.iter().filter(|(_, was)| !was.waits) {
             if !self.refused.contains_key(name) && self.in_force.contains_key(name) {
                 let name = shown::one_line(name);
-                lines.push(format!("member {name}: her files are right again and in force"));
+                lines.push(format!("member {name}: the files are valid again and active"));
             }
         }
         lines.extend(MembersRefused { first: None, ..self.sum() }.lines());
@@ -270,9 +270,9 @@ impl Roster {
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         let instead = match self.since(name) {
             Some(generation) if of.part == MemberPart::Kept => {
-                format!("her part of generation {generation} stays in force")
+                format!("the member's part of generation {generation} stays active")
             }
-            _ => "the host's layers alone are in force".to_owned(),
+            _ => "only the operator's layers are active".to_owned(),
         };
         format!("member {}: refused: {problem}{more}; {instead}", shown::one_line(name))
     }

@@ -57,14 +57,14 @@ impl RefusedSince {
                     let moments = since.into_iter().map(|(name, ms)| (name, Tick(ms))).collect();
                     return Self { place, book: Mutex::new(Book { moments, is_new: false }) };
                 }
-                Ok(other) => Some(format!("it is of version {}", other.version)),
+                Ok(other) => Some(format!("unknown version {}", other.version)),
                 Err(error) => Some(error.to_string()),
             },
         };
         if let Some(why) = why {
             log::warn!(
                 target: "seawall::server",
-                "{}: {why}; since when members' files are refused begins anew",
+                "{}: {why}; the times since which members' files are rejected start again",
                 place.display()
             );
         }

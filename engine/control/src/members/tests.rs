@@ -42,7 +42,7 @@ fn what_is_the_same_as_before_is_told_by_its_number_alone() {
         in_force: [("ann".into(), InForce { digest: [0; 32], since })].into(),
         ..Roster::default()
     };
-    assert_eq!(mended.news(&before), ["member ann: her files are right again and in force"]);
+    assert_eq!(mended.news(&before), ["member ann: the files are valid again and active"]);
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl ListCache {
                     Err(error) => {
                         log::warn!(
                             target: "seawall::policy",
-                            "no copy of the list {} is kept: {error}",
+                            "no copy of the list {} is stored: {error}",
                             good.name,
                         );
                     }
@@ -203,7 +203,7 @@ impl ListCache {
             Err(error) => {
                 log::warn!(
                     target: "seawall::policy",
-                    "the copy of the list {} is written anew: {error}",
+                    "the copy of the list {} is written again: {error}",
                     good.name,
                 );
                 fresh
@@ -260,7 +260,7 @@ impl ListCache {
 /// Returns an intact copy: its content, the digest of that, and since when it was active.
 fn load(place: &Path) -> Result<(Vec<u8>, [u8; 32], Tick), FileReadError> {
     let mut bytes = read_file::read(place, LIST_BYTES_MAX.saturating_add(HEADER_BYTES_MAX))?;
-    let damaged = || FileReadError::Unreadable("it is damaged".to_owned());
+    let damaged = || FileReadError::Unreadable("the copy is damaged".to_owned());
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
     let (wanted, since) = bytes.get(..end).and_then(parse_header).ok_or_else(damaged)?;
     bytes.drain(..=end);

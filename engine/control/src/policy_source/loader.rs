@@ -332,7 +332,7 @@ impl Ready {
         };
         let complaints: Vec<PolicyError> = state.diagnostics.iter().map(complaint).collect();
         if complaints.is_empty() {
-            return Err(own_refusal(&format!("the files of member {member} cannot be in force")));
+            return Err(own_refusal(&format!("the files of member {member} cannot be activated")));
         }
         let line = |complaint: &PolicyError| format!("{complaint}\n");
         Err(PolicyRejection { rendered: complaints.iter().map(line).collect(), errors: complaints })

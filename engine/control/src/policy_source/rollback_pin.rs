@@ -71,13 +71,13 @@ impl Standing {
     fn host_anew(&self, loader: &PolicyLoader, past: &Past) -> Result<Sources, PolicyRejection> {
         let number = past.generation;
         if !self.archive.has(&past.files) {
-            let why = format!("the files of generation {number} are not kept any more");
+            let why = format!("the files of generation {number} are no longer stored");
             return Err(own_refusal(&why));
         }
         let kept = |name: &str, path: &str| loader.kept_list(name, path);
         let sources = past_host(past, &|sha256| self.archive.read(sha256), &kept);
         if past.files.iter().any(|file| sources.held(&file.path).is_none()) {
-            let why = format!("a file of generation {number} is damaged where it is kept");
+            let why = format!("a stored file of generation {number} is damaged");
             return Err(own_refusal(&why));
         }
         Ok(sources)
@@ -103,8 +103,8 @@ impl Standing {
             hers.filter(is_whole).cloned().ok_or_else(|| {
                 let number = past.generation;
                 own_refusal(&format!(
-                    "generation {number} has no part of member {name}, its files are not kept any \
-                     more, or the host's files name them otherwise now"
+                    "generation {number} has no part of member {name}, its files are no longer \
+                     stored, or the operator's files name them differently now"
                 ))
             })
         };
@@ -187,7 +187,7 @@ impl PolicyLoader {
         }
         if *back == Back::All && past.parts_gone > 0 {
             let number = past.generation;
-            let why = format!("not all members' files of generation {number} are kept any more");
+            let why = format!("not all members' files of generation {number} are still stored");
             return Err(own_refusal(&why));
         }
         let host = standing.host(self, past)?;

@@ -127,7 +127,7 @@ impl<F: PolicyBackend> Reloader<F> {
             let ended = self.forge.lift(lift);
             log::info!(
                 target: "seawall::policy",
-                "ended {} bans and {} holds",
+                "cleared {} bans and {} holds",
                 ended.bans, ended.holds,
             );
             *lifted = Some(ended);
@@ -325,7 +325,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
             let from = from.unwrap_or_default();
             log::info!(
                 target: "seawall::policy",
-                "generation {generation} judges now ({took_ms} ms){from}",
+                "generation {generation} is active ({took_ms} ms){from}",
             );
             carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
             warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
@@ -333,7 +333,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
         ReloadOutcome::Unchanged { generation, .. } if cause >= ReloadCause::Signal => {
             log::info!(
                 target: "seawall::policy",
-                "nothing changed: generation {generation} goes on",
+                "no change: generation {generation} stays active",
             );
         }
         ReloadOutcome::Unchanged { .. } => {}
@@ -343,7 +343,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
             }
             log::error!(
                 target: "seawall::policy",
-                "the reload is refused: generation {generation} goes on",
+                "the reload is rejected: generation {generation} stays active",
             );
         }
     }

@@ -31,7 +31,7 @@ impl<F: PolicyBackend> Reloader<F> {
         let outcome = match select_generation(history, posted.aside.as_ref(), (*to, back)) {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
-                "what a member's rules set is not told from what other rules set: \
+                "the penalties of a member's rules cannot be told apart from those of other rules: \
                  `seawall reload --lift RULE` ends what one rule set",
             ),
             Ok(past) => {
@@ -55,7 +55,7 @@ impl<F: PolicyBackend> Reloader<F> {
                         "{complaint}",
                     )
                 });
-                log::error!(target: "seawall::policy", "the rollback is refused");
+                log::error!(target: "seawall::policy", "the rollback is rejected");
             }
             outcome => {
                 let (restores, host_since) = (None, None);
@@ -105,7 +105,7 @@ impl<F: PolicyBackend> Reloader<F> {
         }
         log::warn!(
             target: "seawall::policy",
-            "the files keep changing: what they hold is loaded when they come to rest",
+            "the files keep changing: they are loaded when they stop changing",
         );
         Ok(draft)
     }
@@ -142,11 +142,11 @@ fn select_generation<'h>(
     };
     let whose = match back {
         Back::Member(name) => format!("of member {name}"),
-        Back::Host | Back::All => "of the host".to_owned(),
+        Back::Host | Back::All => "of the operator".to_owned(),
     };
     found
         .map(|past| &**past)
-        .ok_or_else(|| format!("there is no generation of other files {whose} to go back to"))
+        .ok_or_else(|| format!("there is no earlier generation with other files {whose}"))
 }
 
 /// Returns the existing numbers, with consecutive ones as a range: `1 to 4, 9, 12 to 60`.
@@ -210,7 +210,7 @@ mod tests {
         all.push((4, "b", 2, ""));
         assert_eq!(host(&all), Ok(1));
         all.push((5, "a", 1, ""));
-        assert!(host(&all).unwrap_err().contains("no generation of other files"));
+        assert!(host(&all).unwrap_err().contains("no earlier generation with other files"));
         // A restart changes nothing, so it is not a step.
         assert_eq!(host(&[(1, "a", 1, ""), (2, "b", 2, ""), (3, "b", 2, "")]), Ok(1));
         assert!(host(&[]).is_err());

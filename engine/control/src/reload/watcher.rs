@@ -75,7 +75,7 @@ impl PolicyWatcher {
             Err(error) => {
                 log::warn!(
                     target: "seawall::policy",
-                    "the policy folder is not watched, only looked at now and then: {error}",
+                    "the policy folder is not watched, only polled: {error}",
                 );
                 None
             }
@@ -112,7 +112,7 @@ impl PolicyWatcher {
                     self.told = true;
                     log::warn!(
                         target: "seawall::policy",
-                        "a folder is not watched, only looked at now and then: {error}",
+                        "a folder is not watched, only polled: {error}",
                     );
                 }
                 Err(_) => {}

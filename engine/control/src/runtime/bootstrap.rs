@@ -131,7 +131,7 @@ impl Bootstrap {
         // The parent may have published since this process read the history.
         let index = self.archive.load();
         if index.aside != self.read_aside {
-            let why = "somebody went back to another generation meanwhile; try again";
+            let why = "a rollback took place meanwhile; try again";
             return Err(UpgradeError::State(why.to_owned()));
         }
         let live = self.handle.load();
@@ -210,14 +210,14 @@ pub(super) fn initial_sources(
                     let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
                     let what = match host {
                         Some(left) => {
-                            format!("the host's files of generation {}", left.active_generation)
+                            format!("the operator's files of generation {}", left.active_generation)
                         }
                         None => "members' files of an earlier generation".to_owned(),
                     };
                     log::warn!(
                         target: "seawall::server",
-                        "{what} are in force, since somebody went back to it; what is on the disk \
-                         comes into force when it changes, or with `seawall reload`"
+                        "{what} are active after a rollback; the files on the disk are ignored until they \
+                         change, or until `seawall reload`"
                     );
                     return Ok(InitialSources { sources, digest, aside, ready });
                 }
@@ -226,7 +226,7 @@ pub(super) fn initial_sources(
                 }
                 log::error!(
                     target: "seawall::server",
-                    "what somebody went back to cannot be made again: the files on the disk are loaded",
+                    "the pinned generation cannot be built: the files on the disk are loaded",
                 );
             }
             // All of it has changed since.
@@ -246,8 +246,8 @@ fn still_compiling(loader: &PolicyLoader, mut refusal: PolicyRejection) -> Polic
     if loader.is_compiling() && !loader.is_stopped() {
         let wait_s = START_COMPILE_WAIT_MS / 1_000;
         refusal.rendered.push_str(&format!(
-            "help: a start waits {wait_s} s for the host's components; those that are compiled \
-             are kept, so that the next start goes on from there\n"
+            "help: a start waits {wait_s} s for the operator's components; those that are compiled \
+             are cached, so the next start continues from there\n"
         ));
     }
     refusal

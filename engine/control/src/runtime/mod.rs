@@ -177,7 +177,7 @@ impl ControlPlane {
     pub fn status_line(&self) -> String {
         let live = self.transfer.handle.load();
         let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
-        format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
+        format!("generation {} is active, level {level}, {bans} bans", live.generation.0)
     }
 
     /// Publishes the admin socket in place of the parent's.
@@ -212,17 +212,18 @@ impl ControlPlane {
         if self.reloading.is_some() {
             self.transfer.settle.wait(ms / 4);
         }
-        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
+        for (what, ending) in
+            [("the reload under way", self.reloading.take()), ("pending responses", admin)]
         {
             if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
-                log::warn!(target: "seawall::server", "{what} did not end in time and is left");
+                log::warn!(target: "seawall::server", "{what} did not end in time");
             }
         }
         // Last, when nothing is published any more.
         if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
             log::error!(
                 target: "seawall::server",
-                "the last snapshot is not on the disk in time and is left",
+                "the last snapshot was not written in time",
             );
         }
     }
@@ -310,7 +311,7 @@ fn serve_admin(
     };
     let ending = Ending::of("seawall-admin", move || {
         if let Err(error) = runtime.block_on(serve) {
-            log::error!(target: "seawall::server", "the admin socket no longer answers: {error}");
+            log::error!(target: "seawall::server", "the admin socket failed: {error}");
         }
         // Requests that still wait for the disk are not waited for.
         runtime.shutdown_background();

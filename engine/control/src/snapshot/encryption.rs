@@ -41,13 +41,13 @@ impl std::fmt::Debug for SnapshotKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum DecryptError {
-    #[error("it is no snapshot")]
+    #[error("not a snapshot")]
     Strange,
-    #[error("it is of version {0}")]
+    #[error("unknown version {0}")]
     Version(u16),
-    #[error("it is not as long as it says")]
+    #[error("its length differs from its header")]
     Length,
-    #[error("it is damaged, or made with another key")]
+    #[error("damaged, or made with another key")]
     Damaged,
 }
 

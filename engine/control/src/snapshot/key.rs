@@ -43,7 +43,7 @@ pub(crate) enum KeyError {
     Length(PathBuf),
     #[error("the key {0} cannot be read: {1}")]
     Unreadable(PathBuf, String),
-    #[error("the key {0} cannot be made: {1}")]
+    #[error("the key {0} cannot be created: {1}")]
     Unmade(PathBuf, io::Error),
 }
 
@@ -105,7 +105,7 @@ impl KeySource {
         if seen.mode() & 0o077 != 0 {
             log::warn!(
                 target: "seawall::state",
-                "{} could be read by others; it is 0600 now",
+                "other users could read {}; its mode is 0600 now",
                 self.path.display(),
             );
             // If that fails, the key stays readable; that was logged.

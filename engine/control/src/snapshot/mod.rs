@@ -136,12 +136,12 @@ impl SnapshotStore {
                 let place = self.place();
                 let kept = match damaged::keep_damaged(&place) {
                     Ok(aside) => format!("it is kept as {}", aside.display()),
-                    Err(error) => format!("it cannot be set aside either: {error}"),
+                    Err(error) => format!("it cannot be moved aside: {error}"),
                 };
                 log::error!(
                     target: "seawall::state",
                     "the snapshot {} cannot be used: {why}; {kept}; \
-                     counts, holds and bans begin empty",
+                     counts, holds and bans start empty",
                     place.display()
                 );
                 State::with_limits(seed, specs, self.limits.clone())
@@ -234,7 +234,7 @@ fn log_failure(restored: &RestoreReport, elapsed_ms: u64) {
     if !counters.removed.is_empty() {
         log::warn!(
             target: "seawall::state",
-            "the policy has no more: {}; their counts end",
+            "counters removed from the policy: {}; their counts end",
             counters.removed.join(", "),
         );
     }
@@ -290,7 +290,7 @@ impl SnapshotStatus {
                 if left_out > 0 && report.left_out == 0 {
                     log::warn!(
                         target: "seawall::state",
-                        "{left_out} keys do not fit into a snapshot and are left out",
+                        "{left_out} keys do not fit into a snapshot and are omitted",
                     );
                 }
                 report.last = Some((began, bytes, took_ms));
@@ -300,7 +300,7 @@ impl SnapshotStatus {
                 if report.error.as_ref() != Some(&error) {
                     log::error!(
                         target: "seawall::state",
-                        "no snapshot is written, a restart would forget: {error}",
+                        "no snapshot is written, a restart would lose the state: {error}",
                     );
                 }
                 report.error = Some(error);

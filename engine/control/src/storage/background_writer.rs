@@ -62,8 +62,8 @@ impl BackgroundWriter {
             pending.jobs.pop_front();
             log::error!(
                 target: "seawall::state",
-                "the disk of [state] dir does not keep up with edits: the files of an earlier \
-                 generation are not kept"
+                "the disk of `[state] dir` is too slow for the edits: the files of an earlier \
+                 generation are not stored"
             );
         }
         pending.jobs.push_back(Box::new(job));

@@ -28,10 +28,10 @@ struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Closed {
     /// The state was transferred.
-    #[error("a successor serves now; ask again")]
+    #[error("another process serves now: repeat the request")]
     Gone,
     /// The state is frozen for longer than the caller waited.
-    #[error("a successor is just taking over; ask again")]
+    #[error("an upgrade is in progress: repeat the request")]
     Frozen,
 }
 

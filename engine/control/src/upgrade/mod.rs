@@ -51,16 +51,16 @@ const DONE: u8 = 5;
 #[non_exhaustive]
 pub enum UpgradeError {
     /// The other process ended, or the channel broke.
-    #[error("the other process is gone")]
+    #[error("the other process ended")]
     Gone,
     /// The timeout expired.
     #[error("the other process took too long")]
     Late,
     /// The other process uses another version of the protocol.
-    #[error("the other process is of a version that hands over in another way")]
+    #[error("the other process uses another version of the upgrade protocol")]
     Version,
     /// The message is invalid at this point.
-    #[error("the other process says what cannot be understood")]
+    #[error("invalid message from the other process during the upgrade")]
     Strange,
     /// Standard input is not a channel.
     #[error("`--take-over` is for a process that a running server starts; send that one SIGUSR2")]
@@ -69,7 +69,7 @@ pub enum UpgradeError {
     #[error("the state is still being written to the disk; try again")]
     Busy,
     /// The state cannot be sent or used.
-    #[error("the state cannot change hands: {0}")]
+    #[error("the state cannot be transferred: {0}")]
     State(String),
 }
 

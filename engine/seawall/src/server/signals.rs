@@ -49,7 +49,7 @@ impl Signals {
     /// Waits for a signal to stop; a server that stops ignores the others.
     pub(super) async fn stop(&mut self) {
         while !matches!(self.next().await, SignalAction::Stop) {
-            print_err("stopping: nothing else is begun");
+            print_err("stopping: this signal is ignored");
         }
     }
 }

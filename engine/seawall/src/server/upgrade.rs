@@ -24,13 +24,13 @@ pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> Up
     let refused = |why: String| UpgradeOutcome::Rejected { why };
     if std::process::id() == 1 {
         // The end of process 1 ends all processes of its container.
-        let why = "this is process 1 of a container, which a successor could not outlive; \
+        let why = "this is process 1 of a container, and a child would end with it; \
                    start another container instead";
         return refused(why.to_owned());
     }
     let (mut child, mut giver) = match start() {
         Ok(started) => started,
-        Err(error) => return refused(format!("no successor can be started: {error}")),
+        Err(error) => return refused(format!("the child process cannot be started: {error}")),
     };
     let watch = Stopwatch::start();
     match give(&mut giver, gate, transfer) {
@@ -84,7 +84,7 @@ fn end(child: &mut Child) -> String {
     // A child that is ending exits in a moment.
     for _ in 0..50 {
         if let Ok(Some(status)) = child.try_wait() {
-            return format!(" ({status}); what it said stands in the log");
+            return format!(" ({status}); its messages are in the log");
         }
         std::thread::park_timeout(Duration::from_millis(2));
     }

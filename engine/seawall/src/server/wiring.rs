@@ -39,7 +39,7 @@ pub(super) fn certificates(config: &Config) -> Result<CertificatesAndWatcher, Ex
         CertificateSource::SelfSigned => {
             let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
             let identities = CertificateSet::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
-            print_err("the certificate is self-signed: no visitor's program will believe it");
+            print_err("the certificate is self-signed: clients will not trust it");
             Ok((Some(Arc::new(CertificateStore::new(identities))), None))
         }
         CertificateSource::Files(files) => {
