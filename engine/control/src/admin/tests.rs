@@ -162,7 +162,7 @@ fn levels_that_are_not_there_are_refused_by_name() {
         other => panic!("{other:?}"),
     };
     refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
-    refused(order(Some("normal"), 0, None), "longer than nothing");
+    refused(order(Some("normal"), 0, None), "more than 0 s");
     refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
     refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
     refused(order(None, 0, None), "no level was set");
