@@ -165,7 +165,7 @@ fn levels_that_are_not_there_are_refused_by_name() {
     refused(order(Some("normal"), 0, None), "more than 0 s");
     refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
     refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
-    refused(order(None, 0, None), "no level was set");
+    refused(order(None, 0, None), "no level is set");
     assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelResponse::Set);
     assert_eq!(order(None, 0, Some("a.example")), LevelResponse::Ended);
 }
