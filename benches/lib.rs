@@ -1,4 +1,4 @@
-//! What the benches share: policies of any size, and requests to judge.
+//! Parts that the benches share: policies of any size, and requests to evaluate.
 
 pub mod worst;
 
@@ -109,7 +109,7 @@ fn rule(i: usize) -> String {
     format!("  rule r{i} {{ when {} then block 403 }}\n", condition(i))
 }
 
-/// A policy of `n` rules as a host has them after a long attack.
+/// Returns a policy of `n` rules, like an operator's after a long attack.
 #[must_use]
 pub fn policy(n: usize) -> String {
     let rules: String = (0..n).map(rule).collect();
@@ -125,7 +125,7 @@ pub fn regex_policy(n: usize) -> String {
     format!("policy 1\nfloor {{\n{rules}}}\n")
 }
 
-/// A host of many sites with `n` rules between them, a tenth of them the host's own.
+/// Returns a policy of many sites with `n` rules between them, a tenth of them the operator's.
 #[must_use]
 pub fn site_policy(sites: usize, n: usize) -> String {
     let own = n / 10;
@@ -178,20 +178,20 @@ fn without_wasm(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// A ruleset of a policy text.
+/// Returns the ruleset of a policy text.
 ///
 /// # Panics
-/// The text is no good policy.
+/// The text is not a valid policy.
 #[must_use]
 pub fn rules(text: &str) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text);
     of_store(&Sources::gather("root.wall", &store))
 }
 
-/// A ruleset of a policy text with a component `guest.wasm` beside it.
+/// Returns the ruleset of a policy text with a component `guest.wasm` beside it.
 ///
 /// # Panics
-/// The text is no good policy.
+/// The text is not a valid policy.
 #[must_use]
 pub fn rules_beside(text: &str, guest: Vec<u8>) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text).with("guest.wasm", guest);

@@ -1,13 +1,13 @@
 //! The rules as data, in no engine's language.
 //!
-//! What a host has after a long attack: paths, agents, networks, and now and then a country, an AS
-//! number or a regular expression. Each rule is one test or two, and blocks. The strings of one rule
-//! are never part of another's, so that a request made for one rule hits that rule alone.
+//! They are like an operator's rules after a long attack: paths, agents, networks, some countries,
+//! AS numbers and regular expressions. Each rule is one test or two, and blocks. The strings of one
+//! rule are never part of another's, so a request made for one rule only matches that rule.
 
 use crate::peer::Verdict;
 use crate::requests::Request;
 
-/// What one rule asks of a request.
+/// The condition of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Test {
     /// The whole path.
@@ -24,8 +24,8 @@ pub(crate) enum Test {
     CountryAndPath(&'static str, String),
     /// The AS number.
     Asn(u32),
-    /// The path begins with `/shop/` and ends with this; asked as `^/shop/.*END$` of whoever has
-    /// regular expressions, as `/shop/*END` of whoever has globs alone.
+    /// The path begins with `/shop/` and ends with this: `^/shop/.*END$` for engines with regular
+    /// expressions, `/shop/*END` for those with globs.
     ShopRegex(String),
 }
 
@@ -50,7 +50,7 @@ impl Test {
 }
 
 impl Test {
-    /// Plain Rust's reading, for comparison: what every engine has to say.
+    /// Evaluates it in plain Rust, for comparison: every engine must agree.
     fn holds(&self, request: &Request) -> bool {
         let path = request.path.as_str();
         match self {
@@ -78,7 +78,7 @@ pub(crate) fn shop_regex(end: &str) -> String {
 pub(crate) enum Regexes {
     /// One rule in twenty.
     Some,
-    /// None: one engine compiles a pattern anew each time it asks, and drowns all else in that.
+    /// None: one engine compiles a pattern in each evaluation, which hides all other costs.
     None,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn poll<T>(
     }
 }
 
-/// Keeps a steady pace without catching up: after a stall it goes on, and never bursts.
+/// Keeps a steady pace without catching up: after a stall it continues, without a burst.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     interval: Duration,

@@ -1,7 +1,7 @@
-//! Other programs: found, started, and never failing silently.
+//! Runs other programs, and reports their failures.
 //!
-//! Every failure names the command as one could type it and shows the last lines it said, so that
-//! nobody has to run it again to learn why.
+//! Every error contains the command as it can be typed and its last lines, so that there is no need
+//! to run it again for the cause.
 
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};

@@ -1,8 +1,8 @@
-//! One attack under way: against whom, with how much, until when; and its two shapes.
+//! A current attack: its target, size and end; and its two forms.
 //!
-//! Almost every scenario is either *held* (so many connections, each doing something for as long as
-//! the server lets it) or *at a rate* (so many beginnings per second, whatever became of the ones
-//! before). A scenario then is one function over one connection.
+//! Almost every scenario is either *held* (so many connections, each active for as long as the
+//! server permits) or *at a rate* (so many starts per second, whatever the result of earlier ones).
+//! So a scenario is one function over one connection.
 
 use crate::addresses::Sources;
 use crate::connect::{Way, open};
@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Lets beginnings through, at most so many a second: what was not used is not saved up, so that a
-/// thousand connections that end together do not begin again together.
+/// Permits starts, at most so many per second. Unused ones are not saved, so that a thousand
+/// connections that end together do not start again together.
 #[derive(Debug)]
 struct Pace {
     next: Mutex<Instant>,
@@ -45,9 +45,9 @@ impl Pace {
 /// What only some scenarios need.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extra {
-    /// A path the server denies, for those who ask it.
+    /// A path that the server denies, for scenarios that need one.
     pub(crate) path: Option<String>,
-    /// Texts that no answer may hold.
+    /// Texts that no response may contain.
     pub(crate) secrets: Vec<String>,
     /// A file to write again and again.
     pub(crate) rewrite: Option<PathBuf>,
@@ -140,8 +140,8 @@ where
     Ok(())
 }
 
-/// Begins `rate` times a second, whatever became of those before. When `connections` are under way
-/// already, a beginning is left out and counted.
+/// Starts `rate` times per second, whatever the result of earlier starts. When `connections` are
+/// open already, a start is skipped and counted.
 pub(crate) async fn at_rate<F, Fut>(attack: Arc<Attack>, one: F) -> Result<()>
 where
     F: Fn(Arc<Attack>, usize) -> Fut + Clone + Send + Sync + 'static,

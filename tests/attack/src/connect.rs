@@ -71,7 +71,7 @@ pub(crate) async fn secure(way: &Way, stream: TcpStream) -> Result<Box<dyn Io>, 
     }
 }
 
-/// Sees that the server has ended a connection before what it had sent is read.
+/// Detects that the server has ended a connection before the bytes it had sent are read.
 #[derive(Debug)]
 pub(crate) struct Watch(OwnedFd);
 

@@ -1,4 +1,4 @@
-//! Chance that is the same in every run: an attack that cannot be repeated proves nothing.
+//! Random numbers that are the same in every run: an attack must be repeatable.
 
 /// The n-th number of a fixed, well-mixed sequence (SplitMix64).
 pub(crate) fn roll(n: u64) -> u64 {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A phase of a run, shared by whoever notes something.
+/// The phase of a run, shared by all recorders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase(Arc<AtomicU8>);
 
@@ -86,10 +86,10 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Of process `pid`; `phase` says where a look is noted.
+    /// Samples process `pid`; `phase` selects the record.
     ///
     /// # Errors
-    /// There is no such process, or it is somebody else's.
+    /// There is no such process, or another user owns it.
     pub(crate) fn start(pid: u32, watch: Option<PathBuf>, phase: Phase) -> Result<Self> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         look(&process, None).with_context(|| format!("cannot look at process {pid}"))?;

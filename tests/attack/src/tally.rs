@@ -36,15 +36,15 @@ impl Count {
 /// How a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unopened {
-    /// Nobody listens, or a full backlog answers with a reset.
+    /// Connection refused, or a full backlog resets.
     Refused,
     /// A reset before the connection could be used.
     Reset,
-    /// Nothing came in time.
+    /// The timeout expired.
     Late,
     /// TLS or HTTP/2 was not agreed on, or the connection ended meanwhile.
     NoHandshake,
-    /// This side's fault: no descriptor, no port, no such address.
+    /// An error on this side: no descriptor, no port, no such address.
     Local,
 }
 

@@ -1,7 +1,7 @@
-//! TLS as an attacker and as a visitor speak it: any certificate will do.
+//! TLS of an attacker and of a visitor: any certificate is accepted.
 //!
-//! Certificates are not checked, which is right only because the guard lets nothing but loopback
-//! and namespaces of our own through.
+//! Certificates are not verified, which is only acceptable because the guard permits nothing but
+//! loopback and its own namespaces.
 
 use anyhow::{Context as _, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

@@ -569,7 +569,10 @@ fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
         other => panic!("{other:?}"),
     };
     assert!(refused(waiting.blocking_recv().unwrap()).contains("another process serves now"));
-    assert!(refused(bench.ask()).contains("another process serves now"), "nothing is even assembled");
+    assert!(
+        refused(bench.ask()).contains("another process serves now"),
+        "nothing is even assembled"
+    );
     assert_eq!(bench.assembled.load(Ordering::Relaxed), 1);
     assert!(bench.published().is_empty());
 }

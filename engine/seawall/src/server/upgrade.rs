@@ -97,7 +97,7 @@ fn end(child: &mut Child) -> String {
 struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "nothing is judged by it")]
+    #[expect(clippy::disallowed_methods, reason = "no decision depends on it")]
     fn start() -> Self {
         Self(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! A result of `seawall-attack`, read: every figure that is not there is `None`, and never 0.
+//! Reads a result of `seawall-attack`: every missing figure is `None`, and never 0.
 
 use serde_json::Value;
 
@@ -40,12 +40,13 @@ impl<'r> Results<'r> {
         Some(self.number(&format!("/legit/{phase}/latency_us/p99"))? / 1_000.0)
     }
 
-    /// How late the visitors themselves were begun: above some milliseconds a run says little.
+    /// Returns how late this program started the visitors: above some milliseconds a run shows
+    /// little.
     pub(crate) fn late_ms(self) -> Option<f64> {
         Some(self.number("/legit/attack/late_us/p99")? / 1_000.0)
     }
 
-    /// When the last of the new clients who came after the attack was served, in milliseconds.
+    /// Returns when the last of the new clients after the attack was served, in milliseconds.
     pub(crate) fn new_client_ms(self) -> Option<f64> {
         self.number("/new_client/first_answer_ms")
     }
@@ -60,17 +61,17 @@ impl<'r> Results<'r> {
         self.number("/attack/open_at_most")
     }
 
-    /// Beginnings of connections, whatever became of them.
+    /// Returns the attempts to connect, with any result.
     pub(crate) fn tried(self) -> Option<f64> {
         let others = ["refused", "reset_at_open", "open_timed_out", "handshake_failed"];
         let others = others.into_iter().map(|name| self.number(&format!("/attack/{name}")));
         Some(self.opened()? + others.sum::<Option<f64>>()?)
     }
 
-    /// The longest that any connection of the attack lived. `None` where the server ended none.
+    /// Returns the longest duration of an attack's connection. `None` if the server ended none.
     pub(crate) fn longest_ms(self) -> Option<f64> {
         let held = self.number("/attack/held_ms/max")?;
-        // Where none was left by the attacker there is no such figure, and nobody is missing.
+        // Without connections left by the attacker there is no such figure, and that is correct.
         let left = self.number("/attack/left_by_us")?;
         let left = if left > 0.0 { self.number("/attack/left_ms/max")? } else { 0.0 };
         Some(held.max(left))
@@ -80,23 +81,24 @@ impl<'r> Results<'r> {
     pub(crate) fn gained_kib(self) -> Option<f64> {
         let before = self.number("/server/quiet/rss_kib_last")?;
         let most = self.number("/server/attack/rss_kib_max")?;
-        // A process that is not looked at has none.
+        // A process that is not sampled has none.
         (before > 0.0 && most > 0.0).then_some((most - before).max(0.0))
     }
 
-    /// Processor time of the attack: that of its phase, less what the visitors alone took in the
-    /// phase before, for as many looks at the process.
+    /// Returns the CPU time of the attack: that of its phase, less that of the visitors in the
+    /// phase before, for as many samples.
     pub(crate) fn cpu_ms(self) -> Option<f64> {
         let all = self.number("/server/attack/cpu_ms")?;
         let looks = self.number("/server/attack/samples")?;
-        // The first look has none before it to be compared with.
+        // The first sample has none before it to compare with.
         let looks_before = self.number("/server/quiet/samples")? - 1.0;
         let before = self.number("/server/quiet/cpu_ms")?;
         let each = (looks_before > 0.0).then_some(before / looks_before)?;
         Some((all - each * looks).max(0.0))
     }
 
-    /// Requests that reached the origin, less the visitors', which ask for a path of their own.
+    /// Returns the requests that reached the origin, less the visitors', which have a path of their
+    /// own.
     pub(crate) fn reached(self) -> Option<f64> {
         Some((self.number("/origin/requests")? - self.number("/origin/visits")?).max(0.0))
     }

@@ -1,8 +1,8 @@
-//! Instruction counts of a decision, held against `benches/instructions.txt`.
+//! Instruction counts of a decision, compared with `benches/instructions.txt`.
 //!
-//! Times differ from run to run; instructions under callgrind do not, so a budget of them can fail a
-//! build. Each scene runs twice with different numbers of rounds: the difference is what the rounds
-//! cost. Where valgrind is not installed it says so, and how many scenes were not counted.
+//! Times differ from run to run; instructions under callgrind do not, so a budget of them can fail
+//! a build. Each scene runs twice with different numbers of rounds: the difference is the cost of
+//! the rounds. Without valgrind it reports how many scenes were not counted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

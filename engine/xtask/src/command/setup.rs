@@ -1,9 +1,8 @@
 //! `cargo xtask setup`: finds what the build needs and this machine lacks, and installs it.
 //!
-//! It asks the machine first and installs only what is missing, so it costs nothing when all is
-//! there and every other word can call it. It says what it installs and why before it does, and
-//! when it may not install (no root) it prints the one line to run and fails: a build that goes on
-//! without its tools fails later, with a worse message.
+//! It checks the machine first and only installs what is missing, so every other task can call it.
+//! It prints what it installs and why. Without the permission to install (no root) it prints the
+//! line to run and fails: a build without its tools would fail later, with a worse message.
 
 use crate::shell;
 use anyhow::{Context, bail};

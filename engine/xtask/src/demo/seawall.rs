@@ -1,7 +1,7 @@
-//! The `seawall` process of the demo: started, asked, stopped.
+//! The `seawall` process of the demo: start, status, stop.
 //!
-//! It runs in a process group of its own, so that Ctrl-C reaches xtask alone, which then stops it
-//! the way a service manager would: SIGTERM, and time to finish.
+//! It runs in a process group of its own, so that Ctrl-C only reaches xtask, which then stops it as
+//! a service manager would: SIGTERM, and time to finish.
 
 use crate::pacing;
 use anyhow::{Context, bail};
@@ -51,7 +51,7 @@ pub(crate) struct Status {
     pub(crate) last_error: Option<Complaint>,
 }
 
-/// Why the last reload was refused, with its place.
+/// Why the last reload was rejected, with its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Complaint {
     pub(crate) file: String,

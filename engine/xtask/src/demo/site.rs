@@ -79,7 +79,7 @@ impl Sites {
     pub(crate) fn answer(&self, asked: &Asked<'_>) -> Answer<'_> {
         let name = asked.host.split(['.', ':']).next().unwrap_or_default().to_ascii_lowercase();
         let Some((name, site)) = self.sites.get_key_value(&name) else {
-            // A proxy that sends us a host we do not have is misrouting; be loud.
+            // A proxy that forwards an unknown host is misconfigured: respond with an error.
             return Answer::plain(421);
         };
         let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));

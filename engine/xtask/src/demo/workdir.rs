@@ -16,7 +16,7 @@ pub(crate) const ORIGIN_PORT: u16 = 9001;
 /// What to do with the policies of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Earlier {
-    /// Keep them: they may hold somebody's edits.
+    /// Keep them: they may contain a user's edits.
     Keep,
     /// Start from what is shipped.
     Discard,
@@ -100,7 +100,7 @@ impl Folder {
     }
 }
 
-/// `wanted` if nobody listens there, else any free port.
+/// Returns `wanted` if it is free, otherwise any free port.
 fn free_port(wanted: u16) -> anyhow::Result<u16> {
     if TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).is_ok() {
         return Ok(wanted);

@@ -2,7 +2,7 @@
 
 use crate::caps::HEAD_BYTES_MAX;
 
-/// What every client says first.
+/// The preface of every client.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Types of frames.
@@ -67,7 +67,7 @@ pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// WINDOW_UPDATE; an increment of 0 is an error, and is for those who want one.
+/// WINDOW_UPDATE; an increment of 0 is a protocol error, which some scenarios need.
 pub(crate) fn window_update(stream: u32, increment: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }

@@ -45,20 +45,20 @@ impl Block {
         self.integer(0x80, 7, index);
     }
 
-    /// A field whose name is in a table, remembered by nobody.
+    /// A header whose name is in a table, without an entry in the dynamic table.
     pub(crate) fn named(&mut self, index: usize, value: &[u8]) {
         self.integer(0, 4, index);
         self.string(value);
     }
 
-    /// A field remembered by nobody.
+    /// A header without an entry in the dynamic table.
     pub(crate) fn literal(&mut self, name: &[u8], value: &[u8]) {
         self.0.push(0);
         self.string(name);
         self.string(value);
     }
 
-    /// A field that becomes the newest entry of the dynamic table.
+    /// A header that becomes the newest entry of the dynamic table.
     pub(crate) fn remembered(&mut self, name: &[u8], value: &[u8]) {
         self.0.push(0x40);
         self.string(name);

@@ -190,7 +190,7 @@ impl Visitor {
                 Ok(status) => return Outcome { status: Ok(status), waited: false, sent_again },
                 Err(error) => {
                     *self.streams.lock().await = None;
-                    // Only what the server says that it has not looked at is sent once more.
+                    // Only a request that the server reports as not processed is retried.
                     let untouched = error.is_go_away()
                         && error.reason() == Some(h2::Reason::NO_ERROR)
                         || error.reason() == Some(h2::Reason::REFUSED_STREAM);

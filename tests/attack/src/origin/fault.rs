@@ -1,5 +1,5 @@
-//! An origin that fails for a while, because it was told to: from outside nobody can tell it from
-//! one that was stopped or killed.
+//! An origin that fails for a while on request: from outside it looks like one that was stopped or
+//! killed.
 
 use super::{Manner, Seen, connection};
 use anyhow::{Context as _, Result};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// Where it is told: `/__fault/WORD/MS`.
+/// The request for it: `/__fault/WORD/MS`.
 const FAULT: &str = "/__fault/";
 /// The longest.
 const FAULT_MS_MAX: u64 = 60_000;
@@ -28,9 +28,9 @@ const BIND_PAUSE: Duration = Duration::from_millis(10);
 /// What happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It stands still: the kernel takes connections, and nobody answers.
+    /// It hangs: the kernel accepts connections, and there is no response.
     Stopped,
-    /// It is gone, with all its connections; whoever comes is refused.
+    /// It is gone, with all its connections; new ones are refused.
     Killed,
     /// It is there and is not there, by turns.
     Flapping,
@@ -124,7 +124,7 @@ impl Serving {
                                 connection(stream, (&seen, &orders), &manner).await;
                         });
                     }
-                    // Out of descriptors: those who are there first leave again.
+                    // No free descriptors: some connections must close first.
                     Err(_) => sleep(Duration::from_millis(20)).await,
                 },
             }
@@ -145,7 +145,7 @@ impl Serving {
             sleep(BIND_PAUSE).await;
         }
         let listener = TcpListener::bind(self.address).await;
-        self.listener = Some(listener.context("somebody else has the origin's address")?);
+        self.listener = Some(listener.context("another process has the origin's address")?);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::attack::{Attack, hold};
 use anyhow::{Context as _, Result};
 use std::sync::Arc;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "request-file",
     vector: "A40",

@@ -1,4 +1,4 @@
-//! A13 and A15: frames that cost a client nothing and make a server work.
+//! A13 and A15: frames that are cheap for a client and costly for a server.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -34,7 +34,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("h2-continuation", "A13", "a header block that never ends", |attack| {
         Box::pin(hold(attack, continuation))

@@ -38,7 +38,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("huge-header", "A17", "one field of 1 MiB", |attack| {
         Box::pin(hold(attack, |attack, n| large(attack, n, huge)))

@@ -1,4 +1,4 @@
-//! A34 to A36: what a server says to those it turns away, and what it gives away by it.
+//! A34 to A36: the responses to rejected requests, and what they reveal.
 
 use super::cases::{Case, run};
 use super::smuggling::every_case;
@@ -35,7 +35,7 @@ const fn once(
     }
 }
 
-/// Those that go through a list once.
+/// Scenarios that run through a list once.
 pub(super) const ALL: &[Scenario] = &[
     once(
         "hosts",
@@ -51,7 +51,7 @@ pub(super) const ALL: &[Scenario] = &[
     ),
 ];
 
-/// Those with bodies.
+/// Scenarios with bodies.
 pub(super) const BODIES: &[Scenario] = &[Scenario {
     name: "deny-unread-body",
     vector: "A34",
@@ -160,7 +160,7 @@ async fn hosts(attack: Arc<Attack>) -> Result<()> {
     Ok(())
 }
 
-/// Requests of which servers tend to say too much.
+/// Requests with which servers often reveal too much.
 fn errors(host: &str) -> Vec<Case> {
     let case =
         |name: &str, bytes: String| Case { name: name.to_owned(), bytes: bytes.into_bytes() };

@@ -35,7 +35,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("hpack-bomb", "a field of 4,000 bytes, remembered once and named 1,000 times", |a| {
         Box::pin(hold(a, |attack, n| blocks(attack, n, bomb)))

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 /// What `fd-exhaustion` asks for: an answer that takes long holds a descriptor to the origin too.
 const LONG: &str = "/__slow/30000";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "idle-many",

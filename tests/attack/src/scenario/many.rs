@@ -1,5 +1,5 @@
-//! A22, A25, A30 and A31: harmless one by one; it is the number of addresses, keys or log lines that
-//! hurts.
+//! A22, A25, A30 and A31: each request is harmless; the number of addresses, keys or log lines is
+//! the attack.
 
 use super::flood::{connect_and_get, paced};
 use super::forwarded::proxy_header;
@@ -12,7 +12,7 @@ use crate::scenario::flood::ask;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "botnet",
@@ -68,7 +68,7 @@ async fn bot(attack: Arc<Attack>, n: usize) {
     .await;
 }
 
-/// Something to complain about: no HTTP, half of it, too much of it, nobody's host, a lie.
+/// Sends something to log: no HTTP, half of it, too much of it, an unknown host, a forged header.
 async fn complaint(attack: Arc<Attack>, n: usize) {
     let Some(mut wire) = attack.open(n).await else { return };
     let host = attack.host();

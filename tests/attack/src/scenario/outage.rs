@@ -1,5 +1,5 @@
-//! A37: the origin fails in the middle of a flood. How soon is everybody told, how often is it
-//! asked all the same, and how soon is it back?
+//! A37: the origin fails during a flood. The figures: when clients get errors, how many requests
+//! still go to the origin, and when it is back.
 
 use super::flood::get_flood;
 use super::{EACH, Needs, Scenario};
@@ -15,7 +15,7 @@ const BEFORE: u32 = 4;
 /// The part in which the fault lasts.
 const FAULT: u32 = 2;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "origin-stopped",

@@ -1,4 +1,4 @@
-//! A4 to A7: clients that take their time, so that the server's places stay taken.
+//! A4 to A7: slow clients that keep the server's connections and slots.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -36,7 +36,7 @@ const STREAMS: u32 = 100;
 /// What slow readers ask for, if no path is given: the recording origin answers it.
 const LARGE: &str = "/__large/4000000";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "slowloris",
@@ -174,8 +174,8 @@ async fn h2_slow_body(attack: Arc<Attack>, n: usize) {
     session.until_closed().await;
 }
 
-/// A connection through a small window, and who sees its end: the end comes behind everything that
-/// is still to be read, which is what a slow reader never gets to.
+/// Returns a connection with a small window, and the watch of its end: the end comes after all
+/// unread bytes, which a slow reader never reaches.
 async fn small(attack: &Attack, n: usize) -> Result<(Wire, Option<Watch>), Unopened> {
     let way = Way { receive_buffer: Some(SMALL_BUFFER), ..attack.way.clone() };
     let stream = tcp(&way, attack.source(n)).await?;
@@ -246,7 +246,7 @@ mod tests {
         })
     }
 
-    /// What is left then is an idle connection, whose end would come much later.
+    /// The rest would be an idle connection, which ends much later.
     #[tokio::test]
     async fn whose_streams_are_all_ended_has_been_cut_off() {
         let (listener, target) = crate::testing::listener().await;

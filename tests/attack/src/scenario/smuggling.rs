@@ -1,9 +1,9 @@
-//! A33: requests that two servers in a row may cut differently.
+//! A33: requests whose boundaries two servers in a row may see differently.
 //!
-//! Every case carries its number in its targets. The origin must have read no more whole requests of
-//! a case than the client got answers of the origin's: one more is a request that nobody in front had
-//! looked at. So this needs the recording origin (`seawall-attack origin`, in each of its ways to
-//! read) behind the server; without it only the answers are told.
+//! Every case carries its number in its targets. The origin must not have read more whole requests
+//! of a case than the client got responses of the origin: one more is a request that the server in
+//! front has not evaluated. So this needs the recording origin (`seawall-attack origin`, in each of
+//! its parsing modes) behind the server; without it only the responses are reported.
 
 use super::cases::{Came, Case, run};
 use super::corpus::{H2, h1};
@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout_at};
 /// How long the last answers may take.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "smuggling",
@@ -164,7 +164,7 @@ async fn h2_case(attack: &Attack, n: usize, case: &super::corpus::H2Case) {
     }
 }
 
-/// All cases of both kinds, for whoever looks at answers only.
+/// Returns all cases of both kinds, for scenarios that only read responses.
 pub(super) fn every_case(host: &str) -> Vec<Case> {
     h1(host)
 }

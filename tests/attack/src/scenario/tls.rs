@@ -1,4 +1,4 @@
-//! A10 and A11: TLS, where a client's byte costs the server the most.
+//! A10 and A11: TLS, where few bytes of a client cost the server the most.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 /// Requests to change keys before `tls-key-update` looks at the answers.
 const KEYS_AT_ONCE: usize = 50;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls-silent",

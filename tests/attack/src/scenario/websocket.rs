@@ -11,7 +11,7 @@ use std::sync::Arc;
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "websocket-idle",
     vector: "A19",

@@ -3,7 +3,7 @@
 use crate::attack::evaluate::{CheckResult, shown};
 use crate::attack::noisy_neighbour::evaluate::finding;
 
-/// What came of one that could be begun.
+/// Result of one that could be begun.
 #[derive(Debug)]
 pub(super) enum CaseOutcome {
     Judged(Vec<CheckResult>),

@@ -1,8 +1,8 @@
-//! What an attack on two members is tried on: 850 sites behind one server, with an origin for each
-//! member that matters, all new for every case.
+//! The environment of an attack on two members: 850 sites behind one server, with an origin for
+//! each member that matters, all new for every case.
 //!
-//! An origin works like a member's script: so many requests at once, so long for each. What is more
-//! than that has to wait or be refused by the server in front, or it waits at the origin.
+//! An origin works like a member's script, with a number of concurrent requests and a duration of
+//! each. Further requests wait or are rejected at the server, or they wait at the origin.
 
 use super::constants::{ALICE, AT_ONCE, BOB, CAROL, VISIT};
 use super::server_configs::{self, Addresses, Origins, SeawallExtras};
@@ -25,7 +25,7 @@ pub(crate) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
 /// It, running. Everything ends when it is dropped, and the folder goes.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    // Dropped in this order: who asks before who answers, the folder last.
+    // Dropped in this order: clients before servers, the folder last.
     server: Server,
     _origins: Vec<ChildGuard>,
     folder: Folder,
@@ -103,7 +103,7 @@ impl Environment {
     /// That the server still runs.
     ///
     /// # Errors
-    /// It does not; with what it said.
+    /// It does not run; the error contains its output.
     pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
         self.server.is_up()
     }
