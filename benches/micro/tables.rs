@@ -182,7 +182,7 @@ fn timed(threads: u64, times: u64, keys: u64, call: impl Fn(u64, Tick) -> u64 + 
     })
 }
 
-/// What `threads` threads need for `times` calls each, told which thread it is and which call.
+/// Returns what `threads` threads need for `times` calls each; `call` gets the thread and the call.
 fn each(threads: u64, times: u64, call: impl Fn(u64, u64) + Sync) -> Duration {
     let begin = clock();
     std::thread::scope(|scope| {

@@ -4,7 +4,7 @@ use crate::rules::{Rules, Test};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// What the engines are told of a request.
+/// The parts of a request that the engines get.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// The method.

@@ -69,7 +69,7 @@ pub(crate) struct AttackReport {
     pub(crate) events: BTreeMap<String, u64>,
 }
 
-/// A fault that the origin was told to have.
+/// A requested fault of the origin.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct OutageReport {
     /// How long it lasted.
@@ -111,7 +111,7 @@ pub(crate) struct LegitReport {
     pub(crate) p99_ratio: Option<f64>,
 }
 
-/// Visitors from addresses that were never here, who come when the last attacker has left.
+/// Visitors from new addresses that come after the last attacker.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct NewClientReport {
     /// From then until all of them had a response below 400; none if a client got none.

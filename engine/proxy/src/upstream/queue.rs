@@ -134,7 +134,7 @@ impl FairSharing {
             count(&counts.queue_full);
             return Err(NoOriginSlot);
         }
-        // A slot that became free in between woke nobody in this queue.
+        // A slot that became free in between woke no request in this queue.
         self.wake_waiters(route);
         let within = Duration::from_millis(limits.queue_ms);
         match tokio::time::timeout(within, given).await {

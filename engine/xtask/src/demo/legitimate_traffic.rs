@@ -40,7 +40,7 @@ Sec-Fetch-Mode: navigate\r\n\
 Sec-Fetch-Site: none\r\n\
 Sec-Fetch-User: ?1\r\n";
 
-/// Threads that go on until they are told to stop.
+/// Threads that run until they are stopped.
 #[derive(Debug)]
 pub(crate) struct LegitimateClients {
     stop: Arc<AtomicBool>,

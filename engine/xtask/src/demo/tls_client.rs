@@ -1,6 +1,6 @@
 //! One request over TLS, by curl: xtask has no TLS of its own, so it builds in seconds.
 //!
-//! The demo's certificate is created at every start, so curl is told to accept it.
+//! The demo's certificate is created at every start, so curl must accept any certificate.
 
 use crate::shell;
 use anyhow::Context;

@@ -64,7 +64,7 @@ pub(super) fn order(target: &str) -> Option<Order> {
     Some((fault, Duration::from_millis(ms.min(FAULT_MS_MAX))))
 }
 
-/// One that serves, and fails when told to.
+/// An origin that serves, and fails on request.
 struct Serving {
     address: SocketAddr,
     /// None while it is gone.

@@ -7,7 +7,7 @@ use crate::h1::{Reader, head};
 use crate::scenario::flood::ask;
 use std::sync::Arc;
 
-/// The key of RFC 6455's example: nobody here looks at what it becomes.
+/// The key of RFC 6455's example: its response is not verified.
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 

@@ -36,11 +36,11 @@ const RATIO: std::ops::RangeInclusive<f64> = 1.5..=2.5;
 /// What was sent while one or both were attacked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
-    /// Who is attacked.
+    /// The attacked members.
     pub(super) on: AttackedSites,
-    /// Bytes a second, to whoever asked alice.
+    /// Bytes per second from alice's site.
     pub(super) alice: Option<f64>,
-    /// And bob.
+    /// The same from bob's.
     pub(super) bob: Option<f64>,
 }
 

@@ -1,7 +1,7 @@
 //! Evaluates whether the other member was affected, whether the attacked members kept their known
 //! visitors, and whether idle resources were used.
 //!
-//! Counts decide, and one latency: carol's 99th percentile, compared with her own quiet phase. A
+//! Counts decide, and one latency: carol's 99th percentile, compared with that of the quiet phase. A
 //! missing figure breaks the promise.
 
 use super::environment::CAPACITY_PER_S;
