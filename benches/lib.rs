@@ -70,7 +70,7 @@ impl Browser {
     }
 }
 
-/// A GET of `path` by the n-th client.
+/// Returns a GET of `path` by the n-th client.
 #[must_use]
 pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     let ip = std::net::Ipv4Addr::from(0xC612_0000 | (n & 0xFFFF));
@@ -93,7 +93,7 @@ pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     }
 }
 
-/// The condition of the i-th rule: paths, agents, networks, methods.
+/// Returns the condition of the i-th rule: paths, agents, networks, methods.
 fn condition(i: usize) -> String {
     let (a, b) = (i / 250 % 250, i % 250);
     match i % 5 {
@@ -116,7 +116,7 @@ pub fn policy(n: usize) -> String {
     format!("policy 1\nfloor {{\n{rules}}}\n")
 }
 
-/// The same with a tenth of the rules as regular expressions.
+/// Returns the same with a tenth of the rules as regular expressions.
 #[must_use]
 pub fn regex_policy(n: usize) -> String {
     let regex =
@@ -139,14 +139,14 @@ pub fn site_policy(sites: usize, n: usize) -> String {
     text
 }
 
-/// A rule that is shipped, where it is built.
+/// Returns a rule that is shipped, where it is built.
 #[must_use]
 pub fn shipped_component(rule: &str) -> Option<Vec<u8>> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/wasm");
     std::fs::read(folder.join(format!("{rule}.wasm"))).ok()
 }
 
-/// The policies that are shipped; without their rule in WASM, or with it where it is built.
+/// Returns the policies that are shipped; without their rule in WASM, or with it where it is built.
 #[must_use]
 pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
@@ -166,7 +166,7 @@ pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
     Some(of_store(&Sources::gather("baseline.wall", &store)))
 }
 
-/// The policy without its extern and the rule that asks it.
+/// Returns the policy without its extern and the rule that asks it.
 fn without_wasm(text: &str) -> String {
     let mut inside = false;
     let lines = text.lines().filter(|line| {

@@ -41,7 +41,7 @@ impl Dice {
 /// What values are made of; needles of the policy are made of the same.
 const STUFF: [&str; 8] = ["a", "ab", "aab", "a=b&", "k=1; ", "%61", "x/", "abcdefghijklm"];
 
-/// A value to look at.
+/// Returns a value to test.
 fn operand(dice: &mut Dice) -> String {
     let n = dice.below(40);
     match dice.below(12) {
@@ -60,7 +60,7 @@ fn operand(dice: &mut Dice) -> String {
     }
 }
 
-/// A test that the language takes.
+/// Returns a valid test.
 fn test(dice: &mut Dice) -> String {
     let of = operand(dice);
     let stuff = dice.one(&STUFF);
@@ -89,7 +89,7 @@ fn condition(dice: &mut Dice, tests: usize) -> String {
     (0..tests).map(|_| test(dice)).collect::<Vec<_>>().join(joint)
 }
 
-/// A rule or limit with so many tests.
+/// Returns a rule or limit with so many tests.
 fn rule(dice: &mut Dice, n: usize, tests: usize) -> String {
     let of = operand(dice);
     let when = condition(dice, tests);

@@ -83,7 +83,7 @@ fn visit(server: &Server, n: u8, stop: &AtomicBool, all: &Mutex<Took>) {
     all.lock().unwrap().0.extend(took.0);
 }
 
-/// The visitors' times while `during` runs.
+/// Returns the visitors' times while `during` runs.
 fn under_load<T>(server: &Server, during: impl FnOnce() -> T) -> (T, Took) {
     let (stop, all) = (AtomicBool::new(false), Mutex::new(Took::default()));
     let done = std::thread::scope(|scope| {

@@ -34,7 +34,7 @@ const SAMPLES: usize = 1_000_000;
 /// New keys of a flood at most: the map keeps them all, and that is bounded by this.
 const FLOOD_MAX: u64 = 10_000_000;
 
-/// The clock of a bench.
+/// Returns the clock of a bench.
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 fn clock() -> Instant {
     Instant::now()
@@ -64,7 +64,7 @@ trait Counter: Sync {
     /// Counts a visit.
     fn update(&self, visitor: u64, now: Tick) -> u64;
 
-    /// What is counted.
+    /// Returns what is counted.
     fn look_up(&self, visitor: u64, now: Tick) -> u64;
 }
 
@@ -173,7 +173,7 @@ impl Counter for Pingora {
     }
 }
 
-/// What `threads` threads need for `times` calls each, of visitors in no order.
+/// Returns what `threads` threads need for `times` calls each, of visitors in no order.
 fn timed(threads: u64, times: u64, keys: u64, call: impl Fn(u64, Tick) -> u64 + Sync) -> Duration {
     each(threads, times, |thread, n| {
         let visitor = mixed(n ^ (thread << 32)) % keys;

@@ -111,7 +111,7 @@ impl Meter {
         Self { agents: AGENTS }
     }
 
-    /// The line of one rule set and one sort of request, where there is such a request.
+    /// Returns the line of one rule set and one sort of request, where there is such a request.
     pub(crate) fn row(
         &mut self,
         rules: &Rules,

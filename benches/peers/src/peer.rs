@@ -37,7 +37,7 @@ pub(crate) trait Peer {
     fn judge(&mut self, request: &Request) -> Verdict;
 }
 
-/// Every engine with these rules, Seawall first: it is what the others are compared with.
+/// Returns every engine with these rules, Seawall first: it is what the others are compared with.
 ///
 /// # Errors
 /// An engine refuses its translation of the rules.

@@ -34,7 +34,7 @@ pub(crate) const KINDS: [&str; 8] =
     ["path", "prefix", "agent", "network", "method", "country", "asn", "regex"];
 
 impl Test {
-    /// Which of `KINDS` it is.
+    /// Returns which of `KINDS` it is.
     pub(crate) fn kind(&self) -> usize {
         match self {
             Self::PathIs(_) => 0,
@@ -68,7 +68,7 @@ impl Test {
     }
 }
 
-/// The regular expression of `Test::ShopRegex`, the same in every dialect.
+/// Returns the regular expression of `Test::ShopRegex`, the same in every dialect.
 pub(crate) fn shop_regex(end: &str) -> String {
     format!("^/shop/.*{}$", end.replace('.', "[.]"))
 }
@@ -103,14 +103,14 @@ impl Rules {
 }
 
 impl Rules {
-    /// The verdict that is right.
+    /// Returns the verdict that is right.
     pub(crate) fn verdict(&self, request: &Request) -> Verdict {
         let hit = self.tests.iter().position(|test| test.holds(request));
         hit.map_or(Verdict::Pass, Verdict::Block)
     }
 }
 
-/// The i-th rule: as in the other benches, with the last four of each twenty made richer.
+/// Returns the i-th rule: as in the other benches, with the last four of each twenty made richer.
 fn test(i: usize, regexes: Regexes) -> Test {
     const COUNTRIES: [&str; 6] = ["BR", "VN", "ID", "UA", "TR", "MX"];
     match (i % 20, i % 5) {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// The monotonic clock.
+/// Returns the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "the demo measures time from save to enforced")]
 pub(crate) fn now() -> Instant {
     Instant::now()

@@ -46,7 +46,7 @@ impl Sources {
         Self { who, count: count.max(1), spread }
     }
 
-    /// The address of the n-th connection towards `target`.
+    /// Returns the address of the n-th connection towards `target`.
     pub(crate) fn of(self, n: usize, target: IpAddr) -> IpAddr {
         let n = n % self.count;
         match target {

@@ -33,7 +33,7 @@ impl Pace {
         Self { next: Mutex::new(Instant::now()), each: Duration::from_secs(1) / rate.max(1) }
     }
 
-    /// When the next may begin, which is thereby taken.
+    /// Returns when the next may begin, which is thereby taken.
     fn take(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
         let at = (*next).max(now);
@@ -77,27 +77,27 @@ pub(crate) struct Attack {
 }
 
 impl Attack {
-    /// The site attacked.
+    /// Returns the site attacked.
     pub(crate) fn host(&self) -> &str {
         &self.way.host
     }
 
-    /// The path attacked: the one asked for, else the scenario's own.
+    /// Returns the path attacked: the one asked for, else the scenario's own.
     pub(crate) fn path_or<'p>(&'p self, own: &'p str) -> &'p str {
         self.extra.path.as_deref().unwrap_or(own)
     }
 
-    /// Where the n-th connection comes from.
+    /// Returns where the n-th connection comes from.
     pub(crate) fn source(&self, n: usize) -> IpAddr {
         self.sources.of(n, self.way.target.address().ip())
     }
 
-    /// The n-th connection, counted. `None`: it could not be made, which is counted too.
+    /// Returns the n-th connection, counted. `None`: it could not be made, which is counted too.
     pub(crate) async fn open(&self, n: usize) -> Option<Wire> {
         self.open_by(&self.way, n).await
     }
 
-    /// The n-th connection, made in another way.
+    /// Returns the n-th connection, made in another way.
     pub(crate) async fn open_by(&self, way: &Way, n: usize) -> Option<Wire> {
         match open(way, self.source(n)).await {
             Ok(io) => Some(Wire::new(io, self.tally.clone())),
@@ -108,7 +108,7 @@ impl Attack {
         }
     }
 
-    /// Whether there is time left.
+    /// Returns whether there is time left.
     pub(crate) fn goes_on(&self) -> bool {
         Instant::now() < self.until
     }
@@ -175,7 +175,7 @@ where
     Ok(())
 }
 
-/// When the n-th of `rate` per second is due.
+/// Returns when the n-th of `rate` per second is due.
 pub(crate) fn due(start: Instant, n: u64, rate: u32) -> Instant {
     let rate = u64::from(rate.max(1));
     let whole = Duration::from_secs(n / rate);

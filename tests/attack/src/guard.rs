@@ -76,7 +76,7 @@ impl Target {
         Ok(address)
     }
 
-    /// The address.
+    /// Returns the address.
     pub(crate) fn address(self) -> SocketAddr {
         self.0
     }

@@ -26,11 +26,11 @@ const INNER: &str = "wire";
 /// Hardware addresses of the ends; addresses that begin with 02 are not assigned.
 const OUTER_MAC: &str = "02:00:00:00:5e:a1";
 const INNER_MAC: &str = "02:00:00:00:5e:a2";
-/// Where the server is seen from inside.
+/// Address of the server from inside.
 const OUTER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OUTER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x5ea0, 0, 0, 0, 0, 1);
 
-/// Whether the namespace is still to be made.
+/// Returns whether the namespace is still to be made.
 pub(crate) fn outside() -> bool {
     std::env::var_os(INSIDE).is_none()
 }
@@ -63,10 +63,10 @@ pub(crate) fn enter() -> Result<Ended> {
     Err(error).context("cannot run `unshare`")
 }
 
-/// Lays the wire. What may be attacked from here on.
+/// Creates the virtual link, and returns the permitted targets from here on.
 ///
 /// # Errors
-/// This is no new namespace, or the wire cannot be laid.
+/// This is not a new namespace, or the link cannot be created.
 pub(crate) fn inside() -> Result<Ground> {
     let number = std::env::var(INSIDE)?;
     let pid = std::process::id();

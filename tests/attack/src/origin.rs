@@ -49,7 +49,7 @@ const FIELD_BYTES: usize = 1_000_000;
 const FIELDS_BYTES: usize = 4_000;
 const FIELDS: usize = 250;
 
-/// What it saw, from its start.
+/// Its record since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Connections accepted.
@@ -105,7 +105,7 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
-    /// It reads so, and works so.
+    /// Returns an origin with this parsing and this cost.
     pub(crate) fn new(reads: Reads, work: Work) -> Self {
         Self { reads, work_ms: work.ms, workers: Arc::new(Semaphore::new(work.at_once)) }
     }
@@ -123,12 +123,12 @@ impl Manner {
 pub(crate) struct Recorder(Target);
 
 impl Recorder {
-    /// At this address.
+    /// Returns the recorder at this address.
     pub(crate) fn new(target: Target) -> Self {
         Self(target)
     }
 
-    /// What it saw until now.
+    /// Returns the record until now.
     ///
     /// # Errors
     /// No recording origin listens there.
@@ -138,7 +138,7 @@ impl Recorder {
         serde_json::from_slice(body).context("that is no recording origin")
     }
 
-    /// Has it fail for so long, from now on.
+    /// Makes it fail for so long, from now on.
     ///
     /// # Errors
     /// No recording origin listens there.
@@ -162,12 +162,12 @@ impl Recorder {
     }
 }
 
-/// One request, once its head is there.
+/// One request, once its header section is complete.
 struct Asked {
     target: String,
     head_bytes: usize,
     body: Body,
-    /// It is a HEAD, whose answer has no body.
+    /// The method is HEAD, whose response has no body.
     head: bool,
     close: bool,
     says: Says,
@@ -247,7 +247,7 @@ fn whole(seen: &Mutex<Seen>, asked: &Asked) {
     }
 }
 
-/// The next head; `None` when the connection ended between two requests.
+/// Returns the next request; `None` when the connection ended between two requests.
 async fn next(
     stream: &mut TcpStream,
     held: &mut Vec<u8>,
@@ -359,7 +359,7 @@ async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// A head of one of [`HEADS`], by its place there.
+/// Sends a header section of one of [`HEADS`], by its index there.
 async fn endless_head(stream: &mut TcpStream, kind: usize) -> io::Result<()> {
     let (bytes, mut fields) = match kind {
         0 => (FIELD_BYTES, 1),

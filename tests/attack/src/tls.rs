@@ -57,7 +57,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// A client's configuration. `resume` keeps tickets, as browsers do and floods do not.
+/// Returns a client's configuration. `resume` keeps tickets, as browsers do and floods do not.
 ///
 /// # Errors
 /// The library has no protocol version to offer.
@@ -88,7 +88,7 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).with_context(|| format!("`{host}` is no server name"))
 }
 
-/// A whole ClientHello as it leaves on the wire, record header included.
+/// Returns a whole ClientHello as it leaves on the wire, record header included.
 ///
 /// # Errors
 /// `host` is no server name.

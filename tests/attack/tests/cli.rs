@@ -223,7 +223,7 @@ fn the_origin_serves_and_records_until_it_is_stopped() {
     assert_eq!(report["origin"]["connections"], 2);
 }
 
-/// A listener on an address that does not exist yet.
+/// Returns a listener on an address that does not exist yet.
 fn freebound(address: SocketAddr) -> TcpListener {
     let domain = socket2::Domain::for_address(address);
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();

@@ -236,7 +236,7 @@ impl PolicyLoader {
         BuildResult::of(assembly)
     }
 
-    /// The same for a server, which members' saves must not delay.
+    /// Returns the same for a server, which members' saves must not delay.
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> BuildResult {
         // A server that serves already does not wait for a compiler.

@@ -374,7 +374,8 @@ impl SnapshotTask {
         self.stop.want(Wanted::One);
     }
 
-    /// Requests the last snapshot and waits for at most `ms`; returns whether it was written.
+    /// Requests the last snapshot and waits for at most `ms`; returns whether it was
+    /// written.
     pub(crate) fn end(self, ms: u64) -> bool {
         self.stop.want(Wanted::Last);
         self.thread.within(ms)

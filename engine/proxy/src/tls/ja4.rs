@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::tls::client_hello::{ParseProgress, read, tests::said};
 
-    /// The example of FoxIO's description, a Chrome.
+    /// Returns the example of FoxIO's description, a Chrome.
     fn chrome() -> ParsedClientHello {
         ParsedClientHello {
             legacy_version: 0x0303,

@@ -45,12 +45,12 @@ impl ChildGuard {
         Ok(Self(child))
     }
 
-    /// Its number, and that of its group.
+    /// Returns its number, and that of its group.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     ///
     /// # Errors
     /// The system does not know it.

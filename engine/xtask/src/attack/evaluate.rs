@@ -42,7 +42,7 @@ impl Verdict {
 pub(crate) struct BaselineCost(pub(crate) f64);
 
 impl BaselineCost {
-    /// From a run of nothing but those.
+    /// Returns the cost from a run of honest connections only.
     pub(crate) fn of(report: &Value) -> Option<Self> {
         let figures = Results::of(report);
         let answered = figures.number("/attack/answers/200")?;
@@ -95,7 +95,7 @@ fn new_client(figures: Results<'_>) -> Option<String> {
     }
 }
 
-/// The same, as a finding.
+/// Returns the same, as a check.
 pub(crate) fn new_client_served(figures: Results<'_>) -> CheckResult {
     match (new_client(figures), figures.new_client_ms()) {
         (None, Some(ms)) => {
@@ -225,7 +225,7 @@ fn one_client(figures: Results<'_>) -> Option<CheckResult> {
     Some(CheckResult { text, kept })
 }
 
-/// A figure with as many places as it deserves.
+/// Returns a figure with a suitable number of digits.
 pub(crate) fn shown(figure: f64) -> String {
     let whole = figure.fract().abs() < 0.001;
     if figure >= 1_000.0 {
@@ -238,7 +238,7 @@ pub(crate) fn shown(figure: f64) -> String {
     }
 }
 
-/// 12,345.
+/// Returns a number with separators: 12,345.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

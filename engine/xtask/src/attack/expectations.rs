@@ -17,7 +17,7 @@ const OF_ONE_CLIENT: u64 = 840;
 /// Of the 20 clients of `pipeline`.
 const OF_TWENTY_CLIENTS: u64 = 20 * OF_ONE_CLIENT;
 
-/// A promise with nothing out of the ordinary.
+/// Returns a promise with nothing out of the ordinary.
 const fn plainly(
     scenario: &'static str,
     vector: &'static str,
@@ -27,7 +27,7 @@ const fn plainly(
     at(Plain, scenario, vector, seconds, must)
 }
 
-/// The same at another place.
+/// Returns the same at another place.
 const fn at(
     at: AttackTarget,
     scenario: &'static str,

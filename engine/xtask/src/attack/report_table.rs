@@ -14,7 +14,7 @@ pub(crate) const HEAD: &str = "\
 /// Delay of visitors by this program from which on it is noted.
 const LATE_MS: f64 = 20.0;
 
-/// The row of one promise.
+/// Returns the row of one promise.
 pub(crate) fn row(promise: &Expectation, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
     match outcome {

@@ -12,30 +12,30 @@ impl<'r> Results<'r> {
         Self(report)
     }
 
-    /// A number by its JSON pointer.
+    /// Returns a number by its JSON pointer.
     pub(crate) fn number(self, pointer: &str) -> Option<f64> {
         self.0.pointer(pointer).and_then(Value::as_f64)
     }
 
-    /// The sum of a table's numbers whose names `choose` chooses.
+    /// Returns the sum of a table's numbers whose names `choose` chooses.
     pub(crate) fn sum(self, pointer: &str, choose: impl Fn(&str) -> bool) -> Option<f64> {
         let table = self.0.pointer(pointer)?.as_object()?;
         let chosen = table.iter().filter(|(name, _)| choose(name));
         chosen.map(|(_, count)| count.as_f64()).try_fold(0.0, |sum, count| Some(sum + count?))
     }
 
-    /// Requests of visitors that failed, in all phases.
+    /// Returns the requests of visitors that failed, in all phases.
     pub(crate) fn failed(self) -> Option<f64> {
         let phases = ["/legit/quiet/bad", "/legit/attack/bad", "/legit/recovery/bad"];
         phases.into_iter().map(|pointer| self.number(pointer)).sum()
     }
 
-    /// Requests of visitors that were due in the attack.
+    /// Returns the requests of visitors that were due in the attack.
     pub(crate) fn asked(self) -> Option<f64> {
         self.number("/legit/attack/due")
     }
 
-    /// The visitors' p99 in a phase, in milliseconds.
+    /// Returns the visitors' p99 in a phase, in milliseconds.
     pub(crate) fn p99_ms(self, phase: &str) -> Option<f64> {
         Some(self.number(&format!("/legit/{phase}/latency_us/p99"))? / 1_000.0)
     }
@@ -51,12 +51,12 @@ impl<'r> Results<'r> {
         self.number("/new_client/first_answer_ms")
     }
 
-    /// Connections of the attack.
+    /// Returns the connections of the attack.
     pub(crate) fn opened(self) -> Option<f64> {
         self.number("/attack/opened")
     }
 
-    /// Those at once, at most.
+    /// Returns the maximum of open connections.
     pub(crate) fn at_once(self) -> Option<f64> {
         self.number("/attack/open_at_most")
     }
@@ -77,7 +77,7 @@ impl<'r> Results<'r> {
         Some(held.max(left))
     }
 
-    /// Memory gained in the attack.
+    /// Returns the additional memory in the attack.
     pub(crate) fn gained_kib(self) -> Option<f64> {
         let before = self.number("/server/quiet/rss_kib_last")?;
         let most = self.number("/server/attack/rss_kib_max")?;
@@ -103,7 +103,7 @@ impl<'r> Results<'r> {
         Some((self.number("/origin/requests")? - self.number("/origin/visits")?).max(0.0))
     }
 
-    /// Kibibytes a minute by which what is watched grew.
+    /// Returns the growth of the watched files, in KiB per minute.
     pub(crate) fn log_kib_per_minute(self) -> Option<f64> {
         let first = self.number("/server/attack/watched_bytes_first")?;
         let last = self.number("/server/attack/watched_bytes_last")?;
@@ -112,7 +112,7 @@ impl<'r> Results<'r> {
     }
 }
 
-/// A share of something that is there; `None` of nothing.
+/// Returns a share; `None` of nothing.
 pub(crate) fn each(of: f64, among: f64) -> Option<f64> {
     (among > 0.0).then_some(of / among)
 }

@@ -200,7 +200,7 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, format!("{text}\n")).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Where the attack and the visitors go, and what the promise adds.
+/// Returns the arguments of the attack, the visitors and the promise.
 fn words(promise: &Expectation, stage: &Stage) -> Vec<String> {
     let seen = |address: &str, port: u16| format!("{address}:{port}");
     let (http, https) = match promise.at {
@@ -233,7 +233,7 @@ fn words(promise: &Expectation, stage: &Stage) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).chain(filled).collect()
 }
 
-/// What this machine lacks for a namespace.
+/// Returns what this machine lacks for a namespace.
 fn namespace_lacks() -> Option<String> {
     let root = shell::quiet(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !root {
@@ -243,7 +243,7 @@ fn namespace_lacks() -> Option<String> {
     Some(format!("`{missing}` is not installed (Debian: iproute2, util-linux)"))
 }
 
-/// Whether the promise needs to know what an honest connection costs.
+/// Returns whether the promise needs to know what an honest connection costs.
 pub(crate) fn compares(promise: &Expectation) -> bool {
     promise.must.iter().any(|must| matches!(must, Assertion::HonestEach(_)))
 }

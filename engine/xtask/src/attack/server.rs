@@ -50,7 +50,7 @@ pub(crate) struct Server {
 }
 
 impl ServerKind {
-    /// Its program, and its folder.
+    /// Returns its program, and its folder.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Seawall => "seawall",
@@ -59,7 +59,7 @@ impl ServerKind {
         }
     }
 
-    /// Its name, with the version of what is installed.
+    /// Returns its name, with the version of what is installed.
     pub(crate) fn name(self) -> String {
         let mut command = Command::new(self.word());
         let said = match self {
@@ -158,17 +158,17 @@ impl Server {
         Ok(())
     }
 
-    /// Which it is.
+    /// Returns its kind.
     pub(crate) fn who(&self) -> ServerKind {
         self.who
     }
 
-    /// Its process, and the group of its workers.
+    /// Returns its process, and the group of its workers.
     pub(crate) fn id(&self) -> u32 {
         self.kept.id()
     }
 
-    /// Its configuration.
+    /// Returns its configuration.
     pub(crate) fn config(&self) -> &Path {
         &self.config
     }
@@ -187,7 +187,8 @@ pub(crate) fn free<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
     found?.try_into().ok().context("a listener without an address")
 }
 
-/// What this machine lacks of `tools`, each with the Debian package that has it, or of cores.
+/// Returns what this machine lacks of `tools`, each with the Debian package that has it, or of
+/// cores.
 pub(crate) fn lacks(tools: &[(&str, &str)]) -> Option<String> {
     let missing = tools.iter().filter(|(tool, _)| shell::find(tool).is_none());
     let packages: Vec<_> = missing.map(|(_, package)| *package).collect();

@@ -81,12 +81,12 @@ impl Folder {
         Ok(Self(dir))
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// A new folder in it.
+    /// Returns a new folder in it.
     ///
     /// # Errors
     /// It cannot be made.
@@ -135,17 +135,17 @@ impl Stage {
         Ok(Self { seawall, _origin: kept, folder, origin, http, https })
     }
 
-    /// The process that is attacked.
+    /// Returns the process that is attacked.
     pub(crate) fn pid(&self) -> u32 {
         self.seawall.id()
     }
 
-    /// The folder of its log.
+    /// Returns the folder of its log.
     pub(crate) fn logs(&self) -> PathBuf {
         self.folder.join("log")
     }
 
-    /// Its policy.
+    /// Returns its policy.
     pub(crate) fn policy(&self) -> PathBuf {
         self.folder.join("root.wall")
     }

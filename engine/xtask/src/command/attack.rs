@@ -87,7 +87,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The promises whose name contains `part`; none where only something else was asked for.
+/// Returns the promises whose name contains `part`; none where only something else was asked for.
 fn chosen(part: &str) -> anyhow::Result<Vec<&'static Expectation>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
@@ -133,7 +133,7 @@ fn try_all(
     Ok((rows, honest))
 }
 
-/// The promises that were tried, as they may stand in a page.
+/// Returns the evaluated promises, in the form of a page.
 fn promised(rows: &Rows, honest: Option<BaselineCost>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();

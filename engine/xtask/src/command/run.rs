@@ -72,7 +72,7 @@ fn start_origin(repo: &Repo) -> anyhow::Result<Origin> {
     Ok(origin)
 }
 
-/// One message for each Ctrl-C or SIGTERM.
+/// Returns one message for each Ctrl-C or SIGTERM.
 pub(crate) fn interrupts() -> anyhow::Result<Receiver<()>> {
     let (sender, receiver) = sync_channel(1);
     // A second Ctrl-C while the first is being obeyed changes nothing.

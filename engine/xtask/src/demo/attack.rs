@@ -73,7 +73,7 @@ impl Attack {
     }
 }
 
-/// A search for something else each time, so that no cache could answer it.
+/// Returns a search for something else each time, so that no cache can serve it.
 fn search(number: u8, turn: u32, headers: &str) -> String {
     let site = SITES.iter().cycle().nth(usize::from(number)).copied().unwrap_or_default();
     // Knuth's multiplicative hash: looks random, is the same in every run.

@@ -141,7 +141,7 @@ impl Framing {
     const LAST: Self = Self { head_only: false, close: true };
 }
 
-/// The next request; `None` when the client has closed, a status when it is not acceptable.
+/// Returns the next request; `None` when the client has closed, a status when it is not acceptable.
 fn read_request(reader: &mut impl BufRead) -> std::io::Result<Result<Option<Request>, u16>> {
     let mut head = reader.by_ref().take(HEAD_BYTES_MAX);
     let mut line = String::new();

@@ -66,7 +66,7 @@ impl PolicyFile {
         Ok(Self { path, shipped })
     }
 
-    /// The policy with a defence in it. `edit` makes the text differ from every other edit.
+    /// Returns the policy with a defence in it. `edit` makes the text differ from every other edit.
     pub(crate) fn with(&self, defence: PolicyChange, edit: u32) -> String {
         let rules = rules_of(defence, edit);
         self.shipped.replacen(&format!("{FLOOR}\n"), &format!("{FLOOR}\n{rules}"), 1)
@@ -102,7 +102,7 @@ fn rules_of(defence: PolicyChange, edit: u32) -> String {
     }
 }
 
-/// The name of a file beside `path`.
+/// Returns the name of a file beside `path`.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);

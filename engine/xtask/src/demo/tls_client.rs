@@ -19,7 +19,7 @@ pub(crate) struct Seen {
     pub(crate) version: String,
 }
 
-/// Where curl is, if it is installed.
+/// Returns where curl is, if it is installed.
 pub(crate) fn curl() -> Option<PathBuf> {
     shell::find("curl")
 }

@@ -75,7 +75,7 @@ impl Block {
         Self(bytes)
     }
 
-    /// The block.
+    /// Returns the block.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -103,8 +103,8 @@ impl Block {
     }
 }
 
-/// The status at the start of an answer's block, where it is written as servers write it: a size
-/// update perhaps, then an index or a literal of three digits.
+/// Returns the status at the start of a response's block, in the forms that servers use: perhaps a
+/// size update, then an index or a literal of three digits.
 pub(crate) fn status(block: &[u8]) -> Option<u16> {
     match block {
         [update, rest @ ..] if update & 0xe0 == 0x20 => status(rest),

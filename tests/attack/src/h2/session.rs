@@ -80,8 +80,8 @@ impl Seen {
 }
 
 impl Session {
-    /// The n-th connection. `window` is how much of each answer we take; with 0 the server may
-    /// send heads and nothing more.
+    /// Starts the n-th connection. `window` is the window of each response; with 0 the server may
+    /// only send header sections.
     pub(crate) async fn start(attack: &Attack, n: usize, window: u32) -> Option<Self> {
         let wire = attack.open(n).await?;
         let seen = Seen {
@@ -164,12 +164,12 @@ impl Session {
         self.wire.emptied();
     }
 
-    /// The server wants no more: GOAWAY, or no HTTP/2.
+    /// Returns whether the server ends the connection: GOAWAY, or no HTTP/2.
     pub(crate) fn over(&self) -> bool {
         self.seen.over
     }
 
-    /// Resets that the server has sent.
+    /// Returns the number of resets that the server has sent.
     pub(crate) fn resets(&self) -> u64 {
         self.seen.resets
     }

@@ -25,7 +25,7 @@ const FLAP: Duration = Duration::from_millis(200);
 const BINDS_MAX: u32 = 500;
 const BIND_PAUSE: Duration = Duration::from_millis(10);
 
-/// What happens to it.
+/// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It hangs: the kernel accepts connections, and there is no response.
@@ -50,13 +50,13 @@ impl Fault {
         }
     }
 
-    /// What is asked for to bring it about.
+    /// Returns the target of the request that causes it.
     pub(super) fn target(self, time: Duration) -> String {
         format!("{FAULT}{}/{}", self.word(), time.as_millis())
     }
 }
 
-/// The order that a request is, if it is one.
+/// Returns the order that a request is, if it is one.
 pub(super) fn order(target: &str) -> Option<Order> {
     let (word, ms) = target.strip_prefix(FAULT)?.split_once('/')?;
     let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word)?;
@@ -88,7 +88,7 @@ pub(crate) async fn serve(listener: TcpListener, manner: Manner) -> Result<()> {
     while let Some((fault, time)) = serving.until(ordered.recv()).await {
         let over = Instant::now() + time;
         match fault {
-            // One thread does everything, so all of it stands still, as under SIGSTOP.
+            // One thread does everything, so all of it blocks, as under SIGSTOP.
             Fault::Stopped => stand_still(time),
             Fault::Killed => serving.be_gone(time).await?,
             Fault::Flapping => {
@@ -157,7 +157,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
-/// One on a thread of its own, since it may stand still.
+/// Returns one on a thread of its own, since it may block.
 #[cfg(test)]
 pub(crate) fn failing() -> crate::guard::Target {
     use super::{Reads, Work};
@@ -185,7 +185,7 @@ mod tests {
         (target.address(), Recorder::new(target))
     }
 
-    /// What a new connection comes to: its answer, or how it fails.
+    /// Returns the result of a new connection: its response, or its error.
     async fn ask(address: SocketAddr) -> io::Result<String> {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;

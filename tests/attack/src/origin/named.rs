@@ -64,7 +64,7 @@ impl Says {
     }
 }
 
-/// The address behind `for=` (RFC 7239 §4), without what IPv6 is wrapped in.
+/// Returns the address behind `for=` (RFC 7239 §4), without what IPv6 is wrapped in.
 fn client_of(hop: &str) -> Option<String> {
     let pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"))?;

@@ -279,7 +279,7 @@ fn head(start: &str, host: &str, fields: &str) -> String {
 
 const POST: &str = "POST {t} HTTP/1.1\r\n";
 
-/// The corpus over HTTP/1.1.
+/// Returns the corpus over HTTP/1.1.
 pub(super) fn h1(host: &str) -> Vec<Case> {
     let mut texts = codings(host);
     texts.extend(lengths(host));

@@ -75,7 +75,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// One request and its answer, counted.
+/// Sends one request and reads its response, counted.
 pub(super) async fn ask(
     attack: &Attack,
     wire: &mut Wire,

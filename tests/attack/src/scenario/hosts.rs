@@ -88,7 +88,7 @@ async fn unread(attack: Arc<Attack>, n: usize) {
     }
 }
 
-/// The cases of A35.
+/// Returns the cases of A35.
 fn host_cases(host: &str) -> Vec<Case> {
     let line = |name: &str, lines: String| Case {
         name: format!("host {name}"),
@@ -160,7 +160,7 @@ async fn hosts(attack: Arc<Attack>) -> Result<()> {
     Ok(())
 }
 
-/// Requests with which servers often reveal too much.
+/// Returns the requests with which servers often reveal too much.
 fn errors(host: &str) -> Vec<Case> {
     let case =
         |name: &str, bytes: String| Case { name: name.to_owned(), bytes: bytes.into_bytes() };

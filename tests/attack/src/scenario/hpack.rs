@@ -48,12 +48,12 @@ pub(super) const ALL: &[Scenario] = &[
     }),
 ];
 
-/// What the request of `attack` says that it fetches.
+/// Returns what the request of `attack` says that it fetches.
 fn request(attack: &Attack) -> Block {
     Block::browser(false, attack.path_or("/"), attack.host())
 }
 
-/// The block of a bomb; the field goes into the table anew with each request.
+/// Returns the block of a bomb; the field goes into the table anew with each request.
 pub(super) fn bomb(attack: &Attack) -> Block {
     let mut block = request(attack);
     block.remembered(b"x-bomb", &[b'b'; VALUE_BYTES]);

@@ -233,7 +233,7 @@ mod tests {
     use crate::tally::Tally;
     use tokio::time::Instant;
 
-    /// One connection, for a long time.
+    /// Returns an attack with one connection, for a long time.
     fn one(target: Target) -> Arc<Attack> {
         Arc::new(Attack {
             way: Way { target, host: "a".to_owned(), tls: None, receive_buffer: None },

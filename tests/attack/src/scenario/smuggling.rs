@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
-/// How long the last answers may take.
+/// Timeout of the last responses.
 const LAST: Duration = Duration::from_secs(1);
 
 /// The scenarios of this family.
@@ -51,13 +51,13 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// How many answers of the origin are in `bytes`.
+/// Returns the number of the origin's responses in `bytes`.
 fn recorded(bytes: &[u8]) -> usize {
     let mark = MARK.as_bytes();
     bytes.windows(mark.len()).filter(|window| window.eq_ignore_ascii_case(mark)).count()
 }
 
-/// The number in `/__case/NUMBER/…`.
+/// Returns the number in `/__case/NUMBER/…`.
 fn number(target: &str) -> Option<usize> {
     target.split("/__case/").nth(1)?.split('/').next()?.parse().ok()
 }
@@ -105,7 +105,7 @@ fn judge(tally: &Tally, came: &[Came], numbers: &BTreeMap<String, usize>, seen: 
     }
 }
 
-/// How many requests of each case the origin has seen.
+/// Returns how many requests of each case the origin has seen.
 async fn cases_seen(attack: &Attack) -> Result<Option<Seen>> {
     let Some(recorder) = attack.extra.recorder else { return Ok(None) };
     let mut seen = Seen::new();

@@ -61,7 +61,7 @@ fn attack(scenario: &Scenario, target: Target, time: Duration, extra: Extra) -> 
     })
 }
 
-/// What must be so beyond having begun and ended.
+/// Returns whether the scenario did what its name says.
 fn promised(name: &str, report: &AttackReport) -> bool {
     let answered = |status: &str| report.answers.get(status).copied().unwrap_or_default();
     let event = |start: &str| report.events.keys().any(|name| name.starts_with(start));
@@ -125,7 +125,8 @@ fn promised(name: &str, report: &AttackReport) -> bool {
     }
 }
 
-/// Those of `scenarios` that did not keep their promise in `time`, with what they did instead.
+/// Returns those of `scenarios` that did not keep their promise in `time`, with what they did
+/// instead.
 async fn broken(
     servers: &Servers,
     scenarios: Vec<&'static Scenario>,

@@ -19,7 +19,7 @@ struct Both {
     counters: Arc<ProxyMetrics>,
 }
 
-/// A client and the proxy's end, with a buffer of so many bytes between them.
+/// Returns a client and the proxy's end, with a buffer of so many bytes between them.
 fn pipe(bytes: usize, limits: ProxyLimits) -> Both {
     let (client, server) = tokio::io::duplex(bytes);
     let who = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());

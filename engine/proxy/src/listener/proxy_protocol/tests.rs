@@ -13,8 +13,8 @@ fn read_all(bytes: &[u8]) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyn
     ProxyHeaderParser::new(MAX).feed(bytes)
 }
 
-/// The same for bytes in pieces of these lengths. Bytes that were not taken are offered again, as
-/// the kernel does.
+/// Returns the same for bytes in pieces of these lengths. Bytes that were not taken are offered
+/// again, as the kernel does.
 fn read_pieces(
     bytes: &[u8],
     lengths: &[usize],
@@ -152,7 +152,7 @@ fn a_header_ends_at_its_limit() {
     assert_eq!(read_all(&binary(MAX + 1)[..BINARY_FIXED]), Err(ProxyHeaderSyntaxError));
 }
 
-/// Bytes that are a header, almost one, or anything.
+/// Returns the bytes that are a header, almost one, or anything.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let anything = || prop::collection::vec(any::<u8>(), 0..300);
     let text = "PROXY (TCP4|TCP6|UNKNOWN|UDP) ?[0-9a-f:.]{0,20} [0-9a-f:.]{0,20} [0-9]{0,6} [0-9]{1,5}\r?\n";

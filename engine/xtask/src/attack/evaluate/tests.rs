@@ -10,7 +10,7 @@ fn promise(must: &'static [Assertion]) -> Expectation {
     Expectation { scenario, vector, at, seconds: 10, arguments: &[], visitors: ALL_KINDS, must }
 }
 
-/// A run in which everything went well: 100 connections of 500 at once.
+/// Returns a run in which everything went well: 100 connections of 500 at once.
 fn fine() -> Value {
     let latency = |p99: u64| json!({ "p99": p99 });
     json!({

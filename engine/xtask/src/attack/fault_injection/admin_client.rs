@@ -36,12 +36,12 @@ pub(super) fn status(socket: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&ask(socket, "/status")?.0).context("the status is no JSON")
 }
 
-/// A figure of the status, by its JSON pointer.
+/// Returns a figure of the status, by its JSON pointer.
 pub(super) fn number(status: &Value, pointer: &str) -> Option<f64> {
     status.pointer(pointer).and_then(Value::as_f64)
 }
 
-/// A figure of the page of metrics that has no labels.
+/// Returns a figure of the page of metrics that has no labels.
 pub(super) fn metric(page: &str, name: &str) -> Option<f64> {
     let rest = |line: &'_ str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(rest)

@@ -54,7 +54,7 @@ fn file(name: &str) -> String {
     format!("members/{name}.wall")
 }
 
-/// The entries of all of them.
+/// Returns the entries of all of them.
 fn entries() -> String {
     let entry = |name: String| {
         format!(

@@ -68,7 +68,7 @@ fn left(what: &str, before: f64, after: f64) -> CheckResult {
     CheckResult { text: format!("{what}: {before} before, {after} after"), kept: after <= before }
 }
 
-/// Every attack once; how many connections that were.
+/// Runs every attack once; returns the number of connections.
 fn round(runner: &Runner<'_>, ground: &Environment) -> anyhow::Result<f64> {
     let here =
         |promise: &&Expectation| matches!(promise.at, AttackTarget::Plain | AttackTarget::Tls);

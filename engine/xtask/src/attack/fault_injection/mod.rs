@@ -116,13 +116,13 @@ type Row = (&'static Case, CaseOutcome);
 #[derive(Debug)]
 pub(crate) struct FaultInjection(Vec<Row>);
 
-/// Those whose name contains `part`.
+/// Returns those whose name contains `part`.
 pub(crate) fn chosen(part: &str) -> Vec<&'static Case> {
     let all = ALL.contains(part);
     CASES.iter().filter(|case| all || case.name.contains(part)).collect()
 }
 
-/// What can be typed.
+/// Returns what can be typed.
 pub(crate) fn names() -> Vec<&'static str> {
     std::iter::once(ALL).chain(CASES.iter().map(|case| case.name)).collect()
 }
@@ -161,7 +161,7 @@ fn line((case, tried): &Row) -> String {
 }
 
 impl FaultInjection {
-    /// The table; nothing where nothing was tried.
+    /// Returns the table; nothing where nothing was tried.
     pub(crate) fn table(&self) -> Option<String> {
         let lines: Vec<_> = self.0.iter().map(line).collect();
         (!lines.is_empty()).then(|| format!("{HEAD}\n{}", lines.join("\n")))

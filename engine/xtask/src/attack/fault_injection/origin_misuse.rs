@@ -37,7 +37,7 @@ pub(super) fn heads(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     Ok(CaseOutcome::Judged(judge_heads(Seen::of(&reports), gained)))
 }
 
-/// Requests that are given up.
+/// Abandoned requests.
 ///
 /// # Errors
 /// A program does not start or end, or the run is interrupted.

@@ -40,7 +40,7 @@ pub(super) const KILLED: Outage = Outage { scenario: "origin-killed", alice: "",
 pub(super) const FLAPPING: Outage =
     Outage { scenario: "origin-flapping", alice: "", is_one: false };
 
-/// Requests that the server has sent to alice's origin.
+/// Returns the requests that the server has sent to alice's origin.
 fn sent(status: &Value) -> Option<f64> {
     let mut origins = status.pointer("/edge/origins")?.as_array()?.iter();
     origins.find(|of| of["site"] == ALICE)?.get("sent")?.as_f64()

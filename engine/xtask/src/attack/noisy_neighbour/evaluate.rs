@@ -34,19 +34,19 @@ impl<'r> Seen<'r> {
         Self { alice: Results::of(&reports.alice), bob }
     }
 
-    /// Per cent of alice's visitors' requests in the attack that went well.
+    /// Returns the percentage of successful requests of alice's visitors in the attack.
     pub(crate) fn served_percent(self) -> Option<f64> {
         let bob = self.bob?;
         each(bob.number("/legit/attack/ok")? * 100.0, bob.asked()?)
     }
 
-    /// A figure of the attack, of both attackers together.
+    /// Returns a figure of the attack, of both attackers together.
     fn of_both(self, of: impl Fn(Results<'r>) -> Option<f64>) -> Option<f64> {
         let bob = self.bob.map(&of).map_or(Some(0.0), |figure| figure)?;
         Some(of(self.alice)? + bob)
     }
 
-    /// Requests of the attack.
+    /// Returns the requests of the attack.
     pub(crate) fn attacked(self) -> Option<f64> {
         self.of_both(|figures| figures.number("/attack/requests"))
     }
@@ -56,7 +56,7 @@ impl<'r> Seen<'r> {
         self.of_both(|figures| figures.sum("/attack/answers", |name| name == "200"))
     }
 
-    /// Per cent of what alice's origin could have answered that it did, attackers and visitors.
+    /// Returns the use of alice's origin in percent, by attackers and visitors.
     fn used_percent(self) -> Option<f64> {
         let attack = self.alice.sum("/attack/answers", |name| name == "200")?;
         let visitors = self.bob?.number("/legit/attack/ok")?;
@@ -74,7 +74,7 @@ pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<CheckResult> {
     found
 }
 
-/// A finding out of a figure that may be missing.
+/// Returns a check from a figure that may be missing.
 pub(crate) fn finding(what: &str, found: Option<CheckResult>) -> CheckResult {
     found.unwrap_or_else(|| CheckResult { text: format!("{what}: no figure"), kept: false })
 }

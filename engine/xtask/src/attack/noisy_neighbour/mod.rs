@@ -129,7 +129,7 @@ fn attack_one(runner: &Runner<'_>, case: &Case, who: ServerKind) -> anyhow::Resu
 }
 
 impl NoisyNeighbour {
-    /// The tables.
+    /// Returns the tables.
     pub(crate) fn table(&self) -> String {
         match self {
             Self::Skipped(why) => format!("Neighbours under attack: skipped, {why}."),

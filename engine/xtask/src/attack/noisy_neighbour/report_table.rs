@@ -26,7 +26,7 @@ pub(super) fn table(rows: &[Row], pipes: &[BandwidthRun], lack: Option<&str>) ->
 }
 
 impl Row {
-    /// Its line.
+    /// Returns its line.
     pub(super) fn line(&self) -> String {
         let name = format!("`{}` {}", self.case.attack.scenario, self.case.vector);
         let server = self.who.name();

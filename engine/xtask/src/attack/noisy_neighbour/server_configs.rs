@@ -64,12 +64,12 @@ pub(crate) struct SeawallExtras<'t> {
     pub(crate) members: &'t [(String, String)],
 }
 
-/// The hosts of all sites.
+/// Returns the hosts of all sites.
 pub(crate) fn hosts() -> impl Iterator<Item = String> {
     [ALICE, BOB, CAROL].map(str::to_owned).into_iter().chain((0..OTHERS).map(other))
 }
 
-/// The name of one of the rest.
+/// Returns the name of one of the rest.
 pub(super) fn other(n: usize) -> String {
     format!("member-{n}.example")
 }

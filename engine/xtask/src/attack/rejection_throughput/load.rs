@@ -64,7 +64,7 @@ pub(super) struct Said {
 }
 
 impl Case {
-    /// The script for `wrk`: the bytes are made once.
+    /// Returns the script for `wrk`: the bytes are made once.
     fn script(&self) -> String {
         let fields: String = self
             .fields

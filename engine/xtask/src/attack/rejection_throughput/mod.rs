@@ -180,7 +180,7 @@ impl Row {
 }
 
 impl RejectionThroughput {
-    /// The table.
+    /// Returns the table.
     pub(crate) fn table(&self) -> String {
         match self {
             Self::Skipped(why) => format!("Denied requests a second: skipped, {why}."),

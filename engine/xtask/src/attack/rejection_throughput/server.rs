@@ -17,7 +17,7 @@ pub(super) const DENIED: &str = "/denied";
 #[derive(Debug)]
 pub(super) struct Running(Server, SocketAddr);
 
-/// What is written before it starts.
+/// Returns the files to write before it starts.
 fn files(who: ServerKind, at: SocketAddr, dir: &Path) -> Files {
     let dir = dir.display();
     match who {
@@ -82,7 +82,7 @@ impl Running {
         self.1
     }
 
-    /// Its name in the table.
+    /// Returns its name in the table.
     pub(super) fn name(&self) -> String {
         self.0.who().name()
     }
