@@ -215,7 +215,7 @@ impl Client {
             .exchange(method, path, body, bytes_max)
             .map_err(|error| AdminClientError::Unreachable(self.socket.clone(), error))?;
         split(&answer)
-            .ok_or_else(|| AdminClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
+            .ok_or_else(|| AdminClientError::Strange(self.socket.clone(), "no HTTP response".into()))
     }
 
     fn exchange(

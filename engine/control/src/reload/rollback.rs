@@ -31,7 +31,7 @@ impl<F: PolicyBackend> Reloader<F> {
         let outcome = match select_generation(history, posted.aside.as_ref(), (*to, back)) {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
-                "the penalties of a member's rules cannot be told apart from those of other rules: \
+                "the penalties of a member's rules cannot be distinguished from others: \
                  `seawall reload --lift RULE` ends what one rule set",
             ),
             Ok(past) => {
