@@ -214,8 +214,9 @@ impl Client {
         let answer = self
             .exchange(method, path, body, bytes_max)
             .map_err(|error| AdminClientError::Unreachable(self.socket.clone(), error))?;
-        split(&answer)
-            .ok_or_else(|| AdminClientError::Strange(self.socket.clone(), "no HTTP response".into()))
+        split(&answer).ok_or_else(|| {
+            AdminClientError::Strange(self.socket.clone(), "no HTTP response".into())
+        })
     }
 
     fn exchange(
