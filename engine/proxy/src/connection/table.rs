@@ -8,8 +8,8 @@
 //! Connections of sites over their fair share and those without a site go first; among these,
 //! connections without a request; then the one with the longest idle time. Only a sample of the
 //! entries is examined; a cursor moves through the table. Of 64 entries, the most idle is among the
-//! most idle twentieth of all with probability 96 % (1 - 0.95^64). A connection has a short minimum
-//! age before eviction; for a known client it is shorter.
+//! most idle twentieth of all with probability 96 % (1 - 0.95^64). Connections are protected for a
+//! minimum idle time, except those without a request if the new client is known.
 //!
 //! Limitation: busy connections are not evicted. Request limits cover a flood of requests.
 

@@ -1,8 +1,8 @@
 //! The idle connections to origins of one worker.
 //!
 //! A connection of one site never carries another site's request, even if both have the same
-//! origin. A check without a system call finds connections that ended while they were idle; they
-//! are removed once a second.
+//! origin. A check finds connections that ended while they were idle; it only needs a system call
+//! if bytes arrived. They are removed once a second.
 
 use std::collections::HashMap;
 use std::io;
