@@ -163,7 +163,7 @@ fn main() {
     println!("{}", by_rename.row("… of which the reload took"));
     println!("{}", listed.row("the list, renamed into place"));
     println!("{}", by_list.row("… of which the reload took"));
-    println!("{}", calm.row("a visitor's request, nobody saves"));
+    println!("{}", calm.row("a visitor's request, without saves"));
     println!("{}", during.row("a visitor's request, policies are saved"));
     println!("{}", during_lists.row("a visitor's request, lists are saved"));
 }

@@ -116,7 +116,7 @@ impl Stage {
     /// The same sites and the same policy over TLS.
     fn over_tls(&mut self, folder: &Folder) -> anyhow::Result<()> {
         if tls_client::curl().is_none() {
-            println!("demo: curl is not installed, so nobody comes over TLS");
+            println!("demo: curl is not installed, so there are no requests over TLS");
             return Ok(());
         }
         let scene = self.begin("a visitor comes over TLS");

@@ -18,7 +18,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "forwarded-spoof",
         vector: "A24",
-        what: "GETs from one address, each with another invented one in every forwarding field",
+        what: "GETs from one address, each with another forged one in every forwarding header",
         needs: Needs::H1,
         connections: 20,
         rate: 2_000,

@@ -46,7 +46,7 @@ pub(super) const ALL: &[Scenario] = &[
     once(
         "origin-leak",
         "A36",
-        "provokes every kind of error and looks for --secret TEXT in the answers",
+        "provokes every kind of error and searches for --secret TEXT in the responses",
         |a| Box::pin(leak(a)),
     ),
 ];
@@ -55,7 +55,7 @@ pub(super) const ALL: &[Scenario] = &[
 pub(super) const BODIES: &[Scenario] = &[Scenario {
     name: "deny-unread-body",
     vector: "A34",
-    what: "POSTs of 1 MiB to a denied --path: is the refusal read, or a reset?",
+    what: "POSTs of 1 MiB to a denied --path: is the rejection read, or a reset?",
     needs: Needs::H1,
     connections: 50,
     rate: 50,

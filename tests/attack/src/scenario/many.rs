@@ -17,7 +17,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "botnet",
         vector: "A22",
-        what: "5,000 addresses, each asking once a second on a connection that it keeps",
+        what: "5,000 addresses, each with a request per second on a kept connection",
         needs: Needs::H1,
         connections: 5_000,
         rate: 5_000,
@@ -39,7 +39,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "log-flood",
         vector: "A30",
-        what: "every kind of thing that servers log, at a rate; --watch says what it cost the disk",
+        what: "everything that servers log, at a rate; --watch shows the use of the disk",
         needs: Needs::H1,
         connections: 500,
         rate: 2_000,
@@ -50,7 +50,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tracker-keys",
         vector: "A31",
-        what: "an address, a path, a cookie and a name nobody has seen before in each request",
+        what: "a new address, path, cookie and name in each request",
         needs: Needs::H1,
         connections: 1_000,
         rate: 3_000,

@@ -15,7 +15,7 @@ use tokio::time::sleep_until;
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "origin-heads",
     vector: "A38",
-    what: "GETs answered with heads of 1 MB or without end; every second visitor reads nothing",
+    what: "GETs with response headers of 1 MB or without end; every second client reads nothing",
     needs: Needs::H1,
     connections: 400,
     rate: 400,

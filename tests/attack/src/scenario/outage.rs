@@ -19,7 +19,7 @@ const FAULT: u32 = 2;
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "origin-stopped",
-        what: "GETs, while --origin stands still for half of the attack",
+        what: "GETs, while --origin hangs for half of the attack",
         run: |attack| Box::pin(outage(attack, Fault::Stopped)),
         ..USUAL
     },
@@ -31,7 +31,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "origin-flapping",
-        what: "the same while it is there and is not there, 200 ms each",
+        what: "the same while it is up and down, 200 ms each",
         run: |attack| Box::pin(outage(attack, Fault::Flapping)),
         ..USUAL
     },

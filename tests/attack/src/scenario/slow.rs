@@ -41,7 +41,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "slowloris",
         vector: "A4",
-        what: "heads that come a byte every 100 ms and never end",
+        what: "request headers that come a byte every 100 ms and never end",
         needs: Needs::H1,
         connections: 4_000,
         rate: 1_000,
@@ -52,7 +52,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "header-drip",
         vector: "A5",
-        what: "31 KiB of a head at once, then a byte every ms: costs those who parse from the start",
+        what: "31 KiB of a request header at once, then a byte every ms: costly if it is parsed from the start",
         needs: Needs::H1,
         connections: 50,
         rate: 50,
@@ -85,7 +85,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "slow-read",
         vector: "A7",
-        what: "a large answer read 32 bytes every 5 s, through a small window",
+        what: "a large response read 32 bytes every 5 s, through a small window",
         needs: Needs::H1,
         connections: 1_000,
         rate: 250,
@@ -96,7 +96,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "h2-slow-read",
         vector: "A7",
-        what: "100 large answers on each connection, with a window of 0",
+        what: "100 large responses on each connection, with a window of 0",
         needs: Needs::H2,
         connections: 100,
         rate: 50,

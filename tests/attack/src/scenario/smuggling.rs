@@ -30,7 +30,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "smuggling",
         vector: "A33",
-        what: "some 200 ways to be cut in two, once each; --origin says what came through",
+        what: "some 200 requests with two possible readings, once each; --origin shows what came through",
         needs: Needs::H1,
         connections: 20,
         rate: 100,

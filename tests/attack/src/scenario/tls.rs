@@ -20,7 +20,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls-silent",
         vector: "A10",
-        what: "connections to the port with TLS that never say a word",
+        what: "connections to the port with TLS, without a byte",
         needs: Needs::Tls,
         connections: 4_000,
         rate: 1_000,
@@ -42,7 +42,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls-unfinished",
         vector: "A10",
-        what: "a whole ClientHello, and silence after the server has done its part",
+        what: "a whole ClientHello, and silence after the server's response",
         needs: Needs::Tls,
         connections: 4_000,
         rate: 500,

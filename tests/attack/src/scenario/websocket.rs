@@ -15,7 +15,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "websocket-idle",
     vector: "A19",
-    what: "WebSockets that are silent once they are open; the origin must take them",
+    what: "WebSockets that are idle once they are open; the origin must accept them",
     needs: Needs::H1,
     connections: 2_000,
     rate: 500,
