@@ -1,4 +1,4 @@
-//! What the benches share: policies of any size, and requests to judge.
+//! Parts that the benches share: policies of any size, and requests to evaluate.
 
 pub mod worst;
 
@@ -70,7 +70,7 @@ impl Browser {
     }
 }
 
-/// A GET of `path` by the n-th client.
+/// Returns a GET of `path` by the n-th client.
 #[must_use]
 pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     let ip = std::net::Ipv4Addr::from(0xC612_0000 | (n & 0xFFFF));
@@ -93,7 +93,7 @@ pub fn request<'r>(headers: &'r Browser, path: &'r str, n: u32) -> Facts<'r> {
     }
 }
 
-/// The condition of the i-th rule: paths, agents, networks, methods.
+/// Returns the condition of the i-th rule: paths, agents, networks, methods.
 fn condition(i: usize) -> String {
     let (a, b) = (i / 250 % 250, i % 250);
     match i % 5 {
@@ -109,14 +109,14 @@ fn rule(i: usize) -> String {
     format!("  rule r{i} {{ when {} then block 403 }}\n", condition(i))
 }
 
-/// A policy of `n` rules as a host has them after a long attack.
+/// Returns a policy of `n` rules, like an operator's after a long attack.
 #[must_use]
 pub fn policy(n: usize) -> String {
     let rules: String = (0..n).map(rule).collect();
     format!("policy 1\nfloor {{\n{rules}}}\n")
 }
 
-/// The same with a tenth of the rules as regular expressions.
+/// Returns the same with a tenth of the rules as regular expressions.
 #[must_use]
 pub fn regex_policy(n: usize) -> String {
     let regex =
@@ -125,7 +125,7 @@ pub fn regex_policy(n: usize) -> String {
     format!("policy 1\nfloor {{\n{rules}}}\n")
 }
 
-/// A host of many sites with `n` rules between them, a tenth of them the host's own.
+/// Returns a policy of many sites with `n` rules between them, a tenth of them the operator's.
 #[must_use]
 pub fn site_policy(sites: usize, n: usize) -> String {
     let own = n / 10;
@@ -139,14 +139,14 @@ pub fn site_policy(sites: usize, n: usize) -> String {
     text
 }
 
-/// A rule that is shipped, where it is built.
+/// Returns a rule that is shipped, where it is built.
 #[must_use]
 pub fn shipped_component(rule: &str) -> Option<Vec<u8>> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/wasm");
     std::fs::read(folder.join(format!("{rule}.wasm"))).ok()
 }
 
-/// The policies that are shipped; without their rule in WASM, or with it where it is built.
+/// Returns the policies that are shipped; without their rule in WASM, or with it where it is built.
 #[must_use]
 pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
@@ -166,7 +166,7 @@ pub fn shipped(with_wasm: bool) -> Option<RuleSet> {
     Some(of_store(&Sources::gather("baseline.wall", &store)))
 }
 
-/// The policy without its extern and the rule that asks it.
+/// Returns the policy without its extern and the rule that asks it.
 fn without_wasm(text: &str) -> String {
     let mut inside = false;
     let lines = text.lines().filter(|line| {
@@ -178,20 +178,20 @@ fn without_wasm(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// A ruleset of a policy text.
+/// Returns the ruleset of a policy text.
 ///
 /// # Panics
-/// The text is no good policy.
+/// The text is not a valid policy.
 #[must_use]
 pub fn rules(text: &str) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text);
     of_store(&Sources::gather("root.wall", &store))
 }
 
-/// A ruleset of a policy text with a component `guest.wasm` beside it.
+/// Returns the ruleset of a policy text with a component `guest.wasm` beside it.
 ///
 /// # Panics
-/// The text is no good policy.
+/// The text is not a valid policy.
 #[must_use]
 pub fn rules_beside(text: &str, guest: Vec<u8>) -> RuleSet {
     let store = MemoryStore::default().with("root.wall", text).with("guest.wasm", guest);

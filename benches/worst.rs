@@ -1,8 +1,8 @@
-//! Policies and requests that mean harm, made up from a number: what a search for the worst decision
-//! tries.
+//! Generates hostile policies and requests from a seed, for the search for the most expensive
+//! decision.
 //!
-//! A policy has a member's rules and rules of the host, up to the numbers that either may have; a
-//! request has a head of 32 KiB, filled with what those rules look at.
+//! A policy has a member's rules and rules of the operator, up to their maximum numbers. A request
+//! has a header section of 32 KiB, filled with values that those rules read.
 
 use seawall_model::{Client, ClientPrefixes, ConnectionInfo, Facts, Geo, HeaderView, OriginHealth};
 use seawall_ruleset::{
@@ -41,7 +41,7 @@ impl Dice {
 /// What values are made of; needles of the policy are made of the same.
 const STUFF: [&str; 8] = ["a", "ab", "aab", "a=b&", "k=1; ", "%61", "x/", "abcdefghijklm"];
 
-/// A value to look at.
+/// Returns a value to test.
 fn operand(dice: &mut Dice) -> String {
     let n = dice.below(40);
     match dice.below(12) {
@@ -60,7 +60,7 @@ fn operand(dice: &mut Dice) -> String {
     }
 }
 
-/// A test that the language takes.
+/// Returns a valid test.
 fn test(dice: &mut Dice) -> String {
     let of = operand(dice);
     let stuff = dice.one(&STUFF);
@@ -89,7 +89,7 @@ fn condition(dice: &mut Dice, tests: usize) -> String {
     (0..tests).map(|_| test(dice)).collect::<Vec<_>>().join(joint)
 }
 
-/// A rule or limit with so many tests.
+/// Returns a rule or limit with so many tests.
 fn rule(dice: &mut Dice, n: usize, tests: usize) -> String {
     let of = operand(dice);
     let when = condition(dice, tests);
@@ -102,7 +102,7 @@ fn rule(dice: &mut Dice, n: usize, tests: usize) -> String {
     }
 }
 
-/// The files of a policy: the host's, then the member's.
+/// Returns the files of a policy: the operator's, then the member's.
 #[must_use]
 pub fn policies(dice: &mut Dice) -> [String; 2] {
     let hosts = [0, 10, 100, 300].get(dice.below(4)).copied().unwrap_or(0);
@@ -119,13 +119,13 @@ pub fn policies(dice: &mut Dice) -> [String; 2] {
     [root, format!("policy 1\nsite \"alice.example\" {{\n{hers}}}\n")]
 }
 
-/// What they load as; nothing where they are wrong, as some are.
+/// Loads them; none if they are invalid, as some are.
 #[must_use]
 pub fn loaded(files: &[String; 2]) -> Option<RuleSet> {
     assembled(files).rules
 }
 
-/// What is wrong with them.
+/// Returns their errors.
 #[must_use]
 pub fn complaints(files: &[String; 2]) -> Vec<String> {
     assembled(files).diagnostics.iter().map(|of| of.one_line()).collect()
@@ -199,7 +199,7 @@ impl Heavy {
         head
     }
 
-    /// As it is judged.
+    /// Returns it as it is evaluated.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
         Facts {
@@ -283,7 +283,8 @@ mod tests {
     use seawall_proxy::ProxyLimits;
     use seawall_proxy::fuzzing::{ParseOutcome, head};
 
-    /// A request that the server refuses unjudged would show nothing of its decisions.
+    /// A request that the server rejects without an evaluation would show nothing about its
+    /// decisions.
     #[test]
     fn the_server_takes_what_is_sent_as_what_is_judged() {
         for seed in 0..500 {

@@ -1,10 +1,10 @@
-//! From a save to its first verdict: a policy of 1,000 rules with a list of 200,000 networks is
-//! edited under load, and what is timed runs from the moment the save returns to the answer that the
-//! new policy gives.
+//! Time from a save to its first verdict. A policy of 1,000 rules with a list of 200,000 networks
+//! is edited under load. The time runs from the return of the save to the first response by the new
+//! policy.
 //!
-//! It drives the real program (`SEAWALL_BIN`, else the one that was built beside the bench) over
-//! loopback sockets. Visitors ask without a pause meanwhile, as fast as they are answered; one
-//! failed request ends the bench. `SEAWALL_SAVES` is how many saves of each kind are timed.
+//! It runs the real program (`SEAWALL_BIN`, otherwise the one built beside the bench) over loopback
+//! sockets. Visitors send requests without a pause meanwhile; one failed request ends the bench.
+//! `SEAWALL_SAVES` is the number of timed saves of each kind.
 
 #![expect(clippy::print_stdout, reason = "a bench tells the person at the terminal")]
 #![expect(
@@ -28,7 +28,7 @@ const SAVES: usize = 120;
 const VISITORS: u8 = 2;
 const LIST: &str = "lists/bad.txt";
 
-/// The policy of an edit: `/edit` is refused with a status of its own.
+/// Returns the policy of an edit: `/edit` is rejected with a status of its own.
 fn root(edit: usize) -> String {
     format!(
         "{}\nlist bad: cidr = file \"{LIST}\" max 300k\n\
@@ -44,11 +44,11 @@ fn status_of(edit: usize) -> u16 {
     u16::try_from(410 + edit % 80).unwrap()
 }
 
-/// Networks of which none covers a loopback address, and none another.
+/// Returns networks that cover neither a loopback address nor each other.
 fn list(edit: usize) -> String {
     let line = |n: u32| format!("{}/28\n", std::net::Ipv4Addr::from(0x0B00_0000 + n * 16));
     let text: String = (0..NETWORKS).map(line).collect();
-    // The last one is another for each edit: who comes from there sees that it is in force.
+    // The last network differs for each edit: a request from it shows that the edit is active.
     format!("{text}127.77.0.{}/32\n", 1 + edit % 250)
 }
 
@@ -70,7 +70,7 @@ impl Took {
     }
 }
 
-/// Asks without a pause, on a connection that it keeps, and notes how long each answer took.
+/// Sends requests without a pause on one connection, and records the duration of each response.
 fn visit(server: &Server, n: u8, stop: &AtomicBool, all: &Mutex<Took>) {
     let mut visitor = server.visitor(&format!("127.9.1.{n}"));
     let mut took = Took::default();
@@ -83,7 +83,7 @@ fn visit(server: &Server, n: u8, stop: &AtomicBool, all: &Mutex<Took>) {
     all.lock().unwrap().0.extend(took.0);
 }
 
-/// The visitors' times while `during` runs.
+/// Returns the visitors' times while `during` runs.
 fn under_load<T>(server: &Server, during: impl FnOnce() -> T) -> (T, Took) {
     let (stop, all) = (AtomicBool::new(false), Mutex::new(Took::default()));
     let done = std::thread::scope(|scope| {
@@ -97,7 +97,8 @@ fn under_load<T>(server: &Server, during: impl FnOnce() -> T) -> (T, Took) {
     (done, all.into_inner().unwrap())
 }
 
-/// Saves so often, and times each until it judges. Gives back what the server says its part was.
+/// Saves so often, and times each save until it is active. Returns the times with the server's own
+/// share.
 fn saves(edits: std::ops::Range<usize>, server: &Server, save: impl Fn(usize)) -> (Took, Took) {
     let (mut whole, mut reload) = (Took::default(), Took::default());
     for edit in edits {
@@ -119,7 +120,7 @@ fn saves_of_a_list(edits: std::ops::Range<usize>, server: &Server) -> (Took, Too
         let listed = format!("127.77.0.{}", 1 + edit % 250);
         rename_over(&server.setup.policy(LIST), text);
         let watch = Stopwatch::start();
-        // Whoever is listed is dropped.
+        // A listed client is dropped.
         let mut prober = server.visitor(&listed);
         while prober.get("/edit").is_ok() {}
         whole.0.push(watch.elapsed());
@@ -162,7 +163,7 @@ fn main() {
     println!("{}", by_rename.row("… of which the reload took"));
     println!("{}", listed.row("the list, renamed into place"));
     println!("{}", by_list.row("… of which the reload took"));
-    println!("{}", calm.row("a visitor's request, nobody saves"));
+    println!("{}", calm.row("a visitor's request, without saves"));
     println!("{}", during.row("a visitor's request, policies are saved"));
     println!("{}", during_lists.row("a visitor's request, lists are saved"));
 }

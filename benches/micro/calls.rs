@@ -1,9 +1,9 @@
-//! The call path of a rule: what the sandbox adds to what the rule itself does.
+//! The cost of calling a rule: what the sandbox adds to the rule itself.
 //!
-//! The guest is text, so that nobody needs a wasm target for it. Its functions answer how long what
-//! they get is: what is left is the border, with the copying across it. The shipped rules are
-//! measured where they are built. `Isolation::PerCall` is the price of a fresh instance; the row of
-//! recycling has it once in so many calls as an instance lives for.
+//! The guest is text, so no wasm target is needed. Its functions return the length of their input,
+//! so the rest is the cost of the call with its copies. The shipped rules are measured if they are
+//! built. `Isolation::PerCall` is the cost of a fresh instance; the row of recycling has it once
+//! per lifetime of an instance.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ const CHROME: [Field; 12] = [
     ("accept-language", "en-US,en;q=0.9"),
 ];
 
-/// A sandbox whose clock goes on, as a server's does.
+/// A sandbox whose clock advances, as a server's does.
 struct Running {
     sandbox: Sandbox,
     stop: Arc<AtomicBool>,
@@ -93,7 +93,7 @@ impl Running {
         Self { sandbox, stop }
     }
 
-    /// Without memory of answers: what a call costs that has to be made.
+    /// Returns one without a result cache: the cost of a call that has to be made.
     fn forgetful() -> Self {
         Self::new(SandboxLimits { memo_answers: 0, ..SandboxLimits::default() })
     }
@@ -175,7 +175,7 @@ fn calls(c: &mut Criterion) {
     group.finish();
 }
 
-/// An answer that is there already, and one that is looked for in vain.
+/// A cache hit, and a cache miss.
 fn memory(c: &mut Criterion) {
     let running = Running::new(SandboxLimits::default());
     let function = running.bind(&guest(), "three", THREE, Isolation::Reused);
@@ -249,7 +249,7 @@ fn policies(c: &mut Criterion) {
         let mut at = 0_usize;
         group.bench_function(name, |b| {
             b.iter(|| {
-                // Never the path of the last 1,024 calls, so that no answer is remembered.
+                // Never a path of the last 1,024 calls, so that there is no cache hit.
                 at = at.wrapping_add(1);
                 let path = paths.get(at % paths.len()).map_or("/", String::as_str);
                 let facts = Facts { headers: &chrome, ..request(&browser, path, 1) };

@@ -39,7 +39,7 @@ fn scene(name: &str) -> Option<Scene> {
     })
 }
 
-/// A list of so many agents that are looked for in the visitor's own.
+/// Returns a list of so many agents to search for in the visitor's own.
 fn listed(count: u32) -> String {
     let agents: Vec<String> = (0..count)
         .map(|n| format!("\"agent{}bot\"", n.wrapping_mul(2_654_435_761) % 9_973))

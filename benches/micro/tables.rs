@@ -1,12 +1,12 @@
-//! What it costs to count one visitor, beside a sharded hash map and `pingora-limits`.
+//! The cost of counting one visitor, beside a sharded hash map and `pingora-limits`.
 //!
-//! Every row begins with a visitor's number and ends with what was counted of it. Our tables and
-//! the map hash it under a secret, as they must where strangers choose the keys; `pingora-limits`
+//! Every row begins with a visitor's number and ends with its count. Our tables and the map hash
+//! the number under a secret, which is necessary if clients choose the keys. `pingora-limits`
 //! hashes it four times with a hasher of its own, and reads the clock. The map counts in two
-//! buckets too and forgets nobody: it grows with every stranger, and nothing else here does.
+//! buckets too, but never evicts: it grows with every new visitor, and nothing else here does.
 //!
-//! After the rows come single look-ups among a million keys, quiet and during a flood of new ones,
-//! and whom a flood of 100,000 keys makes the innocent pay for.
+//! After the rows come single look-ups among a million keys, without load and during a flood of new
+//! ones, and the number of false positives that a flood of 100,000 keys causes.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,14 +27,14 @@ const SEED: Seed = Seed([7; 16]);
 const WINDOW_MS: u64 = 10_000;
 const RATE: Rate = Rate { n: 60, window_ms: WINDOW_MS, burst: 30 };
 const HOLD: Penalty = Penalty { for_ms: 60_000, doubling_to_ms: Some(3_600_000) };
-/// A visitor whose number is this or more never comes among the others.
+/// Visitors with this number or a higher one are never among the others.
 const STRANGERS: u64 = 1 << 40;
 /// Single look-ups that are timed.
 const SAMPLES: usize = 1_000_000;
 /// New keys of a flood at most: the map keeps them all, and that is bounded by this.
 const FLOOD_MAX: u64 = 10_000_000;
 
-/// The clock of a bench.
+/// Returns the clock of a bench.
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 fn clock() -> Instant {
     Instant::now()
@@ -64,7 +64,7 @@ trait Counter: Sync {
     /// Counts a visit.
     fn update(&self, visitor: u64, now: Tick) -> u64;
 
-    /// What is counted.
+    /// Returns what is counted.
     fn look_up(&self, visitor: u64, now: Tick) -> u64;
 }
 
@@ -173,16 +173,16 @@ impl Counter for Pingora {
     }
 }
 
-/// What `threads` threads need for `times` calls each, of visitors in no order.
+/// Returns what `threads` threads need for `times` calls each, of visitors in no order.
 fn timed(threads: u64, times: u64, keys: u64, call: impl Fn(u64, Tick) -> u64 + Sync) -> Duration {
     each(threads, times, |thread, n| {
         let visitor = mixed(n ^ (thread << 32)) % keys;
-        // Everybody comes every five seconds, which nothing here minds.
+        // Every visitor comes every five seconds, which exceeds no limit.
         black_box(call(black_box(visitor), Tick(n * 5_000 / keys)));
     })
 }
 
-/// What `threads` threads need for `times` calls each, told which thread it is and which call.
+/// Returns what `threads` threads need for `times` calls each; `call` gets the thread and the call.
 fn each(threads: u64, times: u64, call: impl Fn(u64, u64) + Sync) -> Duration {
     let begin = clock();
     std::thread::scope(|scope| {
@@ -220,8 +220,8 @@ fn rows<C: Counter>(c: &mut Criterion) {
     }
 }
 
-/// Visitors that come once and never again, on tables that are full: what each request of a flood
-/// from everywhere costs.
+/// Visitors that come once, on full tables: the cost of each request in a flood from many
+/// addresses.
 fn strangers<C: Counter>(c: &mut Criterion) {
     let counter: C = filled(1_000_000);
     for threads in THREADS {
@@ -245,7 +245,7 @@ fn strangers<C: Counter>(c: &mut Criterion) {
     }
 }
 
-/// Times single calls while `beside` goes on in another thread, and prints the quantiles.
+/// Times single calls while `beside` runs in another thread, and prints the quantiles.
 #[expect(clippy::print_stdout, reason = "the figures are what a bench is for")]
 fn quantiles(what: &str, call: impl Fn(u64), beside: Option<&(dyn Fn(u64) + Sync)>) {
     let ends = AtomicBool::new(false);

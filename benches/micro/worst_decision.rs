@@ -1,11 +1,10 @@
-//! Searches for the worst decision: `--minutes N`, or `--seed N` for one policy in full. With
-//! `--write DIR` the worst policy and request are left there as files, which `cargo xtask attack
-//! worst-decision` tries on a server.
+//! Searches for the most expensive decision: `--minutes N`, or `--seed N` for one policy in full.
+//! With `--write DIR` the worst policy and request are written there, for `cargo xtask attack
+//! worst-decision`.
 //!
-//! Each policy has up to a member's quota of rules and tests beside the host's; each request fills a
-//! head of 32 KiB. Time is the thread's on its processor, and of each the shortest of three decisions
-//! counts: a busy machine makes some long. What is printed is the worst so far with the number that it
-//! follows from.
+//! Each policy has up to a member's quota of rules and tests beside the operator's. Each request
+//! fills a header section of 32 KiB. The time is the thread's CPU time, the shortest of three
+//! decisions, because a busy machine makes some long. Output: the worst so far with its seed.
 
 #![expect(clippy::print_stdout, reason = "it is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -83,7 +82,7 @@ impl Worst {
     }
 }
 
-/// Keeps it, where somebody said where.
+/// Keeps it, if a folder is given.
 fn keep(worst: &Worst) {
     let mut all = std::env::args_os().skip_while(|arg| arg != "--write");
     let Some(folder) = all.nth(1).map(PathBuf::from) else { return };

@@ -75,7 +75,7 @@ fn a_mistake_is_told_with_file_line_column_and_code() {
     says(&error, "blokc");
     let line = server.wait_line(&format!("{ROOT}:3:40: "));
     assert!(line.contains(error["code"].as_str().unwrap()), "{line}");
-    server.wait_line("the reload is refused: generation 1 goes on");
+    server.wait_line("the reload is rejected: generation 1 stays active");
     assert_eq!(server.number("/reloads/refused"), 1);
     mended(&server);
 }

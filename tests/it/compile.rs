@@ -135,7 +135,7 @@ fn a_server_compiles_elsewhere_and_keeps_what_it_compiled() {
         }
     }
     let server = setup.start();
-    server.wait_line("the code kept of f.wasm is damaged");
+    server.wait_line("the cached code of f.wasm is damaged");
     assert_eq!(server.answers("/0"), 410);
 }
 

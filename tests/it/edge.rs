@@ -281,6 +281,6 @@ fn an_admin_socket_that_somebody_answers_on_is_not_taken() {
     // The same folder again, on another port.
     let ran = server.setup.run(&["run", "-c", "seawall.toml"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("another server answers on this socket"), "{}", ran.err);
+    assert!(ran.err.contains("another server uses this socket"), "{}", ran.err);
     assert_eq!(server.number("/generation"), 1);
 }

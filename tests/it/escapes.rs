@@ -3,7 +3,7 @@
 use seawall_tests::{Origin, ROOT, Ran, SITE, Setup, overwrite, wait_until};
 
 /// What a terminal acts on, or nobody sees, and a line that is not ours.
-const EVIL: &str = "x\nseawall: generation 99 judges now (1 ms)\r\n\u{1b}[2J\u{1b}]0;owned\u{7}\
+const EVIL: &str = "x\nseawall: generation 99 is active (1 ms)\r\n\u{1b}[2J\u{1b}]0;owned\u{7}\
                     \u{9b}31m\u{7f}\u{202e}\u{2066}\u{200b}\u{2028}\u{61c}\u{feff}";
 
 /// So often a line is looked for before its cause is made again.

@@ -62,7 +62,7 @@ fn a_members_empty_fuel_passes_over_her_part_then_puts_it_into_quarantine_until_
     fine(&server.setup.run(&["rule", "enable", "ann"]));
     assert_eq!(server.answers("/own"), 451);
     assert_eq!(server.number("/fuel/members/0/quarantine_left_ms"), 0);
-    server.wait_line("the rules of member ann are asked again");
+    server.wait_line("the rules of member ann left quarantine");
     let unknown = server.setup.run(&["rule", "enable", "bob"]);
     assert_eq!(unknown.code, Some(1), "{unknown:?}");
 }

@@ -118,7 +118,7 @@ fn what_was_gone_back_to_is_in_force_after_a_restart_and_so_is_history() {
     server.wait_end();
     let again = setup.start();
     assert!(is_served(&again, "127.5.1.1", "/"), "the mistake is still on the disk");
-    again.wait_line("since somebody went back to it");
+    again.wait_line("after a rollback");
     let all = history(&again);
     let numbers: Vec<u64> = all.iter().map(|past| past["generation"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
@@ -146,7 +146,7 @@ fn a_generation_is_written_out_as_it_was() {
 fn a_rollback_that_cannot_be_is_refused_and_changes_nothing() {
     let origin = Origin::start();
     let server = Setup::new(origin.address, &policy("")).start();
-    refused(&server.setup.run(&["rollback"]), &["no generation of other files"]);
+    refused(&server.setup.run(&["rollback"]), &["no earlier generation with other files"]);
     save(&server, &policy(MISTAKE), 2);
     refused(&server.setup.run(&["rollback", "7"]), &["no generation 7"]);
     // What is written after its generation judges must not be written after this.
@@ -281,11 +281,14 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
     server.wait_end();
     overwrite(&setup.policy(HERS), hers(429));
     let again = setup.start();
-    again.wait_line("since somebody went back to it");
+    again.wait_line("after a rollback");
     assert_eq!(answers(&again), [410, 200, 429]);
     member_saves(&again, 451);
     assert_eq!(answers(&again), [410, 200, 451]);
-    refused(&again.setup.run(&["rollback"]), &["no generation of other files of the host"]);
+    refused(
+        &again.setup.run(&["rollback"]),
+        &["no earlier generation with other files of the operator"],
+    );
     // What the host saves is in force, with what she has.
     overwrite(&again.setup.policy(ROOT), host("three"));
     wait_until("the host's next edit", || again.answers("/three") == 410);
@@ -324,7 +327,7 @@ fn a_member_goes_back_alone_until_her_files_change() {
     assert!(fine(&run(&["status"])).contains("member ann: her files of generation 1"));
     refused(
         &run(&["rollback", "--member", "ann"]),
-        &["no generation of other files of member ann"],
+        &["no earlier generation with other files of member ann"],
     );
     // The host's edit leaves hers aside, and hers comes when it changes.
     overwrite(&server.setup.policy(ROOT), host("three"));
@@ -396,7 +399,7 @@ fn a_reload_that_changes_nothing_tells_whose_files_are_refused() {
     let said = run(&["reload"]);
     let said = fine(&said);
     assert!(said.contains("member ann: refused: members/ann.wall:"), "{said}");
-    assert!(said.contains("her part of generation 1 stays in force"), "{said}");
+    assert!(said.contains("the member's part of generation 1 stays active"), "{said}");
     assert!(said.contains("the files of 1 member are refused"), "{said}");
     assert!(said.contains("no change:"), "{said}");
     let told = json(&["reload", "--json"]);

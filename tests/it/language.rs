@@ -108,7 +108,7 @@ fn case_11_log_does_nothing() {
         for _ in 0..20 {
             assert_eq!(visitor.ask(&request).unwrap().status, 200);
         }
-        server.lines().iter().any(|line| line.contains("times more since its last line"))
+        server.lines().iter().any(|line| line.contains("suppressed since its last line"))
     });
     let lines: Vec<String> =
         server.lines().into_iter().filter(|line| line.contains("floor.look")).collect();

@@ -109,7 +109,7 @@ fn a_members_last_good_part_outlives_restart_and_upgrade_and_is_told() {
     let server = setup.start();
     assert_eq!([server.answers("/own"), server.answers("/one")], [451, 410]);
     server.wait_line("member ann: refused: members/ann.wall:3");
-    server.wait_line("her part of generation 1 stays in force");
+    server.wait_line("the member's part of generation 1 stays active");
     let member = server.status()["members"][0].clone();
     assert_eq!((&member["part"], &member["since_generation"]), (&"kept".into(), &1.into()));
     assert_eq!(member["problems"][0]["file"], "members/ann.wall");
@@ -125,7 +125,7 @@ fn a_members_last_good_part_outlives_restart_and_upgrade_and_is_told() {
     wait_until_within(COMPILED, "she mended it", || server.answers("/own") == 418);
     assert_eq!(server.status()["member_parts"]["current"], 1);
     assert_eq!(server.status()["members"], serde_json::json!([]));
-    server.wait_line("member ann: her files are right again");
+    server.wait_line("member ann: the files are valid again");
 }
 
 #[test]

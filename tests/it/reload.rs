@@ -31,7 +31,7 @@ fn a_policy_that_is_written_over_judges_the_next_request() {
     assert_eq!(status["history"].as_array().unwrap().len(), 2);
     assert_eq!(status["history"][1]["cause"], "change");
     assert_eq!(status["history"][1]["files"][0]["path"], ROOT);
-    server.wait_line("generation 2 judges now");
+    server.wait_line("generation 2 is active");
 }
 
 #[test]

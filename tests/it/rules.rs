@@ -66,7 +66,7 @@ fn a_rule_in_quarantine_is_told_and_let_back_by_hand() {
     for _ in 0..21 {
         assert_eq!(server.answers("/burn"), 410);
     }
-    server.wait_line("rule f failed too often and is not asked for 60 s");
+    server.wait_line("rule f failed too often and is in quarantine for 60 s");
     assert_eq!((failures(&server, "fuel"), failures(&server, "quarantined")), (20, 1));
     let status = server.setup.run(&["status"]);
     assert!(status.out.contains("quarantine f: not asked for "), "{status:?}");
@@ -76,7 +76,7 @@ fn a_rule_in_quarantine_is_told_and_let_back_by_hand() {
         "{unknown:?}"
     );
     assert_eq!(server.setup.run(&["rule", "enable", "f"]).code, Some(0));
-    server.wait_line("rule f is asked again");
+    server.wait_line("rule f left quarantine");
     assert_eq!(server.answers("/burn"), 410);
     assert_eq!((failures(&server, "fuel"), failures(&server, "quarantined")), (21, 1));
 }

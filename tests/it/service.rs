@@ -54,7 +54,7 @@ fn the_manager_hears_that_it_serves_lives_reloads_hands_over_and_stops() {
     let setup = setup.env("NOTIFY_SOCKET", path.to_str().unwrap()).env("WATCHDOG_USEC", "8000000");
     let mut server = setup.start();
     manager.wait("READY=1");
-    manager.wait("STATUS=generation 1 judges, level normal, 0 bans");
+    manager.wait("STATUS=generation 1 is active, level normal, 0 bans");
     for _ in 0..2 {
         manager.wait("WATCHDOG=1");
     }
@@ -62,7 +62,7 @@ fn the_manager_hears_that_it_serves_lives_reloads_hands_over_and_stops() {
     server.signal(Signal::HangUp);
     assert!(manager.wait("RELOADING=1").contains("MONOTONIC_USEC="));
     manager.wait("READY=1");
-    manager.wait("STATUS=generation 2 judges, level normal, 0 bans");
+    manager.wait("STATUS=generation 2 is active, level normal, 0 bans");
     // A policy that is refused ends a reload too: what served serves.
     overwrite(&server.setup.policy(ROOT), "policy 1\nfloor {");
     server.signal(Signal::HangUp);

@@ -28,7 +28,7 @@ fn hang_up_reloads_and_serves_on() {
     let mut visitor = server.visitor("127.8.0.1");
     assert_eq!(visitor.status("/"), 200);
     server.signal(Signal::HangUp);
-    server.wait_line("nothing changed: generation 1 goes on");
+    server.wait_line("no change: generation 1 stays active");
     overwrite(&server.setup.policy(ROOT), "policy 1\nfloor {");
     server.wait_error();
     // A change that was refused is not refused again by itself, but by a signal it is.

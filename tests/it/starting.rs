@@ -100,7 +100,7 @@ fn a_hang_up_while_it_starts_reloads_later() {
     wait_until("it starts", || server.has_thread(STARTING));
     server.signal(Signal::HangUp);
     server.wait_ready();
-    server.wait_line("nothing changed: generation 1 goes on");
+    server.wait_line("no change: generation 1 stays active");
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     server.wait_line("upgrade failed:");
     overwrite(&server.folder().join("seawall.toml"), config);
     put("no program");
-    comes_to_nothing(&server, &["no successor can be started"]);
+    comes_to_nothing(&server, &["the child process cannot be started"]);
     put("#!/bin/sh\nexit 7\n");
     comes_to_nothing(&server, &["exit status: 7"]);
     put("#!/bin/sh\necho nonsense >&0; sleep 60\n");

@@ -1,18 +1,18 @@
-//! Before anything is timed: all engines give the right verdict on the same requests.
+//! Checks that all engines give the right verdict on the same requests, before they are timed.
 //!
-//! A translation that says less is faster, so without this no figure would mean anything.
+//! A translation that checks less is faster, so the figures would have no meaning without this.
 
 use crate::peer::{Failure, Peer, Verdict};
 use crate::requests::{Chance, Request, mixture};
 use crate::rules::{KINDS, Rules};
 
-/// Requests that every engine judges, for each rule set.
+/// Requests that every engine evaluates, for each rule set.
 pub(crate) const REQUESTS: usize = 2_400;
 
-/// Compares all verdicts, and says what was compared.
+/// Compares all verdicts, and returns a summary.
 ///
 /// # Errors
-/// An engine judges otherwise, or a sort of rule was never hit.
+/// An engine has another verdict, or a kind of rule never matched.
 pub(crate) fn check(rules: &Rules, peers: &mut [Box<dyn Peer>]) -> Result<String, Failure> {
     let requests = mixture(rules, REQUESTS, &mut Chance(0x5EA_3A11));
     let mut hits = [0_usize; KINDS.len()];

@@ -1,8 +1,8 @@
-//! The same rules judged by Seawall and by other engines, in one run: `cargo xtask bench --peers`.
+//! The same rules evaluated by Seawall and by other engines, in one run: `cargo xtask bench
+//! --peers`.
 //!
-//! Rules are data (`rules.rs`); one file for each engine translates them. All engines have to agree
-//! before any is timed. How to read the figures, and to whom they are unfair, is in
-//! `benches/README.md`.
+//! Rules are data (`rules.rs`); one file per engine translates them. All engines must agree before
+//! any is timed. `benches/README.md` explains the figures and their limits.
 
 mod agree;
 mod cedar;
@@ -40,7 +40,7 @@ fn run() -> Result<(), Failure> {
     let core = core_affinity::get_core_ids().and_then(|cores| cores.last().copied());
     let pinned = core.filter(|core| core_affinity::set_for_current(*core));
     let sets = [
-        // What it costs to be told of a request.
+        // The cost of passing a request.
         Rules::of(0, Regexes::None),
         Rules::of(100, Regexes::None),
         Rules::of(100, Regexes::Some),

@@ -1,6 +1,6 @@
-//! Times judgements: engines in turn, several rounds, medians.
+//! Times evaluations: engines in turn, several rounds, medians.
 //!
-//! In each round every engine has its turn, so that a machine that slows down slows all of them.
+//! Every engine has a turn in each round, so a machine that slows down slows all of them.
 
 use crate::peer::Peer;
 use crate::requests::{AGENTS, Request, benign, hit, write_agent};
@@ -14,10 +14,10 @@ pub(crate) const ROUNDS: usize = 7;
 /// What one turn is to take.
 const TURN: Duration = Duration::from_millis(40);
 
-/// Judgements in a turn of a slow engine, whatever they take.
+/// Evaluations in a turn of a slow engine, whatever they take.
 const CALLS_MIN: usize = 3;
 
-/// Judgements between two looks at the clock.
+/// Evaluations between two reads of the clock.
 const BATCH: usize = 64;
 
 /// Sorts of requests.
@@ -48,7 +48,7 @@ impl Sort {
     }
 }
 
-/// Nanoseconds for one judgement.
+/// Nanoseconds of one evaluation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
     /// The median of the rounds.
@@ -70,7 +70,7 @@ pub(crate) struct Row {
     pub(crate) timings: Vec<Timing>,
 }
 
-/// Requests to judge, and the next agent that nobody has seen.
+/// Requests to evaluate, and the next new agent.
 struct Batch {
     requests: Vec<Request>,
     renewed: bool,
@@ -111,7 +111,7 @@ impl Meter {
         Self { agents: AGENTS }
     }
 
-    /// The line of one rule set and one sort of request, where there is such a request.
+    /// Returns the line of one rule set and one sort of request, where there is such a request.
     pub(crate) fn row(
         &mut self,
         rules: &Rules,
@@ -132,7 +132,7 @@ impl Meter {
         Some(Row { rules: rules.name.clone(), sort, timings })
     }
 
-    /// How many judgements fill a turn; finding out warms the engine up.
+    /// Returns how many evaluations fill a turn; this also warms the engine up.
     fn calls(&mut self, peer: &mut dyn Peer, batch: &mut Batch) -> usize {
         let mut calls = 1;
         loop {

@@ -1,4 +1,4 @@
-//! What the bench asks of each engine.
+//! The interface to each engine.
 
 use crate::requests::Request;
 use crate::rules::Rules;
@@ -6,19 +6,19 @@ use crate::rules::Rules;
 /// Why an engine cannot take part.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// What an engine says of a request.
+/// An engine's verdict on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// No rule hits.
     Pass,
     /// This rule is the first that hits.
     Block(usize),
-    /// Some rule hits; which one, the engine does not say.
+    /// Some rule hits; the engine does not report which one.
     BlockBySome,
 }
 
 impl Verdict {
-    /// Whether two engines say the same, as far as both say it.
+    /// Returns whether two verdicts agree, as far as both are known.
     pub(crate) fn agrees(self, other: Self) -> bool {
         match (self, other) {
             (Self::BlockBySome, Self::Block(_)) | (Self::Block(_), Self::BlockBySome) => true,
@@ -32,12 +32,12 @@ pub(crate) trait Peer {
     /// As the report has it.
     fn name(&self) -> &'static str;
 
-    /// Judges a request. What the engine needs to be told of it is told here, inside the time that
-    /// is measured: a host pays for that too.
+    /// Evaluates a request. The conversion for the engine is part of the measured time: a server
+    /// has that cost too.
     fn judge(&mut self, request: &Request) -> Verdict;
 }
 
-/// Every engine with these rules, Seawall first: it is what the others are compared with.
+/// Returns every engine with these rules, Seawall first: it is what the others are compared with.
 ///
 /// # Errors
 /// An engine refuses its translation of the rules.

@@ -105,7 +105,7 @@ impl Report {
         out
     }
 
-    /// One bar for each engine, with a whisker from the fastest to the slowest round.
+    /// Returns one bar for each engine, with a whisker from the fastest to the slowest round.
     fn bars(&self, row: &Row) -> String {
         let at = |ns: f64| 90.0 + (ns.max(10.0) / 10.0).log10() * DECADE;
         let height = 22 * self.names.len() + 18;
@@ -143,7 +143,7 @@ impl Report {
     }
 }
 
-/// A time, and how many times Seawall's it is.
+/// Returns a time, and its ratio to Seawall's.
 fn told(timing: &Timing, row: &Row) -> String {
     let ns = timing.median;
     let time = match ns {
@@ -159,7 +159,7 @@ fn told(timing: &Timing, row: &Row) -> String {
     }
 }
 
-/// The version that was built, by our own lock file.
+/// Returns the version that was built, by our own lock file.
 fn version(krate: &str) -> &'static str {
     let head = format!("name = \"{krate}\"\nversion = \"");
     let rest = include_str!("../Cargo.lock").split_once(&head).map_or("?", |(_, rest)| rest);

@@ -4,7 +4,7 @@ use crate::rules::{Rules, Test};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// What the engines are told of a request.
+/// The parts of a request that the engines get.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// The method.
@@ -34,7 +34,7 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`.
+    /// Returns a number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
@@ -55,7 +55,7 @@ pub(crate) fn write_agent(n: u64, out: &mut String) {
     );
 }
 
-/// What the n-th visitor asks for; no rule hits it.
+/// Returns the request of the n-th visitor; no rule matches it.
 pub(crate) fn benign(n: u64) -> Request {
     const PATHS: [&str; 8] = [
         "/",
@@ -79,7 +79,7 @@ pub(crate) fn benign(n: u64) -> Request {
     }
 }
 
-/// The n-th visitor's request, changed so that `test` hits it.
+/// Returns the n-th visitor's request, changed so that `test` hits it.
 pub(crate) fn hit(test: &Test, n: u64) -> Request {
     let mut request = benign(n);
     match test {
@@ -136,7 +136,7 @@ fn near_miss(test: &Test, chance: &mut Chance) -> Request {
     request
 }
 
-/// A mixture for comparing verdicts: a third of each sort, every rule in turn.
+/// Returns a mixture for comparing verdicts: a third of each sort, every rule in turn.
 pub(crate) fn mixture(rules: &Rules, count: usize, chance: &mut Chance) -> Vec<Request> {
     (0..count)
         .map(|i| match rules.tests.get(i / 3 % rules.tests.len().max(1)) {

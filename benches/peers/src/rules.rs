@@ -1,13 +1,13 @@
 //! The rules as data, in no engine's language.
 //!
-//! What a host has after a long attack: paths, agents, networks, and now and then a country, an AS
-//! number or a regular expression. Each rule is one test or two, and blocks. The strings of one rule
-//! are never part of another's, so that a request made for one rule hits that rule alone.
+//! They are like an operator's rules after a long attack: paths, agents, networks, some countries,
+//! AS numbers and regular expressions. Each rule is one test or two, and blocks. The strings of one
+//! rule are never part of another's, so a request made for one rule only matches that rule.
 
 use crate::peer::Verdict;
 use crate::requests::Request;
 
-/// What one rule asks of a request.
+/// The condition of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Test {
     /// The whole path.
@@ -24,8 +24,8 @@ pub(crate) enum Test {
     CountryAndPath(&'static str, String),
     /// The AS number.
     Asn(u32),
-    /// The path begins with `/shop/` and ends with this; asked as `^/shop/.*END$` of whoever has
-    /// regular expressions, as `/shop/*END` of whoever has globs alone.
+    /// The path begins with `/shop/` and ends with this: `^/shop/.*END$` for engines with regular
+    /// expressions, `/shop/*END` for those with globs.
     ShopRegex(String),
 }
 
@@ -34,7 +34,7 @@ pub(crate) const KINDS: [&str; 8] =
     ["path", "prefix", "agent", "network", "method", "country", "asn", "regex"];
 
 impl Test {
-    /// Which of `KINDS` it is.
+    /// Returns which of `KINDS` it is.
     pub(crate) fn kind(&self) -> usize {
         match self {
             Self::PathIs(_) => 0,
@@ -50,7 +50,7 @@ impl Test {
 }
 
 impl Test {
-    /// Plain Rust's reading, for comparison: what every engine has to say.
+    /// Evaluates it in plain Rust, for comparison: every engine must agree.
     fn holds(&self, request: &Request) -> bool {
         let path = request.path.as_str();
         match self {
@@ -68,7 +68,7 @@ impl Test {
     }
 }
 
-/// The regular expression of `Test::ShopRegex`, the same in every dialect.
+/// Returns the regular expression of `Test::ShopRegex`, the same in every dialect.
 pub(crate) fn shop_regex(end: &str) -> String {
     format!("^/shop/.*{}$", end.replace('.', "[.]"))
 }
@@ -78,7 +78,7 @@ pub(crate) fn shop_regex(end: &str) -> String {
 pub(crate) enum Regexes {
     /// One rule in twenty.
     Some,
-    /// None: one engine compiles a pattern anew each time it asks, and drowns all else in that.
+    /// None: one engine compiles a pattern in each evaluation, which hides all other costs.
     None,
 }
 
@@ -103,14 +103,14 @@ impl Rules {
 }
 
 impl Rules {
-    /// The verdict that is right.
+    /// Returns the verdict that is right.
     pub(crate) fn verdict(&self, request: &Request) -> Verdict {
         let hit = self.tests.iter().position(|test| test.holds(request));
         hit.map_or(Verdict::Pass, Verdict::Block)
     }
 }
 
-/// The i-th rule: as in the other benches, with the last four of each twenty made richer.
+/// Returns the i-th rule: as in the other benches, with the last four of each twenty made richer.
 fn test(i: usize, regexes: Regexes) -> Test {
     const COUNTRIES: [&str; 6] = ["BR", "VN", "ID", "UA", "TR", "MX"];
     match (i % 20, i % 5) {

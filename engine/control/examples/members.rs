@@ -1,4 +1,4 @@
-//! What a reload costs with 850 members: `cargo run --release -p seawall-control --example members`.
+//! Cost of a reload with 850 members: `cargo run --release -p seawall-control --example members`.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use seawall_ruleset::{
 
 const MEMBERS: usize = 850;
 
-/// A member's file of about a kilobyte.
+/// Returns a member's file of about a kilobyte.
 fn part(n: usize, word: &str) -> String {
     let mut text = format!("policy 1\nsite \"m{n}.example\" {{\n");
     for rule in 0..14 {

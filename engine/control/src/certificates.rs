@@ -1,8 +1,8 @@
-//! Certificate files, read at start and again when they change.
+//! Certificate files, which are read at start and again when they change.
 //!
-//! They are renewed by programs that know nothing of us, mostly at night, and a certificate and its
-//! key are two files that are not replaced in one step. So whatever cannot be used leaves the last
-//! good ones in force and is looked at again; it is told once for each content.
+//! Other programs renew them, mostly at night. A certificate and its key are two files that cannot
+//! be replaced in one step. So unusable files leave the last good ones active and are read again.
+//! The error is reported once per content.
 
 use std::io;
 
@@ -14,15 +14,15 @@ use crate::config::CertificateFiles;
 use crate::policy_source::read_file;
 use crate::util::periodic_task::PeriodicTask;
 
-/// Time between two looks at certificate files, in milliseconds.
+/// Interval of the checks of certificate files, in milliseconds.
 pub const CERTIFICATES_LOOK_MS: u64 = 10_000;
-/// Most bytes of a certificate chain or a key.
+/// Maximum bytes of a certificate chain or a key.
 pub const CERTIFICATE_BYTES_MAX: u64 = 256 << 10;
 
-/// Reads all of them.
+/// Reads all files.
 ///
 /// # Errors
-/// The first that cannot be read, with its path.
+/// Returns the first that cannot be read, with its path.
 pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificatePem>, String> {
     let read = |path: &std::path::Path| {
         read_file::read(path, CERTIFICATE_BYTES_MAX)
@@ -35,15 +35,16 @@ pub fn read_certificates(files: &[CertificateFiles]) -> Result<Vec<CertificatePe
     files.iter().map(one).collect()
 }
 
-/// Looks at the files until dropped.
+/// Checks the files until dropped.
 #[derive(Debug)]
 pub struct CertificateWatcher(#[expect(dead_code, reason = "held to go on")] PeriodicTask);
 
 impl CertificateWatcher {
-    /// Hands contents that are not the ones in `shown` to `show`, which says why it cannot use them.
+    /// Passes contents that differ from those in `shown` to `show`, which returns an error if it
+    /// cannot use them.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system provides no thread.
     pub fn start(
         files: Vec<CertificateFiles>,
         shown: &[CertificatePem],
@@ -65,9 +66,9 @@ fn digest(texts: &[CertificatePem]) -> [u8; 32] {
 
 struct CertificatePoller<S> {
     files: Vec<CertificateFiles>,
-    /// What is shown.
+    /// The digest of the active files.
     seen: Option<[u8; 32]>,
-    /// The last complaint.
+    /// The last reported error.
     told: Option<String>,
     show: S,
 }
@@ -87,7 +88,7 @@ impl<S: Fn(Vec<CertificatePem>) -> Result<(), String>> CertificatePoller<S> {
             Ok(()) => {
                 log::info!(
                     target: "seawall::server",
-                    "the certificates have changed and are shown",
+                    "the changed certificates are active",
                 );
                 self.told = None;
             }
@@ -95,7 +96,7 @@ impl<S: Fn(Vec<CertificatePem>) -> Result<(), String>> CertificatePoller<S> {
             Err(why) => {
                 log::error!(
                     target: "seawall::server",
-                    "{why}; the last good certificates are shown on",
+                    "{why}; the last good certificates stay active",
                 );
                 self.told = Some(why);
             }

@@ -1,4 +1,4 @@
-//! Looks at the levels, and at the rules in quarantine, once a second and says what changed.
+//! Evaluates the levels, and checks rules in quarantine, once a second, and logs changes.
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use seawall_ruleset::{
 use crate::observe::quarantine_log::QuarantineLog;
 use crate::util::periodic_task::PeriodicTask;
 
-/// What levels look at besides counters: of a site, by its name, or of the whole server without one.
+/// Returns the inputs of levels besides counters, of a site by its name, or of the whole server.
 pub type LevelInputsFn = Arc<dyn Fn(Option<&str>) -> LevelInputs + Send + Sync>;
 
-/// What is looked at.
+/// The levels and their inputs.
 #[derive(Clone)]
 pub(crate) struct Levels {
     pub(crate) sites: Vec<Box<str>>,
@@ -24,7 +24,7 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// Looks now, for a generation that is in force or is about to be.
+    /// Evaluates now, for a generation that is active or about to be.
     pub(crate) fn evaluate(&self, live: &ActiveGeneration) {
         let sites: Vec<&str> = self.sites.iter().map(|site| &**site).collect();
         for event in live.rules.tick(&live.state, &sites, &*self.inputs, (self.now)()) {
@@ -47,10 +47,10 @@ fn describe(event: &LevelEvent) -> String {
     }
 }
 
-/// Looks every second until dropped.
+/// Evaluates every second until dropped.
 ///
 /// # Errors
-/// The system has no thread to give.
+/// The system provides no thread.
 pub(crate) fn start(
     handle: Arc<RuleSetHandle>,
     levels: Levels,

@@ -26,16 +26,16 @@ pub(crate) struct SharedContext {
     pub(crate) arrivals: ConnectionRateLimiter,
     pub(crate) policy_log: PolicyLog,
     pub(crate) overload: Arc<OverloadManager>,
-    /// Connections, by client.
+    /// Concurrent connections, by client.
     pub(crate) connections: Arc<ConcurrencyLimiter>,
-    /// Requests that are under way at an origin or wait for a place there, by client.
+    /// Requests that are at an origin or wait for a slot there, by client.
     pub(crate) forwarding: Arc<ConcurrencyLimiter>,
     pub(crate) limits: Arc<ProxyLimits>,
     pub(crate) counters: Arc<ProxyMetrics>,
 }
 
 impl SharedContext {
-    /// A worker's processor, for its sites to share.
+    /// Returns a scheduler that shares one worker's CPU time among the sites.
     pub(crate) fn processor(&self) -> CpuScheduler {
         let weights: Vec<u32> = self.sites.all().iter().map(|of| of.part.weight()).collect();
         CpuScheduler::new(&self.limits, &weights)

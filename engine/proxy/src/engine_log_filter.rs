@@ -1,16 +1,17 @@
-//! Keeps the HTTP engine's log lines from saying who was here.
+//! Keeps client data out of the log lines of the HTTP engine.
 //!
-//! Pingora's lines carry client addresses, hosts and paths, and a stranger can cause one per
-//! connection. So nothing of it below an error is let through, and an error becomes a fixed text
-//! that names the module and nothing else, a few a second; the rest is counted. Lines of other
-//! modules pass untouched.
+//! Pingora's lines carry client addresses, hosts and paths, and a client can cause one per
+//! connection. So lines below the level error are discarded. An error becomes a fixed text that
+//! only names the module, a few per second; the others are counted. Lines of other modules pass
+//! unchanged.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use seawall_model::Now;
 
-/// Whether a line may be written at all: everything but the HTTP engine's lines below an error.
+/// Returns whether a line may be written at all: everything but the HTTP engine's lines below
+/// error.
 #[must_use]
 pub fn log_filter(target: &str, level: Level) -> bool {
     !is_engine(target) || level == Level::Error
@@ -20,7 +21,7 @@ fn is_engine(target: &str) -> bool {
     target.starts_with("pingora")
 }
 
-/// A logger in front of another one.
+/// A logger that filters for another logger.
 pub struct EngineLogFilter<L> {
     inner: L,
     now: Now,
@@ -39,7 +40,7 @@ impl<L> std::fmt::Debug for EngineLogFilter<L> {
 }
 
 impl<L: Log> EngineLogFilter<L> {
-    /// A filter in front of `inner` that lets so many lines of the HTTP engine through per second
+    /// Returns a filter for `inner` that passes this many lines of the HTTP engine per second
     /// (`ProxyLimits::engine_log_lines_per_s`).
     pub fn new(inner: L, now: Now, lines_per_s: u32) -> Self {
         Self {
@@ -52,19 +53,19 @@ impl<L: Log> EngineLogFilter<L> {
         }
     }
 
-    /// The one behind it.
+    /// Returns the inner logger.
     pub const fn inner(&self) -> &L {
         &self.inner
     }
 
-    /// Lines of the HTTP engine that were not written.
+    /// Returns the number of suppressed lines of the HTTP engine.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Whether this second has a line left. Two threads that meet at a second's turn may let one
-    /// line more through.
+    /// Returns whether this second may have another line. At the turn of a second two threads may
+    /// pass one line more.
     fn has_room(&self) -> bool {
         let second = (self.now)().0 / 1_000;
         if self.second.swap(second, Relaxed) != second {
@@ -87,7 +88,7 @@ impl<L: Log> Log for EngineLogFilter<L> {
             self.dropped.fetch_add(1, Relaxed);
             return;
         }
-        // A module's name is ours or pingora's; the text is whatever a visitor made it.
+        // A module's name is ours or pingora's; the text may contain client data.
         let module = record.module_path_static().unwrap_or("pingora");
         self.inner.log(
             &Record::builder()

@@ -1,4 +1,4 @@
-//! Why the data plane cannot be bound.
+//! Why the data plane cannot start.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,40 +7,40 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// An address of ours cannot be listened on.
+    /// An address cannot be listened on.
     #[error("{address} {why}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why, and what helps.
+        /// The cause, and the fix.
         why: String,
     },
-    /// An origin cannot be found.
-    #[error("origin `{origin}` of site `{site}` cannot be found: {why}")]
+    /// An origin cannot be resolved.
+    #[error("origin `{origin}` of site `{site}` cannot be resolved: {why}")]
     Origin {
         /// The site.
         site: Box<str>,
         /// The origin, as configured.
         origin: Box<str>,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// A site has none.
+    /// A site has no origin.
     #[error("site `{site}` has no origin")]
     NoOrigin {
         /// The site.
         site: Box<str>,
     },
     /// HTTP over TLS needs a certificate.
-    #[error("there is an address for https and no certificate")]
+    #[error("`[listen] https` is set but no `[[tls.certificate]]` is configured")]
     NoCertificate,
-    /// The system gave no thread or no descriptor.
+    /// The system provided no thread or no descriptor.
     #[error("a worker cannot be started: {0}")]
     Worker(#[source] io::Error),
 }
 
 impl BindError {
-    /// What a failed bind means, in words that say what to do.
+    /// Describes a failed bind, with the fix.
     pub(crate) fn listen(address: SocketAddr, error: &io::Error) -> Self {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => {

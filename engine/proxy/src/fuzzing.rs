@@ -1,7 +1,7 @@
-//! The readers of strangers' bytes, as the fuzz targets drive them: bytes in, plain values out.
+//! The parsers of untrusted bytes, as the fuzz targets drive them: bytes in, plain values out.
 //!
-//! Only with the feature `fuzzing`, which the tests turn on and no release does. Nothing is decided
-//! here, and nothing is done that the readers do not do: what an oracle holds is held by them.
+//! Only with the feature `fuzzing`, which the tests turn on and no release does. This module adds
+//! no behaviour of its own: the property that an oracle checks is a property of the parsers.
 
 use std::net::SocketAddr;
 
@@ -20,23 +20,23 @@ use crate::request::facts::NormalizedTarget;
 use crate::tls::client_hello::{self, ParsedClientHello};
 use crate::tls::ja4::ja4;
 
-/// What has come of something that arrives in pieces.
+/// Result of parsing input that arrives in pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParseOutcome<T, E> {
-    /// All of it.
+    /// The whole input.
     Complete(T),
-    /// Not all of it yet.
+    /// The input is not complete yet.
     Incomplete,
-    /// What cannot be taken.
+    /// The input is invalid.
     Invalid(E),
 }
 
-/// Reads a PROXY header of at most `bytes_max` bytes from a connection of which `piece` bytes are
-/// seen at a time, as many as there are. Whom it names, if not the hop itself, and how many bytes
-/// were taken from the connection.
+/// Reads a PROXY header of at most `bytes_max` bytes from a connection that shows `piece` bytes at
+/// a time. Returns the client that it names, if it names one, and the number of bytes taken from
+/// the connection.
 ///
 /// # Panics
-/// The reader is at a standstill with bytes before it.
+/// Panics if the parser makes no progress although bytes are available.
 #[must_use]
 pub fn proxy_header(
     bytes: &[u8],
@@ -59,18 +59,18 @@ pub fn proxy_header(
     (ParseOutcome::Incomplete, at)
 }
 
-/// What a ClientHello says of whom it is for and who speaks.
+/// What a ClientHello contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientHelloSummary {
-    /// The name, in lower case.
+    /// The server name, in lower case.
     pub sni: Option<String>,
-    /// The first protocol offered.
+    /// The first offered protocol.
     pub alpn: Option<Vec<u8>>,
-    /// Cipher suites in their order, with those that mean nothing.
+    /// Cipher suites in their order, with GREASE values.
     pub ciphers: Vec<u16>,
-    /// Extensions in their order, with those that mean nothing.
+    /// Extensions in their order, with GREASE values.
     pub extensions: Vec<u16>,
-    /// The fingerprint.
+    /// The JA4 fingerprint.
     pub ja4: String,
 }
 
@@ -94,10 +94,10 @@ pub fn client_hello(bytes: &[u8]) -> ParseOutcome<ClientHelloSummary, ()> {
     }
 }
 
-/// The one reading of a head.
+/// A parsed header section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadRead {
-    /// Bytes of it.
+    /// Its length in bytes.
     pub bytes: usize,
     /// As it came.
     pub method: String,
@@ -105,21 +105,21 @@ pub struct HeadRead {
     pub host: Option<Vec<u8>>,
     /// As it came.
     pub path: Vec<u8>,
-    /// What stands behind `?`.
+    /// The part after `?`.
     pub query: Option<Vec<u8>>,
     /// Names and values in their order.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// Bytes of the body; none where it comes in chunks.
+    /// Bytes of the body; none for a chunked body.
     pub length: Option<u64>,
-    /// The client wants the connection kept.
+    /// Whether the client wants the connection kept.
     pub keeps: bool,
-    /// The connection is to become a WebSocket.
+    /// Whether the request asks for a WebSocket.
     pub is_websocket: bool,
-    /// Its client may wait to be asked for the body.
+    /// Whether the client may wait for `100 Continue`.
     pub waits: bool,
 }
 
-/// Reads a head at the front of bytes of which `piece` come at a time.
+/// Reads a header section from bytes that arrive in pieces of `piece`.
 #[must_use]
 pub fn head(bytes: &[u8], piece: usize, limits: &ProxyLimits) -> ParseOutcome<HeadRead, HeadError> {
     let (mut scan, mut have) = (HeadScanner::default(), 0);
@@ -171,8 +171,8 @@ fn whole_head(bytes: &[u8], limits: &ProxyLimits) -> ParseOutcome<HeadRead, Head
     })
 }
 
-/// Whether the engine's own reader takes a head that was taken here: one that it refused would be
-/// refused behind the policy, without a word to anybody.
+/// Returns whether the engine's own parser accepts a header section that was accepted here. One
+/// that it rejected would fail after the policy, without a record.
 #[must_use]
 pub fn engine_takes(head: &HeadRead) -> bool {
     let target = match &head.query {
@@ -187,8 +187,8 @@ pub fn engine_takes(head: &HeadRead) -> bool {
     })
 }
 
-/// Walks along a chunked body of which `piece` bytes come at a time. Bytes of it, once its end is
-/// there.
+/// Validates a chunked body that arrives in pieces of `piece` bytes. Returns its length once it is
+/// complete.
 #[must_use]
 pub fn chunked(bytes: &[u8], piece: usize, limits: &ProxyLimits) -> ParseOutcome<usize, ()> {
     let (mut chunks, mut at) = (ChunkedValidator::new(limits), 0);
@@ -203,23 +203,23 @@ pub fn chunked(bytes: &[u8], piece: usize, limits: &ProxyLimits) -> ParseOutcome
     ParseOutcome::Incomplete
 }
 
-/// What is told of a frame.
+/// A parsed frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameRead {
-    /// Its stream.
+    /// The stream.
     pub stream: u32,
-    /// Bytes of its payload.
+    /// Length of the payload in bytes.
     pub len: u32,
     /// Flag 1: END_STREAM, or ACK.
     pub ends_stream: bool,
     /// Flag 4.
     pub ends_headers: bool,
-    /// The first four bytes of its payload.
+    /// The first four bytes of the payload.
     pub begins: u32,
 }
 
-/// The frames in bytes of which `piece` come at a time, and whether one has begun and not ended its
-/// head.
+/// Returns the frames in bytes that arrive in pieces of `piece`, and whether the last frame header
+/// is incomplete.
 #[must_use]
 pub fn frames(bytes: &[u8], piece: usize, client: bool) -> (Vec<FrameRead>, bool) {
     let (mut frames, mut found) = (FrameReader::of(client), Vec::new());
@@ -237,46 +237,46 @@ pub fn frames(bytes: &[u8], piece: usize, client: bool) -> (Vec<FrameRead>, bool
     (found, frames.is_inside())
 }
 
-/// The meter of an HTTP/2 connection.
+/// The frame monitor of an HTTP/2 connection.
 #[derive(Debug)]
 pub struct FrameMeter {
     meter: FrameMonitor,
     limits: ProxyLimits,
 }
 
-/// What a meter says.
+/// State of a frame monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metered {
-    /// Streams that are not over.
+    /// Open streams.
     pub open: usize,
-    /// Of those, the ones on which the client is waited for.
+    /// Open streams on which the client still has data to send.
     pub awaited: usize,
-    /// Streams that the client took back.
+    /// Streams that the client reset.
     pub resets: u32,
-    /// Frames that mean nothing.
+    /// Frames without effect.
     pub glitches: u32,
-    /// Something has begun and not ended.
+    /// Whether a header section, frame header or preface is incomplete.
     pub is_head_open: bool,
 }
 
 impl FrameMeter {
-    /// One that has seen nothing.
+    /// Returns a monitor that has seen nothing.
     #[must_use]
     pub fn new(limits: ProxyLimits) -> Self {
         Self { meter: FrameMonitor::new(), limits }
     }
 
-    /// Bytes from the client; the word for the limit that they broke.
+    /// Feeds bytes from the client; returns the name of the violated limit.
     pub fn came(&mut self, bytes: &[u8], now_ms: u64) -> Option<String> {
         self.meter.on_received(bytes, now_ms, &self.limits).err().map(|fault| format!("{fault:?}"))
     }
 
-    /// Bytes to the client.
+    /// Feeds bytes to the client; returns the name of the violated limit.
     pub fn went(&mut self, bytes: &[u8]) -> Option<String> {
         self.meter.on_sent(bytes, &self.limits).err().map(|fault| format!("{fault:?}"))
     }
 
-    /// What it says now.
+    /// Returns the present state.
     #[must_use]
     pub fn says(&self) -> Metered {
         Metered {

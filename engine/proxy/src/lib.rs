@@ -1,15 +1,17 @@
-//! The data plane: translates and enforces, never decides.
+//! The data plane: parses, forwards and enforces; it makes no decision.
 //!
-//! A request's way through the folders: `listener` (a place, or a reset; the PROXY header; TLS) →
-//! `connection` (its phase, clocks and stream) → `http1` or `http2` (where each request ends, and one
-//! meaning of its head) → `request` (facts, the ruleset's decision, what happens then, the record) →
-//! `upstream` (a slot at an origin, forwarding by pingora, retries). `admission` limits clients,
-//! `fairness` shares what all sites use, `overload` watches the whole server, `shutdown` ends it.
-//! A request is judged before pingora's machinery, so a refusal costs one parse and one write; pingora
-//! gets admitted requests only, and refuses what arrives without an admission.
+//! A request passes these folders: `listener` (concurrency limits, PROXY header, TLS) →
+//! `connection` (phase, deadlines, stream) → `http1` or `http2` (the end of each request, one
+//! meaning of its header section) → `request` (facts, the decision, its enforcement, the record) →
+//! `upstream` (an origin slot, forwarding by pingora, retries). `admission` limits clients,
+//! `fairness` shares resources among sites, `overload` monitors the whole server, `shutdown` ends
+//! it.
 //!
-//! The one crate that may name pingora, and one of the few that read a clock (tokio's, for
-//! deadlines; what is judged gets its time from the caller's [`Now`](seawall_model::Now)).
+//! A request is evaluated before pingora gets it, so a rejection costs one parse and one write.
+//! Pingora rejects what arrives without an admission.
+//!
+//! Only this crate may name pingora. It is one of the few that read a clock (tokio's, for
+//! deadlines); evaluation gets its time from the caller's [`Now`](seawall_model::Now).
 
 mod admission;
 mod config;

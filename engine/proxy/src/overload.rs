@@ -1,22 +1,21 @@
-//! When the whole host has too little of something: memory, places or processor.
+//! Overload of the whole server: memory, connections and CPU.
 //!
-//! Ten times a second, and fifty times when memory gets short, each is looked at as a percentage of
-//! what there is, and the worst decides the step ([`Step`]). *Tight*: a connection that waits for a
-//! request is ended after two seconds, where it never had one or its site has more than its share.
-//! *Scarce*: clients whom no site knows are reset at accept, and their requests on connections that
-//! they have are answered 503 before a body is read. *Last*: whatever waits between two requests is
-//! ended at once, and so are the answers that their clients do not take, the longest first.
+//! Ten times a second, and fifty times when memory runs short, each resource is measured in
+//! percent. The highest decides the stage ([`Step`]). *Warning*: idle connections are closed after
+//! two seconds if they have had no request or their site is over its fair share. *Shedding*: new
+//! clients are reset at accept, and their requests on open connections get a 503 before a body is
+//! read. *Critical*: idle connections are closed at once, and so are those whose clients do not
+//! take their responses, the longest stall first.
 //!
-//! **Memory.** What was freed stays with the allocator of the thread that had it, and counts as used.
-//! So from *tight* on every worker gives back what it does not use, once a second, whether it has
-//! something to do or not; and nobody is refused for want of memory before all of them have.
+//! **Memory.** Freed memory stays with the allocator of its thread and counts as used. So from
+//! *warning* on every worker returns unused memory once a second. No request is shed for lack of
+//! memory before all workers have done so.
 //!
-//! Places alone never lead beyond *tight*: past that, room is made connection by connection, and
-//! where everybody came just now, for clients whom a site knows. The processor never leads to *last*.
+//! Connections alone lead to *warning* at most: beyond it they are evicted one by one. CPU never
+//! leads to *critical*.
 //!
-//! Where this does not protect you: from a limit that nobody told us. Without a limit on the
-//! process's memory (a control group's, or `memory_bytes_max`) there is nothing to hold it against,
-//! and the kernel ends what it finds largest.
+//! Limitation: without a limit on the memory of the process (a control group's, or
+//! `memory_bytes_max`) memory cannot be measured, and the kernel ends the largest process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -35,31 +34,31 @@ use crate::fairness::congestion::CongestionState;
 use crate::fairness::congestion::HOST;
 use crate::metrics::count;
 
-/// Memory that is used, of how much; nothing where there is no limit.
+/// Returns the used memory and its limit; none without a limit.
 pub type MemoryReader = Arc<dyn Fn() -> Option<MemoryUsage> + Send + Sync>;
 
-/// What a [`MemoryReader`] says.
+/// Result of a [`MemoryReader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryUsage {
-    /// Bytes that cannot be had back for the asking.
+    /// Bytes that cannot be reclaimed.
     pub bytes: u64,
-    /// Bytes at which the process is ended, or would be too large for its host.
+    /// Bytes at which the process is killed, or too large for its server.
     pub limit_bytes: u64,
 }
 
-/// How much of its processors the process uses, over a second or more.
+/// The CPU use of the process, over a second or more.
 #[derive(Debug, Default)]
 struct CpuUse {
-    /// When it was measured last, and the processor time then.
+    /// When it was measured last, and the CPU time then.
     last: Mutex<Option<(Tick, u64)>>,
     percent: AtomicU8,
 }
 
-/// The time over which the use of processors is measured.
+/// Interval over which the CPU use is measured.
 const CPU_USE_MS: u64 = 1_000;
 
 impl CpuUse {
-    /// Measures, where the last time is long enough ago. A worker uses one processor at most.
+    /// Measures, if the last time is long enough ago. A worker uses one CPU at most.
     fn measure(&self, used_us: impl FnOnce() -> u64, now: Tick, workers: usize) {
         let mut last = self.last.lock();
         let since = last.map(|(at, used)| (now.since_ms(at), used));
@@ -75,50 +74,50 @@ impl CpuUse {
     }
 }
 
-/// Lateness of a worker, in microseconds, that counts as all of its processor being used: a tenth of
-/// a second is what a person notices.
+/// Lateness of a worker, in microseconds, that counts as 100 % CPU: people notice a tenth of a
+/// second.
 const LATE_US_ALL: u64 = 100_000;
 
-/// Percentage points of memory below the first step from which on it is looked at so many times as
-/// often: thousands of handshakes a second take a fifth of a small host's memory between two looks.
+/// Distance of memory to *warning*, in percentage points, from which on it is checked more often.
+/// Thousands of handshakes per second use a fifth of a small server's memory between two checks.
 const CLOSE_PERCENT: u8 = 20;
 const CLOSE_TIMES: u64 = 5;
 
-/// How bad it is.
+/// The overload stage and its inputs.
 #[derive(Default)]
 pub(crate) struct OverloadManager {
     gauge: Option<MemoryReader>,
     step: AtomicU8,
-    /// Since when not everybody who comes is let in.
+    /// Since when not all new connections are accepted.
     trouble: CongestionState,
-    /// When it is to be looked at again; of all workers one does.
+    /// When the next check is due; one of all workers does it.
     next_look: AtomicU64,
-    /// The worst lateness that a worker told of since the last look.
+    /// The highest lateness that a worker reported since the last check.
     late_us: AtomicU64,
-    /// That as a percentage, the worst of the last seconds.
+    /// The same in percent, the highest of the last seconds.
     late_percent: AtomicU8,
     cpu_use: CpuUse,
     returns: Returns,
 }
 
-/// Milliseconds from one time that workers give back memory to the next.
+/// Minimum interval between two returns of unused memory, in milliseconds.
 const RETURN_EVERY_MS: u64 = 1_000;
-/// Milliseconds within which they have, or are too busy to.
+/// Milliseconds after which a worker that has not returned memory is not waited for.
 const RETURN_WITHIN_MS: u64 = 200;
 
-/// The workers giving back the memory that they do not use.
+/// The requests to all workers to return unused memory.
 #[derive(Debug, Default)]
 struct Returns {
-    /// How often they were asked to.
+    /// Number of requests.
     asked: AtomicU64,
-    /// When they were last.
+    /// Time of the last request.
     asked_at: AtomicU64,
-    /// How many have since.
+    /// Number of workers that have done it since.
     done: AtomicU64,
 }
 
 impl Returns {
-    /// Asks all workers, unless they were just now.
+    /// Asks all workers, unless the last request is recent.
     fn ask(&self, now: Tick) {
         if now.0.saturating_sub(self.asked_at.load(Relaxed)) >= RETURN_EVERY_MS {
             self.asked_at.store(now.0, Relaxed);
@@ -127,13 +126,13 @@ impl Returns {
         }
     }
 
-    /// Whether all of so many have done it, or have had the time to.
+    /// Returns whether all workers have done it, or had the time to.
     fn are_done(&self, workers: usize, now: Tick) -> bool {
         self.done.load(Relaxed) >= workers as u64
             || now.0.saturating_sub(self.asked_at.load(Relaxed)) >= RETURN_WITHIN_MS
     }
 
-    /// Does it on the worker that runs this, which has done it `answered` times.
+    /// Returns the memory of the current worker, which has done so `answered` times.
     fn answer(&self, answered: &mut u64) {
         let asked = self.asked.load(Relaxed);
         if asked != *answered {
@@ -155,9 +154,8 @@ impl OverloadManager {
         Self { gauge, ..Self::default() }
     }
 
-    /// The load of the processors, in percent: of the time of its workers that the process uses, or
-    /// how late they come to what they have to do, whichever is more. Lateness tells of processors
-    /// that others use.
+    /// Returns the CPU load in percent: the share of its workers' time that the process uses, or
+    /// their lateness, whichever is higher. Lateness shows CPUs that other programs use.
     pub(crate) fn cpu_percent(&self) -> u8 {
         self.cpu_use.percent.load(Relaxed).max(self.late_percent.load(Relaxed))
     }
@@ -166,14 +164,14 @@ impl OverloadManager {
         Step::of(self.step.load(Relaxed))
     }
 
-    /// Notes by how much a worker comes late to what it has to do.
+    /// Records the lateness of a worker.
     pub(crate) fn note_late(&self, late_us: u64) {
         self.late_us.fetch_max(late_us, Relaxed);
     }
 
-    /// How long a connection may wait for a request, usually and while there is little room. Its first has to have the time to come, and
-    /// while it is only tight, whoever has no more than a share is left in peace: closing a kept
-    /// connection can meet its client's next request.
+    /// Returns the idle timeout, from the usual one and the one under overload. A first request
+    /// must have the time to come. In *warning*, connections of sites within their share keep the
+    /// usual timeout, because closing one can meet its client's next request.
     pub(crate) fn idle_ms(&self, of: IdleKind, (usual_ms, tight_ms): (u64, u64)) -> u64 {
         match (self.step(), of) {
             (Step::Calm, _) | (Step::Tight, IdleKind::WithinShare) => usual_ms,
@@ -182,22 +180,22 @@ impl OverloadManager {
         }
     }
 
-    /// Whether new clients are not let in at the moment.
+    /// Returns whether new clients are rejected at the moment.
     pub(crate) fn is_shedding(&self) -> bool {
         self.step() >= Step::Scarce
     }
 
-    /// Notes that not everybody who comes can be let in.
+    /// Records that not all new connections can be accepted.
     pub(crate) fn note_trouble(&self, now: Tick, limits: &ProxyLimits) {
         self.trouble.note(now, limits.calm_after_ms);
     }
 
-    /// Whether everybody has been let in for a while.
+    /// Returns whether all new connections have been accepted for a while.
     pub(crate) fn is_uncongested(&self, now: Tick, limits: &ProxyLimits) -> bool {
         self.trouble.has_cleared(now, limits.calm_after_ms)
     }
 
-    /// Whether a site served a client a while before not everybody was let in.
+    /// Returns whether a site served the client a while before the overload.
     pub(crate) fn is_known_client(
         &self,
         (state, client): (&State, &Client),
@@ -209,15 +207,15 @@ impl OverloadManager {
         state.regulars().is_known_before(key, since, limits.regular_after_ms)
     }
 
-    /// Whether it is this worker's turn to look.
+    /// Returns whether a check is due and belongs to this worker.
     fn is_due(&self, now: Tick, pause_ms: u64) -> bool {
         let (next, after) = (self.next_look.load(Relaxed), now.0.saturating_add(pause_ms));
-        // A clock that was put back must not stop the looks.
+        // A clock that was put back must not stop the checks.
         let is_due = next <= now.0 || next > after;
         is_due && self.next_look.compare_exchange(next, after, Relaxed, Relaxed).is_ok()
     }
 
-    /// Looks at everything, for as long as the worker lives that it runs on; of all that do, one.
+    /// Monitors the server for as long as its worker lives; one of all workers does each check.
     pub(crate) async fn watch(edge: Arc<SharedContext>, registries: Arc<[Arc<ConnectionTable>]>) {
         let mut pause_ms = edge.limits.overload_look_ms;
         let mut returned = 0;
@@ -242,7 +240,7 @@ impl OverloadManager {
         }
     }
 
-    /// One look; says how bad it is, and how much of the memory is used.
+    /// Does one check; returns the stage and the memory use in percent.
     fn sample(&self, edge: &SharedContext, workers: usize) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = OverloadThresholds {
@@ -253,10 +251,10 @@ impl OverloadManager {
         let used = self.gauge.as_ref().and_then(|gauge| gauge());
         let memory = used.map_or(0, |used| percent(used.bytes, used.limit_bytes));
         let memory_counts = self.memory_counts(memory, (edge.now)(), (workers, &terms));
-        // Ending connections frees no processor, and those ended make their handshakes again.
+        // Ending connections frees no CPU time, and their clients repeat the handshakes.
         let below = |percent: u8| percent.saturating_sub(1);
         let late = percent(self.late_us.swap(0, Relaxed), LATE_US_ALL);
-        // A single late moment falls off within a second.
+        // A single late tick fades within a second.
         let fading = self.late_percent.load(Relaxed);
         self.late_percent.store(late.max(fading.saturating_sub(fading.div_ceil(4))), Relaxed);
         self.cpu_use.measure(seawall_sys::cpu_time_us, (edge.now)(), workers);
@@ -272,8 +270,8 @@ impl OverloadManager {
         if before.max(step) >= Step::Scarce && before != step {
             let word = step.word();
             log::warn!(
-                "the host is at its limits (step: {word}): memory {memory} %, connections \
-                 {places} %, lateness {cpu} %"
+                "overload stage changed: stage={word} memory_percent={memory} \
+                 connections_percent={places} cpu_percent={cpu}"
             );
         }
         let counters = &edge.counters;
@@ -285,8 +283,8 @@ impl OverloadManager {
 }
 
 impl OverloadManager {
-    /// The percentage of memory that decides the step: what is used after the workers gave back what
-    /// they do not use. Until they have it leads no further than it has.
+    /// Returns the memory percentage that decides the stage: the use after the workers have
+    /// returned unused memory. Until then it leads to *warning* at most.
     fn memory_counts(
         &self,
         memory: u8,
@@ -304,8 +302,8 @@ impl OverloadManager {
     }
 }
 
-/// Whether a client that comes now is let in: while things are scarce, whom a site served a while
-/// before they were.
+/// Returns whether a new connection of this client is accepted: while shedding, only a known
+/// client's is.
 pub(crate) fn should_accept(
     edge: &SharedContext,
     state: &State,

@@ -1,8 +1,8 @@
-//! The sites behind the wall, and the places at their origins.
+//! The sites, and the slots at their origins.
 //!
-//! In-flight requests are counted per site, so that one member's hanging origin cannot take the
-//! places of another's; and by how long they may stay, so that those who come to stay cannot take
-//! the places of those who come for a page. What a site has of what all share is in `shares`.
+//! Requests in flight are counted per site, so that one member's hanging origin cannot use the
+//! slots of another's. They are also counted by kind, so that uploads and tunnels cannot use the
+//! slots of ordinary requests. The use of shared resources is in `fairness`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -20,47 +20,46 @@ use crate::{BindError, ProxyLimits};
 pub struct SiteConfig {
     /// Its name: its first host.
     pub name: Box<str>,
-    /// The hosts it answers to.
+    /// Its hosts.
     pub hosts: Vec<HostPattern>,
-    /// Where its origins listen, as `address:port` or `name:port`; 1 to 16.
+    /// Addresses of its origins, as `address:port` or `name:port`; 1 to 16.
     pub origins: Vec<Box<str>>,
-    /// The path that they are asked for at intervals, where they are.
+    /// Path of the health check, if there is one.
     pub health: Option<Box<str>>,
-    /// What it weighs where things are shared; the usual is 1.
+    /// Its weight in fair sharing; the default is 1.
     pub share: u32,
-    /// Requests that one of its origins can do at once, where that is known; else
-    /// [`ProxyLimits::origin_inflight_max`].
+    /// Maximum of concurrent requests at one of its origins; otherwise
+    /// [`ProxyLimits::origin_inflight_max`] applies.
     pub inflight_max: Option<u32>,
-    /// How long its origins are waited for, by the beginning of the path, where that is not as
-    /// [`ProxyLimits`] says.
+    /// Timeouts of its origins by path prefix, where they differ from [`ProxyLimits`].
     pub timeouts: Vec<PathTimeouts>,
     /// Extensions of the scripts that its origins run, without a dot.
     pub scripts: Vec<Box<str>>,
 }
 
-/// How long origins are waited for, for paths that begin so.
+/// Timeouts of origins for paths with this prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTimeouts {
-    /// The beginning of the path as rules see it; empty for all paths.
+    /// Prefix of the path as rules see it; empty for all paths.
     pub path_prefix: Box<str>,
-    /// Milliseconds from the end of a request to the head of its answer.
+    /// Milliseconds from the end of a request to the header section of its response.
     pub response_header_ms: Option<u32>,
-    /// Milliseconds of silence within an answer.
+    /// Milliseconds without a byte within a response.
     pub read_ms: Option<u32>,
 }
 
-/// How long an origin is waited for.
+/// Timeouts of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timeouts {
     pub(crate) response_header_ms: u32,
     pub(crate) read_ms: u32,
 }
 
-/// The time-outs of a site, by the beginning of the path.
+/// The timeouts of a site by path prefix.
 #[derive(Debug)]
 struct TimeoutTable {
     site: Timeouts,
-    /// The longest beginnings first.
+    /// The longest prefixes first.
     paths: Vec<(Box<str>, Timeouts)>,
 }
 
@@ -90,7 +89,7 @@ impl TimeoutTable {
     }
 }
 
-/// A site as requests reach it.
+/// A site at run time.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) id: SiteId,
@@ -104,7 +103,7 @@ pub(crate) struct Site {
     tunnels: SlotCounts,
 }
 
-/// So many places of a kind.
+/// Slots of one kind: the number and the maximum.
 #[derive(Debug)]
 struct SlotCounts {
     most: u32,
@@ -138,27 +137,27 @@ impl Site {
         })
     }
 
-    /// The part of a folded path that names the script which an origin runs.
+    /// Returns the part of a normalized path that names the script which an origin runs.
     pub(crate) fn script_of<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
         if self.scripts.is_empty() { None } else { script_of(path, &self.scripts) }
     }
 
-    /// How long an origin is waited for, for this path.
+    /// Returns the timeouts for this path.
     pub(crate) fn timeouts(&self, path: &[u8]) -> Timeouts {
         self.timeouts.of(path)
     }
 
-    /// Requests that are all here and in flight to the site now.
+    /// Returns the number of complete requests in flight to the site.
     pub(crate) fn in_flight(&self) -> u32 {
         self.exchanges.taken.load(Relaxed)
     }
 
-    /// How many there may be.
+    /// Returns their maximum.
     pub(crate) const fn in_flight_max(&self) -> u32 {
         self.exchanges.most
     }
 
-    /// Uploads and WebSockets under way.
+    /// Returns the numbers of current uploads and tunnels.
     pub(crate) fn staying(&self) -> [u32; 2] {
         [&self.uploads, &self.tunnels].map(|places| places.taken.load(Relaxed))
     }
@@ -171,27 +170,28 @@ impl Site {
         }
     }
 
-    /// Takes a place for one that will `stay` so, and says whether there was one.
+    /// Takes a slot of this kind, and returns whether one was free.
     pub(crate) fn enter(&self, stay: SlotKind) -> bool {
         let places = self.places(stay);
         places.take(match stay {
-            // While one of its origins is left alone, the others are not given its requests too.
+            // While one of its origins is down, its requests must not go to the others in addition
+            // to theirs.
             SlotKind::Request => places.most.min(self.origins.places()),
             SlotKind::Upload | SlotKind::Tunnel => places.most,
         })
     }
 
-    /// Gives it back.
+    /// Releases the slot.
     pub(crate) fn leave(&self, stay: SlotKind) {
         self.places(stay).taken.fetch_sub(1, Relaxed);
     }
 }
 
-/// From a host to its site.
+/// Finds the site of a host.
 #[derive(Debug)]
 pub(crate) struct SiteTable {
     by_host: HostMap<Arc<Site>>,
-    /// In the order that gives them their numbers.
+    /// In the order of their numbers.
     all: Vec<Arc<Site>>,
 }
 
@@ -199,7 +199,7 @@ impl SiteTable {
     /// Resolves every origin.
     ///
     /// # Errors
-    /// The first origin that cannot be found.
+    /// Returns the first origin that cannot be resolved.
     pub(crate) fn resolve(sites: &[SiteConfig], limits: &ProxyLimits) -> Result<Self, BindError> {
         let (mut by_host, mut all) = (HostMap::default(), Vec::with_capacity(sites.len()));
         for (n, site) in sites.iter().enumerate() {
@@ -213,14 +213,14 @@ impl SiteTable {
         Ok(Self { by_host, all })
     }
 
-    /// The site that answers to `host` (lower case, no port).
+    /// Returns the site of `host` (lower case, no port).
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Site>> {
         self.by_host.find(host)
     }
 }
 
 impl SiteTable {
-    /// All of them, by number.
+    /// Returns all sites, by number.
     pub(crate) fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
@@ -228,7 +228,7 @@ impl SiteTable {
 
 #[cfg(test)]
 impl SiteConfig {
-    /// One site of one host and one origin.
+    /// Returns a table of one site with one host and one origin.
     pub(crate) fn test(host: &str, origin: &str) -> Self {
         Self {
             name: host.into(),

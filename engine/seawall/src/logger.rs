@@ -1,10 +1,10 @@
-//! Log lines on standard error, at most so many a second of each class.
+//! Log lines on standard error, with a rate limit for each class.
 //!
-//! A line that every request could cause is a way to fill a disk, so there is a cap. Each class of
-//! events has its own, so that a flood of one, such as a member's policy that fails at every save,
-//! never swallows another's line: that a level was raised must be read that night. What a cap
-//! swallowed is told with the next line of its class, and counted for the metrics. Time stamps are
-//! left to whoever collects the lines.
+//! A line that every request could cause could fill the disk, so there is a limit. Each class of
+//! events has its own, so that many lines of one class (a member's policy that fails at every save)
+//! never suppress another's (a raised level). The number of suppressed lines is logged with the
+//! next line of the class, and counted in the metrics. Lines have no time stamp: the log collector
+//! adds it.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -14,21 +14,21 @@ use log::{Level, Log, Metadata, Record};
 use seawall_model::{Now, shown};
 use seawall_proxy::EngineLogFilter;
 
-/// Most lines of one class in a second: a refused policy with all its complaints fits.
+/// Maximum of lines per class and second: a rejected policy with all its diagnostics fits.
 pub(crate) const LINES_PER_CLASS_PER_S_MAX: u32 = 50;
 
-/// What a line is about, by its target.
+/// The class of a line, by its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LogClass {
-    /// The policy: reloads, members, lists, what is watched.
+    /// The policy: reloads, members, lists, watches.
     Policy,
-    /// Rules in WebAssembly, and compiling them.
+    /// WASM rules, and compiling them.
     Rules,
-    /// Levels that rise and fall.
+    /// Changes of levels.
     Levels,
-    /// What is kept on the disk: snapshots, history.
+    /// Files in the state folder: snapshots, history.
     State,
-    /// Everything else of ours.
+    /// Everything else of Seawall.
     Server,
     /// The HTTP engine, and libraries.
     Engine,
@@ -62,7 +62,7 @@ impl LogClass {
     }
 }
 
-/// The cap of one class.
+/// The limit of one class.
 #[derive(Debug, Default)]
 struct ClassRateLimit {
     second: AtomicU64,
@@ -72,8 +72,8 @@ struct ClassRateLimit {
 }
 
 impl ClassRateLimit {
-    /// How many lines were swallowed since one was let through, or nothing where this one is to be
-    /// swallowed too. Two threads at the turn of a second may let one more through.
+    /// Returns the number of lines that were suppressed since the last one, or none if this one is
+    /// suppressed too. At the turn of a second two threads may pass one line more.
     fn admit(&self, second: u64) -> Option<u64> {
         if self.second.swap(second, Relaxed) != second {
             self.in_second.store(0, Relaxed);
@@ -102,7 +102,7 @@ impl Stderr {
         self.caps.get(class as usize)?.admit((self.now)().0 / 1_000)
     }
 
-    /// Lines of each class that were swallowed.
+    /// Returns the number of suppressed lines of each class.
     fn swallowed(&self) -> Vec<(&'static str, u64)> {
         let caps = LogClass::ALL.iter().zip(&self.caps);
         caps.map(|(class, cap)| (class.word(), cap.swallowed.load(Relaxed))).collect()
@@ -126,25 +126,26 @@ impl Log for Stderr {
         let mut text = String::new();
         if swallowed > 0 {
             let class = class.word();
-            text = format!("seawall: {swallowed} lines of the class `{class}` were left out\n");
+            text = format!("seawall: {swallowed} lines of the class `{class}` were suppressed\n");
         }
         text.push_str(&line(word, &record.args().to_string()));
-        // In one piece: while one process takes over from another both write there.
+        // In one write: during an upgrade both processes write there.
         let _unwritten = std::io::stderr().write_all(text.as_bytes());
     }
 
     fn flush(&self) {}
 }
 
-/// One line. What members wrote is in it: a line feed of theirs begins no line of the log.
+/// Returns one line. It may contain text of members: a line feed in it begins no new line of the
+/// log.
 fn line(word: &str, text: &str) -> String {
     format!("seawall: {word}{}\n", shown::one_line(text))
 }
 
-/// The one that is in force.
+/// The active logger.
 static LOGGER: OnceLock<EngineLogFilter<Stderr>> = OnceLock::new();
 
-/// Logs from here on, up to `level`; a second call changes nothing.
+/// Starts logging, up to `level`; a second call has no effect.
 pub(crate) fn start(level: log::LevelFilter, now: &Now, engine_lines_per_s: u32) {
     let make = || EngineLogFilter::new(Stderr::new(now.clone()), now.clone(), engine_lines_per_s);
     if log::set_logger(LOGGER.get_or_init(make)).is_ok() {
@@ -152,8 +153,8 @@ pub(crate) fn start(level: log::LevelFilter, now: &Now, engine_lines_per_s: u32)
     }
 }
 
-/// Lines that were not written so far, by class; those of the HTTP engine that its own filter took
-/// out are the class `engine_filtered`.
+/// Returns the number of suppressed lines so far, by class. Lines that the filter of the HTTP
+/// engine removed have the class `engine_filtered`.
 pub(crate) fn swallowed() -> Vec<(&'static str, u64)> {
     let Some(logger) = LOGGER.get() else { return Vec::new() };
     let mut all = logger.inner().swallowed();
@@ -190,10 +191,10 @@ mod tests {
 
     #[test]
     fn nothing_that_is_logged_begins_a_line_of_its_own() {
-        let forged = "test `x\nseawall: generation 99 judges now (1 ms)\u{2028}\u{1b}[2J` fails";
+        let forged = "test `x\nseawall: generation 99 is active (1 ms)\u{2028}\u{1b}[2J` fails";
         assert_eq!(
             line("warning: ", forged),
-            "seawall: warning: test `x\\nseawall: generation 99 judges now (1 ms)\\u{2028}\\u{1b}[2J` fails\n"
+            "seawall: warning: test `x\\nseawall: generation 99 is active (1 ms)\\u{2028}\\u{1b}[2J` fails\n"
         );
     }
 

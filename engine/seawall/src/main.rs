@@ -1,6 +1,6 @@
-//! The `seawall` binary.
+//! The binary: arguments in, exit status out.
 //!
-//! `cli/` has one file for each command; `server/` is what `seawall run` does.
+//! `cli/` contains the commands, one file each; `server/` contains `seawall run`.
 
 mod cli;
 mod logger;
@@ -12,13 +12,13 @@ use std::process::ExitCode;
 
 use cli::exit::ExitStatus;
 
-/// Faster than the allocator of the system, mostly across threads.
+/// Faster than the system's allocator, above all across threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        // Never the payload: it may contain a piece of a request.
+        // Never the payload: it may contain a part of a request.
         let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
         let place = place.unwrap_or_default();
         let _unwritten = writeln!(std::io::stderr(), "seawall: internal failure{place}");

@@ -1,4 +1,4 @@
-//! From a policy file's name to a loader for it, the same for every command.
+//! Makes the policy loader for a file, the same for every command.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use seawall_ruleset::{
     FuelLimits, Guarded, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, SiteHosts,
 };
 
-/// The folder of compiled components, in the state folder and in a person's.
+/// Name of the code cache's folder, in the state folder and in a user's cache folder.
 const CODE_FOLDER: &str = "code";
 
-/// The host that policies are loaded for; the default is one without a configuration.
+/// The server that policies are loaded for; the default is one without a configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PolicyHost {
     settings: ServerSettings,
@@ -21,18 +21,18 @@ pub(crate) struct PolicyHost {
     code: CompileMode,
 }
 
-/// Who compiles components, and where their code is kept.
+/// How components are compiled, and where their code is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum CompileMode {
     /// This process compiles them itself.
     #[default]
     InProcess,
-    /// A process of its own does; the code lies in this folder.
+    /// A compiler process does; the code cache is in this folder.
     Helper(Option<PathBuf>),
 }
 
 impl PolicyHost {
-    /// The host of a configuration.
+    /// Returns the server of a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         let site = |site: &seawall_control::SiteConfig| SiteHosts {
             name: site.name.clone(),
@@ -54,8 +54,8 @@ impl PolicyHost {
         }
     }
 
-    /// The same for a command that a person types, who need not be whom the server runs as: code
-    /// that the server keeps is used where it is theirs, and nothing is put into its folders else.
+    /// Adapts it to a command, which may run under another user than the server. The server's code
+    /// cache is only used by its owner; otherwise nothing is written into its folders.
     pub(crate) fn of_a_person(self) -> Self {
         let servers = match &self.code {
             CompileMode::Helper(Some(folder)) => is_private_dir(folder).unwrap_or(false),
@@ -65,15 +65,15 @@ impl PolicyHost {
     }
 }
 
-/// Whom no list should have refused: who the configuration names as the operator's own, and the
-/// proxies through which everybody comes.
+/// Returns the clients that no list should reject: those that the configuration names as the
+/// operator's own, and the trusted proxies.
 fn guarded(config: &Config) -> Guarded {
     let listen = config.listen.iter().chain(&config.listen_tls).map(|address| address.ip());
     let server = listen.filter(|ip| !ip.is_unspecified()).map(Prefix::host).collect();
     Guarded { proxies: config.trusted_proxies.nets.clone(), own: config.never_ban.clone(), server }
 }
 
-/// What one request may cost: what the configuration says, else the defaults.
+/// Returns the fuel of one request: that of the configuration, or the default.
 fn fuel(limits: &seawall_control::Limits) -> FuelLimits {
     let usual = FuelLimits::default();
     FuelLimits {
@@ -84,14 +84,14 @@ fn fuel(limits: &seawall_control::Limits) -> FuelLimits {
     }
 }
 
-/// Where a person's programs keep what can be made anew (XDG Base Directory Specification).
+/// Returns the user's cache folder (XDG Base Directory Specification).
 fn persons_folder() -> Option<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let caches = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
     caches.is_absolute().then(|| caches.join("seawall").join(CODE_FOLDER))
 }
 
-/// A loader for `file` on a host. All loads share one sandbox.
+/// Returns a loader for `file` on a server. All loads share one sandbox.
 pub(crate) fn loader(
     file: &Path,
     host: &PolicyHost,

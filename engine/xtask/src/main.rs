@@ -1,10 +1,10 @@
-//! `cargo xtask WORD`: the tasks of this repository, one file under `command/` per word.
+//! `cargo xtask TASK`: the tasks of this repository, one file under `command/` per task.
 //!
-//! Rust instead of a makefile or shell, so that a newcomer needs nothing but cargo, and so that the
-//! demo's visitors and attackers are ordinary threads that can be counted. It stays light to
-//! compile (no async runtime, no pingora, no wasmtime): it is the first thing a newcomer waits for.
+//! Rust instead of a makefile or shell, so that a new contributor only needs cargo, and so that the
+//! demo's visitors and attackers are threads that can be counted. It stays fast to compile (no
+//! async runtime, no pingora, no wasmtime): it is the first build of a new contributor.
 #![expect(clippy::print_stdout, reason = "telling the person at the terminal is what it is for")]
-#![expect(clippy::print_stderr, reason = "complaints go where complaints belong")]
+#![expect(clippy::print_stderr, reason = "errors belong on standard error")]
 
 mod attack;
 mod command;
@@ -31,7 +31,7 @@ enum Task {
     Setup,
     /// Build everything, then run Seawall in front of the demo sites.
     Run {
-        /// Drive the demo (visitors, an attack, edits) and end; fails if a promise fails.
+        /// Run the demo (visitors, an attack, edits) once; fail if a promise is broken.
         #[arg(long)]
         once: bool,
     },
@@ -39,19 +39,19 @@ enum Task {
     Test,
     /// Build the rules in `rules/` to components in `policies/wasm/`.
     Rules {
-        /// Those in JavaScript and Python too, with the same cases asked of all. Fetches packages.
+        /// Also build those in JavaScript and Python, and run the same tests with all. Fetches packages.
         #[arg(long)]
         all: bool,
     },
     /// Run the benches.
     Bench {
-        /// Judge the same rules by other engines too, instead.
+        /// Evaluate the same rules with other engines instead.
         #[arg(long, conflicts_with = "filter")]
         peers: bool,
         /// Only benches whose name contains this.
         filter: Option<String>,
     },
-    /// Attack a Seawall of its own in every way we know, and judge what is promised about it.
+    /// Run all known attacks against a new Seawall, and evaluate its promises.
     Attack(command::attack::Options),
     /// Fuzz each target for a while.
     Fuzz {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// The monotonic clock.
+/// Returns the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "the demo measures time from save to enforced")]
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -37,7 +37,7 @@ pub(crate) fn poll<T>(
     }
 }
 
-/// Keeps a steady pace without catching up: after a stall it goes on, and never bursts.
+/// Keeps a steady pace without catching up: after a stall it continues, without a burst.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     interval: Duration,

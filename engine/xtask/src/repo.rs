@@ -11,7 +11,7 @@ pub(crate) struct Repo {
 }
 
 impl Repo {
-    /// The repository around the folder that cargo names, else around the current one.
+    /// Returns the repository around the folder that cargo names, else around the current one.
     ///
     /// # Errors
     /// There is none.
@@ -27,12 +27,12 @@ impl Repo {
             .context("this is not inside the Seawall repository")
     }
 
-    /// The top folder.
+    /// Returns the top folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A path below the top folder.
+    /// Returns a path below the top folder.
     pub(crate) fn join(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
@@ -44,7 +44,7 @@ impl Repo {
         cargo
     }
 
-    /// The `seawall` program in the folder of a cargo profile (`debug`, `release`, `dist`).
+    /// Returns the `seawall` program in the folder of a cargo profile (`debug`, `release`, `dist`).
     ///
     /// # Errors
     /// Cargo does not say where it builds.

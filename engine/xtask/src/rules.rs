@@ -82,7 +82,7 @@ impl Script {
         of.map_or((self.language, &[]), |(_, ending, tools)| (ending, tools))
     }
 
-    /// The program that would build it and is not here.
+    /// Returns the program that would build it and is not here.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         self.tools().1.iter().copied().find(|tool| shell::find(tool).is_none())
     }
@@ -99,7 +99,7 @@ impl Script {
     }
 }
 
-/// The shipped rules in such languages, in the order of their names.
+/// Returns the shipped rules in such languages, in the order of their names.
 pub(crate) fn scripts(repo: &Path) -> Result<Vec<Script>> {
     let mut found = Vec::new();
     for name in names(repo)? {
@@ -113,7 +113,7 @@ pub(crate) fn scripts(repo: &Path) -> Result<Vec<Script>> {
     Ok(found)
 }
 
-/// The folders of `rules/` that hold a rule in Rust, in the order of their names.
+/// Returns the folders of `rules/` that hold a rule in Rust, in the order of their names.
 pub(crate) fn names(repo: &Path) -> Result<Vec<String>> {
     let folder = repo.join("rules");
     let entries =
@@ -135,8 +135,8 @@ fn component(repo: &Path, name: &str, compiler: Compiler) -> Result<Vec<u8>> {
     assemble(module, name, &cases_text(&repo.join("rules").join(name))?)
 }
 
-/// The hash of all that a rule is made of: itself, what rules share, the SDK, the workspace and this
-/// builder.
+/// Returns the hash of all that a rule is made of: itself, what rules share, the SDK, the workspace
+/// and this builder.
 fn source_hash(repo: &Path, name: &str) -> Result<String> {
     let mut paths = vec![repo.join("rules/Cargo.toml"), repo.join("rules/Cargo.lock")];
     let rule = repo.join("rules").join(name);
@@ -149,7 +149,7 @@ fn source_hash(repo: &Path, name: &str) -> Result<String> {
     hash_of(repo, &paths, &format!("builder {BUILDER_VERSION}"))
 }
 
-/// Whether the component is the one that was built from these sources.
+/// Returns whether the component is the one that was built from these sources.
 fn is_current(path: &Path, mark: &Path, sources: &str) -> bool {
     let (Ok(component), Ok(mark)) = (std::fs::read(path), std::fs::read_to_string(mark)) else {
         return false;

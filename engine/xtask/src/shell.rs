@@ -1,7 +1,7 @@
-//! Other programs: found, started, and never failing silently.
+//! Runs other programs, and reports their failures.
 //!
-//! Every failure names the command as one could type it and shows the last lines it said, so that
-//! nobody has to run it again to learn why.
+//! Every error contains the command as it can be typed and its last lines, so that there is no need
+//! to run it again for the cause.
 
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
@@ -11,14 +11,14 @@ use std::process::{Command, Stdio};
 /// Lines of a failed command that are shown.
 const TAIL_LINES: usize = 25;
 
-/// Where `program` lies on the path, if it does.
+/// Returns where `program` lies on the path, if it does.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// The cargo that started us, without the variables it set for us alone: inherited, they would
-/// make build scripts that read them run again and again.
+/// Returns the cargo that started us, without the variables it set for us alone: inherited, they
+/// would make build scripts that read them run again and again.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -30,7 +30,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// The command as one would type it.
+/// Returns the command as one would type it.
 pub(crate) fn line_of(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
@@ -89,7 +89,7 @@ pub(crate) fn watch(command: &mut Command, mut each: impl FnMut(&str)) -> anyhow
     Ok(child.wait().with_context(|| format!("waiting for `{line}`"))?.success())
 }
 
-/// The last lines of `text`, indented.
+/// Returns the last lines of `text`, indented.
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let from = lines.len().saturating_sub(TAIL_LINES);

@@ -1,9 +1,10 @@
-//! Source addresses: who a connection says it is.
+//! Source addresses of connections.
 //!
-//! On loopback any of 127.0.0.0/8 may be bound without preparation, so visitors and attackers have
-//! addresses of their own, from ranges that never meet. Servers count by address and by network,
-//! so the order matters: [`Spread::Wide`] puts neighbours into different /24s, as a botnet is;
-//! [`Spread::Packed`] fills one network after the other, as a rented range is.
+//! On loopback any address of 127.0.0.0/8 may be bound without preparation. So visitors and
+//! attackers have addresses of their own, from separate ranges. Servers count by address and by
+//! network, so the order matters: [`Spread::Wide`] puts consecutive addresses into different /24s,
+//! as a botnet has them; [`Spread::Packed`] fills one network after the other, as in a rented
+//! range.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +15,7 @@ const HOSTS: usize = 250;
 /// How addresses follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spread {
-    /// Neighbours are in different networks.
+    /// Consecutive addresses are in different networks.
     Wide,
     /// One network is filled before the next.
     Packed,
@@ -27,7 +28,7 @@ pub(crate) enum Who {
     Visitor,
     /// The attack's: 127.64.0.0 and on.
     Attacker,
-    /// Somebody's who comes after the attack: 127.96.0.0 and on.
+    /// A new client's after the attack: 127.96.0.0 and on.
     NewClient,
 }
 
@@ -45,13 +46,13 @@ impl Sources {
         Self { who, count: count.max(1), spread }
     }
 
-    /// The address of the n-th connection towards `target`.
+    /// Returns the address of the n-th connection towards `target`.
     pub(crate) fn of(self, n: usize, target: IpAddr) -> IpAddr {
         let n = n % self.count;
         match target {
             IpAddr::V4(v4) if v4.is_loopback() => self.loopback(n),
             IpAddr::V4(_) => self.namespace_v4(n),
-            // ::1 has no neighbours to be bound.
+            // For ::1 there are no other addresses to bind.
             IpAddr::V6(v6) if v6.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             IpAddr::V6(_) => self.namespace_v6(n),
         }
@@ -85,7 +86,7 @@ impl Sources {
         let (second, net) = match self.who {
             Who::Visitor => (19, net),
             Who::Attacker => (18, net),
-            // Beyond the networks that anybody else goes round through.
+            // Beyond the networks of all others.
             Who::NewClient => (19, u8::MAX),
         };
         IpAddr::V4(Ipv4Addr::new(198, second, net, host))

@@ -1,8 +1,8 @@
-//! One attack under way: against whom, with how much, until when; and its two shapes.
+//! A current attack: its target, size and end; and its two forms.
 //!
-//! Almost every scenario is either *held* (so many connections, each doing something for as long as
-//! the server lets it) or *at a rate* (so many beginnings per second, whatever became of the ones
-//! before). A scenario then is one function over one connection.
+//! Almost every scenario is either *held* (so many connections, each active for as long as the
+//! server permits) or *at a rate* (so many starts per second, whatever the result of earlier ones).
+//! So a scenario is one function over one connection.
 
 use crate::addresses::Sources;
 use crate::connect::{Way, open};
@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Lets beginnings through, at most so many a second: what was not used is not saved up, so that a
-/// thousand connections that end together do not begin again together.
+/// Permits starts, at most so many per second. Unused ones are not saved, so that a thousand
+/// connections that end together do not start again together.
 #[derive(Debug)]
 struct Pace {
     next: Mutex<Instant>,
@@ -33,7 +33,7 @@ impl Pace {
         Self { next: Mutex::new(Instant::now()), each: Duration::from_secs(1) / rate.max(1) }
     }
 
-    /// When the next may begin, which is thereby taken.
+    /// Returns when the next may begin, which is thereby taken.
     fn take(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
         let at = (*next).max(now);
@@ -45,9 +45,9 @@ impl Pace {
 /// What only some scenarios need.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extra {
-    /// A path the server denies, for those who ask it.
+    /// A path that the server denies, for scenarios that need one.
     pub(crate) path: Option<String>,
-    /// Texts that no answer may hold.
+    /// Texts that no response may contain.
     pub(crate) secrets: Vec<String>,
     /// A file to write again and again.
     pub(crate) rewrite: Option<PathBuf>,
@@ -77,27 +77,27 @@ pub(crate) struct Attack {
 }
 
 impl Attack {
-    /// The site attacked.
+    /// Returns the site attacked.
     pub(crate) fn host(&self) -> &str {
         &self.way.host
     }
 
-    /// The path attacked: the one asked for, else the scenario's own.
+    /// Returns the path attacked: the one asked for, else the scenario's own.
     pub(crate) fn path_or<'p>(&'p self, own: &'p str) -> &'p str {
         self.extra.path.as_deref().unwrap_or(own)
     }
 
-    /// Where the n-th connection comes from.
+    /// Returns where the n-th connection comes from.
     pub(crate) fn source(&self, n: usize) -> IpAddr {
         self.sources.of(n, self.way.target.address().ip())
     }
 
-    /// The n-th connection, counted. `None`: it could not be made, which is counted too.
+    /// Returns the n-th connection, counted. `None`: it could not be made, which is counted too.
     pub(crate) async fn open(&self, n: usize) -> Option<Wire> {
         self.open_by(&self.way, n).await
     }
 
-    /// The n-th connection, made in another way.
+    /// Returns the n-th connection, made in another way.
     pub(crate) async fn open_by(&self, way: &Way, n: usize) -> Option<Wire> {
         match open(way, self.source(n)).await {
             Ok(io) => Some(Wire::new(io, self.tally.clone())),
@@ -108,7 +108,7 @@ impl Attack {
         }
     }
 
-    /// Whether there is time left.
+    /// Returns whether there is time left.
     pub(crate) fn goes_on(&self) -> bool {
         Instant::now() < self.until
     }
@@ -140,8 +140,8 @@ where
     Ok(())
 }
 
-/// Begins `rate` times a second, whatever became of those before. When `connections` are under way
-/// already, a beginning is left out and counted.
+/// Starts `rate` times per second, whatever the result of earlier starts. When `connections` are
+/// open already, a start is skipped and counted.
 pub(crate) async fn at_rate<F, Fut>(attack: Arc<Attack>, one: F) -> Result<()>
 where
     F: Fn(Arc<Attack>, usize) -> Fut + Clone + Send + Sync + 'static,
@@ -175,7 +175,7 @@ where
     Ok(())
 }
 
-/// When the n-th of `rate` per second is due.
+/// Returns when the n-th of `rate` per second is due.
 pub(crate) fn due(start: Instant, n: u64, rate: u32) -> Instant {
     let rate = u64::from(rate.max(1));
     let whole = Duration::from_secs(n / rate);

@@ -1,7 +1,7 @@
-//! How much this program may do at most, whatever it is asked for.
+//! The limits of this program, for any arguments.
 //!
-//! A generator without a bound is a weapon that was left lying about, and a test that never ends.
-//! Each cap has a name, a unit and a test at it and past it; `README.md` lists them.
+//! A load generator without limits is dangerous, and a test with it may never end. Each limit has a
+//! name, a unit and a test at it and past it; `README.md` lists them.
 
 use anyhow::{Result, bail};
 
@@ -17,13 +17,13 @@ pub(crate) const RATE_MAX: u32 = 50_000;
 pub(crate) const LEGIT_RATE_MAX: u32 = 10_000;
 /// Legitimate visitors, each with an address of its own.
 pub(crate) const VISITORS_MAX: usize = 10_000;
-/// Legitimate requests that wait for an answer at once; those past it are counted as not sent.
+/// Legitimate requests that wait for a response at once; further ones are counted as not sent.
 pub(crate) const LEGIT_INFLIGHT_MAX: usize = 10_000;
 /// Seconds after which a legitimate request is given up.
 pub(crate) const LEGIT_TIMEOUT_S: u64 = 10;
 /// Seconds in which an attacking connection must be made, TLS and HTTP/2 included.
 pub(crate) const OPEN_TIMEOUT_S: u64 = 10;
-/// Bytes of an answer that are read before its connection is given up.
+/// Bytes of a response that are read before its connection is closed.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a head or a frame that are kept.
 pub(crate) const HEAD_BYTES_MAX: usize = 256 << 10;
@@ -32,7 +32,7 @@ pub(crate) const EVENT_NAMES_MAX: usize = 1_024;
 /// Requests that the recording origin keeps the targets of.
 pub(crate) const RECORDED_MAX: usize = 100_000;
 
-/// Refuses what is zero or past its cap, by name.
+/// Rejects zero and values over the limit, by name.
 pub(crate) fn within(name: &str, asked: u64, max: u64) -> Result<()> {
     if asked == 0 || asked > max {
         bail!("{name} must be 1 to {max}, not {asked}");

@@ -1,4 +1,4 @@
-//! What is typed, held against the guard and the caps.
+//! The command line, checked against the guard and the limits.
 
 use crate::attack::Extra;
 use crate::caps::{
@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Attacks a server on loopback, with legitimate load beside it, and says what became of both.
+/// Attack a server on loopback, with legitimate load beside it, and report the results of both.
 #[derive(Debug, Parser)]
 #[command(name = "seawall-attack", version)]
 pub(crate) struct Arguments {
@@ -36,13 +36,13 @@ enum Word {
         /// Where to listen, on loopback; port 0 takes a free one.
         #[arg(long)]
         listen: String,
-        /// How lengths that contradict each other are read.
+        /// How contradictory lengths are parsed.
         #[arg(long, value_enum, default_value_t = Reads::Strict)]
         reads: Reads,
-        /// Milliseconds that each answer takes.
+        /// Milliseconds that each response takes.
         #[arg(long, default_value_t = 0)]
         work_ms: u64,
-        /// How many are worked on at once.
+        /// Maximum of concurrent requests.
         #[arg(long, default_value_t = 1_000)]
         at_once: u16,
     },
@@ -53,7 +53,7 @@ struct Common {
     /// The server: ADDRESS:PORT on loopback. Names are not resolved.
     #[arg(long)]
     target: String,
-    /// The site that is asked for.
+    /// The requested site.
     #[arg(long, default_value = "alice.example")]
     host: String,
     /// Legitimate requests per second; 0 is none.
@@ -62,25 +62,25 @@ struct Common {
     /// Where the legitimate load goes, if not to the target.
     #[arg(long)]
     legit_target: Option<String>,
-    /// Where its kinds with TLS go.
+    /// Target of its kinds with TLS.
     #[arg(long)]
     legit_tls: Option<String>,
     /// Its site, if another.
     #[arg(long)]
     legit_host: Option<String>,
-    /// What it asks for.
+    /// Its path.
     #[arg(long, default_value = "/")]
     legit_path: String,
     /// How many visitors, each with an address of its own.
     #[arg(long, default_value_t = 100)]
     visitors: usize,
-    /// What they speak, in turn.
+    /// Their protocols, in turn.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "h1,h1-new")]
     legit_kinds: Vec<Kind>,
-    /// The server's process, to note its memory, processor time, threads and descriptors.
+    /// The server's process, to record its memory, CPU time, threads and descriptors.
     #[arg(long)]
     pid: Option<u32>,
-    /// A file or folder whose size is noted: the server's logs. Needs --pid.
+    /// A file or folder whose size is recorded: the server's logs. Needs --pid.
     #[arg(long, requires = "pid")]
     watch: Option<PathBuf>,
     /// Seconds before the attack.
@@ -122,7 +122,7 @@ struct Attacked {
     /// The path attacked, if not the scenario's own.
     #[arg(long)]
     path: Option<String>,
-    /// What no answer may hold (origin-leak); may be repeated.
+    /// Text that no response may contain (origin-leak); may be repeated.
     #[arg(long)]
     secret: Vec<String>,
     /// The policy file that is saved again and again (reload-storm); gets its old text back.
@@ -131,7 +131,7 @@ struct Attacked {
     /// The recording origin behind the server.
     #[arg(long)]
     origin: Option<String>,
-    /// The file that holds the head to send (request-file).
+    /// The file with the header section to send (request-file).
     #[arg(long)]
     request: Option<PathBuf>,
 }
@@ -151,10 +151,10 @@ pub(crate) enum Ended {
 }
 
 impl Arguments {
-    /// Does what was typed.
+    /// Runs the command.
     ///
     /// # Errors
-    /// What was typed is past a cap or refused by the guard, or cannot be done.
+    /// An argument exceeds a limit or is rejected by the guard, or the command fails.
     pub(crate) fn obey(self) -> Result<Ended> {
         match self.word {
             Word::List => list(),

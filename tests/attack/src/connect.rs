@@ -33,7 +33,7 @@ pub(crate) struct Way {
     pub(crate) receive_buffer: Option<u32>,
 }
 
-/// A TCP connection from `source`.
+/// Returns a TCP connection from `source`.
 pub(crate) async fn tcp(way: &Way, source: IpAddr) -> Result<TcpStream, Unopened> {
     let made = async {
         let to = way.target.address();
@@ -54,7 +54,7 @@ pub(crate) async fn tcp(way: &Way, source: IpAddr) -> Result<TcpStream, Unopened
     }
 }
 
-/// A connection from `source`, with its TLS handshake if it has one.
+/// Returns a connection from `source`, with its TLS handshake if it has one.
 pub(crate) async fn open(way: &Way, source: IpAddr) -> Result<Box<dyn Io>, Unopened> {
     secure(way, tcp(way, source).await?).await
 }
@@ -71,7 +71,7 @@ pub(crate) async fn secure(way: &Way, stream: TcpStream) -> Result<Box<dyn Io>, 
     }
 }
 
-/// Sees that the server has ended a connection before what it had sent is read.
+/// Detects that the server has ended a connection before the bytes it had sent are read.
 #[derive(Debug)]
 pub(crate) struct Watch(OwnedFd);
 
@@ -81,7 +81,7 @@ impl Watch {
         rustix::io::dup(stream).ok().map(Self)
     }
 
-    /// Whether the server has ended it, by RST or FIN.
+    /// Returns whether the server has ended it, by RST or FIN.
     pub(crate) fn ended(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::RDHUP)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };

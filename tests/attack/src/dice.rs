@@ -1,6 +1,6 @@
-//! Chance that is the same in every run: an attack that cannot be repeated proves nothing.
+//! Random numbers that are the same in every run: an attack must be repeatable.
 
-/// The n-th number of a fixed, well-mixed sequence (SplitMix64).
+/// Returns the n-th number of a fixed, well-mixed sequence (SplitMix64).
 pub(crate) fn roll(n: u64) -> u64 {
     let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! File descriptors: as many as the system allows, and a plain word when that is too few.
+//! File descriptors: as many as the system permits, and a clear error if that is too few.
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, getrlimit, setrlimit};

@@ -1,21 +1,21 @@
-//! The guard: whom this program may connect to.
+//! The guard: the addresses that this program may connect to.
 //!
-//! Every connection of this program needs a [`Target`], and a `Target` exists only for an address
-//! on the loopback interface, or for the other end of a network namespace that this program made
-//! itself. Names are not resolved: what a name means is decided by somebody else.
+//! Every connection needs a [`Target`]. A `Target` only exists for an address on loopback, or for
+//! the other end of a network namespace that this program created itself. Names are not resolved,
+//! because others control their meaning.
 //!
-//! It does not protect what stands behind the target: a proxy on loopback that forwards to another
-//! machine hands the load on.
+//! Limitation: it does not protect servers behind the target: a proxy on loopback that forwards to
+//! another machine forwards the load.
 
 use anyhow::{Result, bail};
 use std::net::{IpAddr, SocketAddr};
 
-/// Where this program stands.
+/// The environment of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ground {
     /// The machine's own namespace: loopback only.
     Loopback,
-    /// A namespace of our own making: loopback, and its way out's other end.
+    /// A namespace that it created: loopback, and the other end of its virtual link.
     Namespace {
         /// The other end's IPv4 address.
         v4: IpAddr,
@@ -24,15 +24,15 @@ pub(crate) enum Ground {
     },
 }
 
-/// An address that may be connected to. The field is private: only the guard makes one.
+/// A permitted address. The field is private: only the guard creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target(SocketAddr);
 
 impl Target {
-    /// Lets `address` through if this ground allows it.
+    /// Accepts `address` if this environment permits it.
     ///
     /// # Errors
-    /// Every other address, with the reason.
+    /// Any other address is rejected, with the reason.
     pub(crate) fn new(address: SocketAddr, ground: Ground) -> Result<Self> {
         let allowed = match ground {
             Ground::Loopback => address.ip().is_loopback(),
@@ -76,7 +76,7 @@ impl Target {
         Ok(address)
     }
 
-    /// The address.
+    /// Returns the address.
     pub(crate) fn address(self) -> SocketAddr {
         self.0
     }
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// The type guards only those who use it: sockets to others are made in one file.
+    /// The type protects only its users: sockets are connected in one file only.
     #[test]
     fn one_file_alone_connects() {
         let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,39 +1,39 @@
-//! HTTP/1.1 as far as a client needs it: heads out, answers in.
+//! HTTP/1.1 as far as a client needs it: requests out, responses in.
 
 use crate::caps::{ANSWER_BYTES_MAX, HEAD_BYTES_MAX};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// What browsers send, so that a policy that looks at headers has nothing against a visitor.
+/// Headers of a browser, so that a policy with rules about headers admits a visitor.
 pub(crate) const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
     Gecko/20100101 Firefox/140.0\r\nAccept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\
     Accept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate\r\n\
     Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n";
 
-/// A whole head. `fields` are further lines, each with its line end.
+/// Returns a whole request without a body. `fields` are further lines, each with its line end.
 pub(crate) fn head(method: &str, path: &str, host: &str, fields: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{BROWSER}{fields}\r\n")
 }
 
-/// A head without its last line end, for whoever never finishes.
+/// Returns a header section without its last line end, for scenarios that never finish it.
 pub(crate) fn unfinished(path: &str, host: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n")
 }
 
-/// One answer.
+/// One response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
     /// Whether the server ends the connection after it.
     pub(crate) close: bool,
-    /// Head and body as they came.
+    /// Header section and body as they came.
     pub(crate) bytes: Vec<u8>,
     /// Where the body starts.
     pub(crate) head_bytes: usize,
 }
 
-/// Reads answers from one connection; bytes past an answer are kept for the next.
+/// Reads responses from one connection; bytes after a response are kept for the next.
 pub(crate) struct Reader {
     held: Vec<u8>,
     any: bool,
@@ -58,15 +58,16 @@ impl Reader {
         Self { held: Vec::new(), any: false }
     }
 
-    /// Whether a byte of the answer that failed had come.
+    /// Returns whether a byte of the failed response had come.
     pub(crate) fn began(&self) -> bool {
         self.any
     }
 
-    /// The next answer; interim ones (1xx but 101) are passed over.
+    /// Returns the next response; interim ones (1xx but 101) are skipped.
     ///
     /// # Errors
-    /// The connection ended before the answer did (`UnexpectedEof`), or it is none (`InvalidData`).
+    /// The connection ended before the response did (`UnexpectedEof`), or it is invalid
+    /// (`InvalidData`).
     pub(crate) async fn answer<R: AsyncRead + Unpin>(
         &mut self,
         io: &mut R,
@@ -138,7 +139,7 @@ impl Reader {
         }
     }
 
-    /// Where the chunks that begin at `at` end.
+    /// Returns where the chunks that begin at `at` end.
     async fn chunks<R: AsyncRead + Unpin>(
         &mut self,
         io: &mut R,

@@ -1,4 +1,4 @@
-//! `seawall-attack`: attacks against loopback and namespaces of its own, with legitimate load beside
+//! `seawall-attack`: attacks against loopback and its own namespaces, with legitimate load beside
 //! them, bounded in number and time. See `README.md` for the scenarios and the JSON.
 //!
 //! It knows nothing of the engine: it sees what a client sees.
@@ -31,7 +31,7 @@ use clap::Parser as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// What was asked for is refused, or could not be done.
+/// The arguments were rejected, or the run failed.
 const REFUSED: u8 = 2;
 /// Ended by a signal, as shells count it.
 const INTERRUPTED: u8 = 130;

@@ -1,11 +1,11 @@
-//! A network namespace of our own: a hundred thousand addresses that are not loopback, IPv6 too.
+//! A network namespace: a hundred thousand addresses that are not loopback, with IPv6.
 //!
 //! The program replaces itself by `unshare --net` and that by itself again, so that process and
-//! namespace are one: when the process is gone, by whatever signal, so are the namespace, the wire
-//! and the wire's routes. There is nothing to be torn down by us, and nothing that can be forgotten.
+//! namespace are one. When the process ends, by whatever signal, the namespace ends with its
+//! virtual link and routes. So no cleanup is necessary.
 //!
-//! The server stays outside. The wire's outer end has [`OUTER_V4`] and [`OUTER_V6`], from ranges
-//! that are for documentation; it must listen there, or everywhere.
+//! The server stays outside. The outer end of the virtual link has [`OUTER_V4`] and [`OUTER_V6`],
+//! from ranges for documentation; the server must listen there, or on all addresses.
 
 use crate::cli::Ended;
 use crate::guard::Ground;
@@ -17,20 +17,20 @@ use std::os::fd::{AsRawFd as _, IntoRawFd as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Tells the program that it is inside: the descriptor of the namespace outside.
+/// Marks that the program is inside: the descriptor of the namespace outside.
 const INSIDE: &str = "SEAWALL_ATTACK_OUTSIDE";
-/// The wire's end outside. One name, so that a second run at once is refused and not mixed up.
+/// Name of the outer end. It is fixed, so that a second run at the same time is rejected.
 const OUTER: &str = "seawall-attack";
 /// And inside.
 const INNER: &str = "wire";
-/// Hardware addresses of the ends; those that begin with 02 belong to nobody.
+/// Hardware addresses of the ends; addresses that begin with 02 are not assigned.
 const OUTER_MAC: &str = "02:00:00:00:5e:a1";
 const INNER_MAC: &str = "02:00:00:00:5e:a2";
-/// Where the server is seen from inside.
+/// Address of the server from inside.
 const OUTER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OUTER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x5ea0, 0, 0, 0, 0, 1);
 
-/// Whether the namespace is still to be made.
+/// Returns whether the namespace is still to be made.
 pub(crate) fn outside() -> bool {
     std::env::var_os(INSIDE).is_none()
 }
@@ -63,10 +63,10 @@ pub(crate) fn enter() -> Result<Ended> {
     Err(error).context("cannot run `unshare`")
 }
 
-/// Lays the wire. What may be attacked from here on.
+/// Creates the virtual link, and returns the permitted targets from here on.
 ///
 /// # Errors
-/// This is no new namespace, or the wire cannot be laid.
+/// This is not a new namespace, or the link cannot be created.
 pub(crate) fn inside() -> Result<Ground> {
     let number = std::env::var(INSIDE)?;
     let pid = std::process::id();
@@ -97,8 +97,8 @@ pub(crate) fn inside() -> Result<Ground> {
     Ok(Ground::Namespace { v4: IpAddr::V4(OUTER_V4), v6: IpAddr::V6(OUTER_V6) })
 }
 
-/// Each end is told the other's hardware address, and has no link-local one: IPv6 takes 2 s to find
-/// both out, in which nothing answers, and the quiet phase would be of that.
+/// Each end gets the other's hardware address, and has no link-local one: IPv6 needs 2 s to find
+/// both, without responses, in the quiet phase.
 fn outer_words(pid: u32) -> [String; 9] {
     [
         format!(

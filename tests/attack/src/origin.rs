@@ -1,13 +1,13 @@
-//! The recording origin: what a request really became, seen from behind the server.
+//! The recording origin: the requests as the server forwards them.
 //!
-//! It reads HTTP/1.1 strictly, answers everything with a few bytes, and writes down the target of
-//! each request on each connection. `GET /__record` gives what it saw, in JSON; `/__large/BYTES`
-//! and `/__slow/MS` are for those who read slowly or are to wait.
+//! It parses HTTP/1.1 strictly, responds to everything with a few bytes, and records the target of
+//! each request on each connection. `GET /__record` returns the record, in JSON; `/__large/BYTES`
+//! and `/__slow/MS` are for clients that read slowly or must wait.
 //!
-//! The targets in [`HEADS`] are answered with heads that are larger than any may be.
+//! The targets in [`HEADS`] get header sections that are larger than any limit.
 //!
-//! `/__websocket` takes an upgrade, and `/__fault/…` has it fail for a while. It listens on loopback
-//! only.
+//! `/__websocket` accepts an upgrade, and `/__fault/…` makes it fail for a while. It only listens
+//! on loopback.
 
 mod fault;
 mod named;
@@ -32,11 +32,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 
-/// A field of each of its answers: those that have it are not the server's own.
+/// A header of each of its responses: it distinguishes them from the server's own.
 pub(crate) const MARK: &str = "X-Recorded: yes";
-/// Where it says what it saw.
+/// Path of the record.
 const RECORD: &str = "/__record";
-/// What visitors ask for where they are to be told from attackers.
+/// The path of visitors' requests where they must be distinguished from attackers.
 const VISIT: &str = "/__visit";
 /// Longest `/__slow`, in milliseconds, and largest `/__large`, in bytes.
 pub(crate) const SLOW_MS_MAX: u64 = 60_000;
@@ -49,7 +49,7 @@ const FIELD_BYTES: usize = 1_000_000;
 const FIELDS_BYTES: usize = 4_000;
 const FIELDS: usize = 250;
 
-/// What it saw, from its start.
+/// Its record since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// Connections accepted.
@@ -64,7 +64,7 @@ pub(crate) struct Record {
     pub(crate) malformed: u64,
     /// The targets of requests that came whole and have `/__case/` in them.
     pub(crate) cases: Vec<String>,
-    /// Whom their forwarding fields name.
+    /// The clients that their forwarding headers name.
     pub(crate) named: Named,
 }
 
@@ -74,20 +74,20 @@ struct Seen {
     at_once: u64,
 }
 
-/// How an origin reads lengths that contradict each other: what strangers' origins do.
+/// How an origin parses contradictory lengths: as other origins do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Reads {
-    /// It refuses them.
+    /// It rejects them.
     Strict,
     /// Content-Length counts, whatever else there is; the first of several.
     Length,
     /// Whatever has `chunked` in it is chunked; else the last Content-Length counts.
     Chunked,
-    /// GET, HEAD, OPTIONS and DELETE have no body, whatever they say.
+    /// GET, HEAD, OPTIONS and DELETE have no body, whatever their headers.
     NoBody,
 }
 
-/// What an answer costs the origin: a member's site is a script, of which so many run at once.
+/// The cost of a response at the origin: a member's site is a script, of which so many run at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
     /// How many at once; the next wait for them, in the order in which they came.
@@ -96,7 +96,7 @@ pub(crate) struct Work {
     pub(crate) ms: u64,
 }
 
-/// What it answers with, and at what cost.
+/// Its responses, and their cost.
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
     reads: Reads,
@@ -105,7 +105,7 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
-    /// It reads so, and works so.
+    /// Returns an origin with this parsing and this cost.
     pub(crate) fn new(reads: Reads, work: Work) -> Self {
         Self { reads, work_ms: work.ms, workers: Arc::new(Semaphore::new(work.at_once)) }
     }
@@ -123,25 +123,25 @@ impl Manner {
 pub(crate) struct Recorder(Target);
 
 impl Recorder {
-    /// At this address.
+    /// Returns the recorder at this address.
     pub(crate) fn new(target: Target) -> Self {
         Self(target)
     }
 
-    /// What it saw until now.
+    /// Returns the record until now.
     ///
     /// # Errors
-    /// Nobody is there, or somebody else.
+    /// No recording origin listens there.
     pub(crate) async fn record(self) -> Result<Record> {
         let answer = self.ask(RECORD).await?;
         let body = answer.bytes.get(answer.head_bytes..).unwrap_or_default();
         serde_json::from_slice(body).context("that is no recording origin")
     }
 
-    /// Has it fail for so long, from now on.
+    /// Makes it fail for so long, from now on.
     ///
     /// # Errors
-    /// Nobody is there, or somebody else.
+    /// No recording origin listens there.
     pub(crate) async fn fault(self, fault: Fault, time: Duration) -> Result<()> {
         let answer = self.ask(&fault.target(time)).await?;
         ensure!(answer.status == 200, "that is no recording origin");
@@ -162,12 +162,12 @@ impl Recorder {
     }
 }
 
-/// One request, once its head is there.
+/// One request, once its header section is complete.
 struct Asked {
     target: String,
     head_bytes: usize,
     body: Body,
-    /// It is a HEAD, whose answer has no body.
+    /// The method is HEAD, whose response has no body.
     head: bool,
     close: bool,
     says: Says,
@@ -247,7 +247,7 @@ fn whole(seen: &Mutex<Seen>, asked: &Asked) {
     }
 }
 
-/// The next head; `None` when the connection ended between two requests.
+/// Returns the next request; `None` when the connection ended between two requests.
 async fn next(
     stream: &mut TcpStream,
     held: &mut Vec<u8>,
@@ -307,7 +307,7 @@ fn body(lengths: &[String], codings: &[String], reads: Reads) -> io::Result<Body
         (Reads::Chunked, [.., last], _) => length(last),
         (_, [], [coding]) if coding == "chunked" => Ok(Body::Chunked),
         (_, [one, more @ ..], []) if more.iter().all(|other| other == one) => length(one),
-        // Both, or anything else: an origin that is sure of itself says no.
+        // Both, or anything else: a strict origin rejects it.
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
@@ -349,8 +349,8 @@ async fn answer(stream: &mut TcpStream, body: &[u8], asked: &Asked) -> io::Resul
     stream.write_all(out.as_bytes()).await
 }
 
-/// Takes the upgrade and listens, silently, until the other side has had enough. The key is the
-/// answer to the one of RFC 6455's example, which is the one that this program sends.
+/// Accepts the upgrade and reads, without sending, until the peer closes. The key is that of the
+/// example in RFC 6455, which this program sends.
 async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -359,7 +359,7 @@ async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// A head of one of [`HEADS`], by its place there.
+/// Sends a header section of one of [`HEADS`], by its index there.
 async fn endless_head(stream: &mut TcpStream, kind: usize) -> io::Result<()> {
     let (bytes, mut fields) = match kind {
         0 => (FIELD_BYTES, 1),
@@ -490,7 +490,7 @@ mod tests {
         assert_eq!((record.requests, record.malformed), (0, 4));
     }
 
-    /// The request that a strict origin refuses is one or two, depending on who reads it.
+    /// The request that a strict origin rejects is one or two for other parsers.
     #[tokio::test]
     async fn origins_differ_where_lengths_do() {
         let text = "GET /__case/1 HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\

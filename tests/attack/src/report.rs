@@ -1,4 +1,5 @@
-//! What a run says, in JSON. `README.md` explains every field; numbers carry their unit in the name.
+//! The result of a run, in JSON. `README.md` explains every field; numbers carry their unit in the
+//! name.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -55,11 +56,11 @@ pub(crate) struct AttackReport {
     pub(crate) reset_by_server: u64,
     pub(crate) held_ms: Option<Spread>,
     pub(crate) left_by_us: u64,
-    /// How old those were: with `held_ms` the whole of how long anybody could stay.
+    /// The age of those: with `held_ms` the whole distribution.
     pub(crate) left_ms: Option<Spread>,
     /// How long answers took, in floods that wait for each.
     pub(crate) answer_ms: Option<Spread>,
-    /// What came of a fault of the origin.
+    /// Result of a fault of the origin.
     pub(crate) outage: Option<OutageReport>,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
@@ -68,7 +69,7 @@ pub(crate) struct AttackReport {
     pub(crate) events: BTreeMap<String, u64>,
 }
 
-/// A fault that the origin was told to have.
+/// A requested fault of the origin.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct OutageReport {
     /// How long it lasted.
@@ -110,10 +111,10 @@ pub(crate) struct LegitReport {
     pub(crate) p99_ratio: Option<f64>,
 }
 
-/// Visitors from addresses that were never here, who come when the last attacker has left.
+/// Visitors from new addresses that come after the last attacker.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct NewClientReport {
-    /// From then until all of them had an answer below 400; none where somebody got none.
+    /// From then until all of them had a response below 400; none if a client got none.
     pub(crate) first_answer_ms: Option<u64>,
     /// Their tries.
     pub(crate) tries: u64,
@@ -121,7 +122,7 @@ pub(crate) struct NewClientReport {
     pub(crate) failed: BTreeMap<String, u64>,
 }
 
-/// What `/proc` said about the server in one phase.
+/// What `/proc` reported about the server in one phase.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct ServerPhase {
     pub(crate) samples: u64,
@@ -180,7 +181,7 @@ pub(crate) struct Report {
     pub(crate) open_files_max: u64,
     pub(crate) attack: Option<AttackReport>,
     pub(crate) legit: Option<LegitReport>,
-    /// Who came after the attack.
+    /// The clients after the attack.
     pub(crate) new_client: Option<NewClientReport>,
     pub(crate) server: Option<Phases<ServerPhase>>,
     pub(crate) origin: Option<OriginReport>,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Patience with an attack that does not end by itself at its time.
+/// Timeout of an attack that does not end by itself at its time.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Between two looks at what the origin has recorded of an attack that is over.
@@ -49,7 +49,7 @@ pub(crate) struct Run {
     pub(crate) extra: Extra,
 }
 
-/// What came of the three phases.
+/// Result of the three phases.
 struct Done {
     interrupted: bool,
     attacked: Duration,
@@ -124,7 +124,7 @@ impl Run {
             self.attack(scenario, tally).await?;
             let left = Instant::now();
             done.attacked = left.duration_since(began);
-            // What the origin has seen until now is of the attack and of who came beside it.
+            // Until now the origin has seen the attack and its visitors.
             let after = self.recorded_of_all().await?;
             let plan = self.legit.clone();
             new_clients = plan.map(|plan| tokio::spawn(Running::new_clients(plan, left)));
@@ -161,8 +161,8 @@ impl Run {
         }
     }
 
-    /// The record once what was sent last has come to the origin: when two looks agree. Where
-    /// visitors go on asking there is no such moment.
+    /// Returns the record once the last requests have arrived at the origin: when two reads agree.
+    /// With visitors there is no such moment.
     async fn recorded_of_all(&self) -> Result<Option<Record>> {
         let mut record = recorded(self.extra.recorder).await?;
         if record.is_none() || self.legit.is_some() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// A phase of a run, shared by whoever notes something.
+/// The phase of a run, shared by all recorders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase(Arc<AtomicU8>);
 
@@ -22,7 +22,7 @@ impl Phase {
         self.0.store(phase, Ordering::Relaxed);
     }
 
-    /// The part of `phases` that it is time for.
+    /// Returns the part of `phases` for the current phase.
     pub(crate) fn of<'p, T>(&self, phases: &'p mut Phases<T>) -> &'p mut T {
         match self.0.load(Ordering::Relaxed) {
             0 => &mut phases.quiet,
@@ -69,7 +69,7 @@ fn cpu_ms(stat: &str) -> Option<u64> {
     Some(user.saturating_add(system).saturating_mul(10))
 }
 
-/// Bytes of a file, or of everything in a folder.
+/// Returns the bytes of a file, or of everything in a folder.
 fn size(path: &Path) -> u64 {
     let Ok(meta) = path.symlink_metadata() else { return 0 };
     if !meta.is_dir() {
@@ -86,10 +86,10 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Of process `pid`; `phase` says where a look is noted.
+    /// Samples process `pid`; `phase` selects the record.
     ///
     /// # Errors
-    /// There is no such process, or it is somebody else's.
+    /// There is no such process, or another user owns it.
     pub(crate) fn start(pid: u32, watch: Option<PathBuf>, phase: Phase) -> Result<Self> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         look(&process, None).with_context(|| format!("cannot look at process {pid}"))?;
@@ -115,7 +115,7 @@ impl Sampler {
         Ok(Self { stop, thread })
     }
 
-    /// The end; what was seen.
+    /// Stops, and returns the samples.
     pub(crate) fn stop(self) -> Option<Phases<ServerPhase>> {
         drop(self.stop);
         self.thread.join().ok()

@@ -1,4 +1,4 @@
-//! The result for whoever sits at the terminal: short, the figures that decide first.
+//! The result for the terminal: short, the decisive figures first.
 
 use crate::report::{LegitPhase, Report, ServerPhase};
 use std::collections::BTreeMap;

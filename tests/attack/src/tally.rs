@@ -17,17 +17,17 @@ const HELD_MS_MAX: u64 = 3_600_000;
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    /// One more.
+    /// Adds one.
     pub(crate) fn one(&self) {
         self.add(1);
     }
 
-    /// More.
+    /// Adds `n`.
     pub(crate) fn add(&self, n: usize) {
         self.0.fetch_add(n as u64, Ordering::Relaxed);
     }
 
-    /// So far.
+    /// Returns the present count.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -36,19 +36,19 @@ impl Count {
 /// How a connection could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unopened {
-    /// Nobody listens, or a full backlog answers with a reset.
+    /// Connection refused, or a full backlog resets.
     Refused,
     /// A reset before the connection could be used.
     Reset,
-    /// Nothing came in time.
+    /// The timeout expired.
     Late,
     /// TLS or HTTP/2 was not agreed on, or the connection ended meanwhile.
     NoHandshake,
-    /// This side's fault: no descriptor, no port, no such address.
+    /// An error on this side: no descriptor, no port, no such address.
     Local,
 }
 
-/// How old connections were when they ended, or how long answers took.
+/// How old connections were when they ended, or how long responses took.
 #[derive(Debug, Default)]
 struct Ages(Option<Histogram<u64>>);
 
@@ -107,7 +107,7 @@ pub(crate) struct Tally {
     outage: Mutex<Option<Outage>>,
 }
 
-/// A fault of the origin, and what was answered from its beginning on.
+/// A fault of the origin, and the responses since its start.
 #[derive(Debug)]
 struct Outage {
     over: Instant,
@@ -115,7 +115,7 @@ struct Outage {
 }
 
 impl Tally {
-    /// A connection that could not be made.
+    /// Records a failed connection.
     pub(crate) fn unopened(&self, how: Unopened) {
         match how {
             Unopened::Refused => &self.refused,
@@ -127,7 +127,7 @@ impl Tally {
         .one();
     }
 
-    /// A connection is there.
+    /// Records an opened connection.
     pub(crate) fn opens(&self) {
         self.opened.one();
         let mut open = self.open.lock();
@@ -135,31 +135,31 @@ impl Tally {
         open.1 = open.1.max(open.0);
     }
 
-    /// A connection is gone.
+    /// Records the end of a connection.
     pub(crate) fn ends(&self) {
         let mut open = self.open.lock();
         open.0 = open.0.saturating_sub(1);
     }
 
-    /// The server ended a connection after this time.
+    /// Records that the server ended a connection after this time.
     pub(crate) fn held(&self, time: Duration) {
         self.held_ms.lock().note(time);
     }
 
-    /// We left a connection that was so old.
+    /// Records that this program left a connection of this age.
     pub(crate) fn leaves(&self, age: Duration) {
         self.left.one();
         self.left_ms.lock().note(age);
     }
 
-    /// An answer with this status.
+    /// Records a response with this status.
     pub(crate) fn answer(&self, status: u16) {
         let mut answers = self.answers.lock();
         let count = answers.entry(status).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// An answer with this status, so long after it was asked for.
+    /// Records a response with this status, and its duration.
     pub(crate) fn answer_after(&self, status: u16, time: Duration) {
         self.answer(status);
         self.answer_ms.lock().note(time);
@@ -168,13 +168,13 @@ impl Tally {
         }
     }
 
-    /// From now on the origin fails, for so long.
+    /// Records that the origin fails from now on, for this time.
     pub(crate) fn begin_outage(&self, time: Duration) {
         let report = OutageReport { fault_ms: as_ms(time), ..OutageReport::default() };
         *self.outage.lock() = Some(Outage { over: Instant::now() + time, report });
     }
 
-    /// Something worth a name. Names past [`EVENT_NAMES_MAX`] count together.
+    /// Counts a named event. Names beyond [`EVENT_NAMES_MAX`] count together.
     pub(crate) fn event(&self, name: &str) {
         let mut events = self.events.lock();
         let name = if events.contains_key(name) || events.len() < EVENT_NAMES_MAX {
@@ -186,7 +186,7 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
-    /// All of it.
+    /// Returns the report.
     pub(crate) fn report(&self) -> AttackReport {
         AttackReport {
             opened: self.opened.get(),

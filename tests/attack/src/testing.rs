@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A listener on a free port, and the target that it is.
+/// Returns a listener on a free port, and the target that it is.
 pub(crate) async fn listener() -> (TcpListener, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = Target::new(listener.local_addr().unwrap(), Ground::Loopback).unwrap();
@@ -29,7 +29,7 @@ pub(crate) fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// HTTP/2 in which every answer has this status.
+/// Serves HTTP/2; every response has this status.
 pub(crate) async fn serve_h2<S: Io>(stream: S, status: u16) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((_, mut answer))) = connection.accept().await {
@@ -38,7 +38,7 @@ pub(crate) async fn serve_h2<S: Io>(stream: S, status: u16) {
     }
 }
 
-/// HTTP/1.1 in which every head is answered with 200.
+/// Serves HTTP/1.1; every request gets a 200.
 pub(crate) async fn serve_h1<S: Io>(mut stream: S) {
     let mut held = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut held).await {
@@ -52,7 +52,7 @@ pub(crate) async fn serve_h1<S: Io>(mut stream: S) {
     }
 }
 
-/// Either, by what is agreed on in the handshake.
+/// Serves either, by the negotiated protocol.
 pub(crate) async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor, status: u16) {
     let Ok(tls) = acceptor.accept(stream).await else { return };
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -62,7 +62,7 @@ pub(crate) async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor, status: 
     }
 }
 
-/// Either, by what the client says first.
+/// Serves either, by the first bytes of the client.
 pub(crate) async fn serve_plain(stream: TcpStream, status: u16) {
     let mut first = [0; 3];
     if let Ok(1..) = stream.peek(&mut first).await {

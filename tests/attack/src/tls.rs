@@ -1,7 +1,7 @@
-//! TLS as an attacker and as a visitor speak it: any certificate will do.
+//! TLS of an attacker and of a visitor: any certificate is accepted.
 //!
-//! Certificates are not checked, which is right only because the guard lets nothing but loopback
-//! and namespaces of our own through.
+//! Certificates are not verified, which is only acceptable because the guard permits nothing but
+//! loopback and its own namespaces.
 
 use anyhow::{Context as _, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -57,7 +57,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// A client's configuration. `resume` keeps tickets, as browsers do and floods do not.
+/// Returns a client's configuration. `resume` keeps tickets, as browsers do and floods do not.
 ///
 /// # Errors
 /// The library has no protocol version to offer.
@@ -88,7 +88,7 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).with_context(|| format!("`{host}` is no server name"))
 }
 
-/// A whole ClientHello as it leaves on the wire, record header included.
+/// Returns a whole ClientHello as it leaves on the wire, record header included.
 ///
 /// # Errors
 /// `host` is no server name.

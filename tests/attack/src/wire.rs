@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 
-/// One counted connection. Whoever drops it before the server ended it has left by itself.
+/// One counted connection. If it is dropped before the server ended it, the attacker has left.
 pub(crate) struct Wire {
     io: Box<dyn Io>,
     tally: Arc<Tally>,
@@ -85,7 +85,7 @@ impl Wire {
         }
     }
 
-    /// The server has ended all that was under way on it, which counts as its end.
+    /// The server has ended all streams on it, which counts as its end.
     pub(crate) fn emptied(&mut self) {
         self.tally.event("connections whose streams were all ended by the server");
         self.note_end(false);

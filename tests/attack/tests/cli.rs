@@ -1,4 +1,4 @@
-//! The program as it is typed: what it refuses, what it writes, how it ends.
+//! The program from the command line: what it rejects, what it writes, how it ends.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: what fails here is a failed test")]
 
@@ -160,7 +160,7 @@ fn a_signal_ends_it_and_the_figures_until_then_are_written() {
             "-",
         ];
         let mut child = program(&words).stdout(Stdio::piped()).spawn().unwrap();
-        // The attack is under way once somebody has said something.
+        // The attack has started once bytes have arrived.
         let (mut first, _) = listener.accept().unwrap();
         first.read_exact(&mut [0; 1]).unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
@@ -223,7 +223,7 @@ fn the_origin_serves_and_records_until_it_is_stopped() {
     assert_eq!(report["origin"]["connections"], 2);
 }
 
-/// A listener on an address that does not exist yet.
+/// Returns a listener on an address that does not exist yet.
 fn freebound(address: SocketAddr) -> TcpListener {
     let domain = socket2::Domain::for_address(address);
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
@@ -247,7 +247,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("it never came: {what}");
 }
 
-/// Root has a namespace made and the wire gone afterwards; others are told that they may not.
+/// Root gets a namespace whose link is gone afterwards; other users get an error.
 #[test]
 fn a_namespace_has_many_addresses_and_leaves_nothing() {
     if !rustix::process::geteuid().is_root() {
@@ -301,7 +301,7 @@ fn a_namespace_has_many_addresses_and_leaves_nothing() {
 
 #[test]
 fn inside_a_namespace_other_targets_are_refused_too() {
-    // Whoever claims to be inside and is not, is not.
+    // A process that claims to be inside but is not gets an error.
     let mut command = program(&["run", "get-flood", "--namespace", "--target", "192.0.2.1:80"]);
     let Output { status, stderr, .. } =
         command.env("SEAWALL_ATTACK_OUTSIDE", "0").output().unwrap();

@@ -1,7 +1,7 @@
-//! Bans as an operator sees and sets them.
+//! Bans on the admin socket.
 //!
-//! The one place besides the encrypted snapshot where a banned address is written out: to whoever
-//! holds the admin socket, on a terminal and in no log.
+//! Besides the encrypted snapshot, only this module writes out a banned address: to a client of the
+//! admin socket, and never to a log.
 
 use crate::admin::api::{BY_HAND, BanEntry, BanList, BanRequest, BanResponse};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use seawall_model::{Client, ClientPrefixes, Now, Prefix};
 use seawall_ruleset::RuleSetHandle;
 use seawall_state::{AddBanResult, BanOrigin, BanScope, BanTarget, ListedBan};
 
-/// Bans that one answer lists at most, those that end first first.
+/// Maximum of bans in one response; those that end first come first.
 pub const BANS_LISTED_MAX: usize = 10_000;
-/// The longest ban that is set by hand, in milliseconds: as long as a policy's.
+/// Maximum duration of a manual ban, in milliseconds: that of a policy's.
 pub const BAN_MS_MAX: u64 = 30 * 86_400_000;
 
 /// Sets, ends and lists bans.
@@ -35,7 +35,8 @@ impl BanAdmin {
             generation: ban.why.generation.0,
         };
         let bans: Vec<BanEntry> = listed.iter().map(line).collect();
-        // With all of them shown the number is exact; else it may hold some that have just ended.
+        // If all are listed, the number is exact; otherwise it may include some that have just
+        // ended.
         let all = bans.len() < BANS_LISTED_MAX;
         let total = if all { bans.len() } else { live.state.bans().len() };
         BanList { bans, total, refused: live.state.bans().refused() }
@@ -47,7 +48,7 @@ impl BanAdmin {
         let refused = |why: &str| BanResponse::Refused { why: why.to_owned() };
         match order {
             BanRequest::Add { for_ms, .. } if !(1..=BAN_MS_MAX).contains(for_ms) => {
-                refused("a ban lasts longer than nothing and at most 30 days")
+                refused("a ban must last more than 0 s and at most 30 days")
             }
             BanRequest::Add { unit, for_ms } => {
                 let Some(unit) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
@@ -56,18 +57,26 @@ impl BanAdmin {
                     AddBanResult::Until(until) => {
                         BanResponse::Added { unit: unit_text(&unit), left_ms: until.since_ms(now) }
                     }
-                    AddBanResult::Exempt => refused("it is among those that are never banned"),
-                    AddBanResult::Full => refused("there is no room for another ban: ban networks"),
+                    AddBanResult::Exempt => {
+                        refused("the target is never banned (`never_ban`, or a trusted proxy)")
+                    }
+                    AddBanResult::Full => {
+                        refused("the maximum of bans is reached: ban networks instead")
+                    }
                 }
             }
             BanRequest::Remove { unit, member } => {
                 let scope = member.as_deref().map_or(BanScope::Host, BanScope::Member);
                 let Some(wide) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
-                // An address alone stands for its client, unless the very address is banned.
+                // An address alone means its client, unless exactly that address is banned.
                 let exact = Prefix::parse(unit).ok().map(|(net, _)| BanTarget::Net(net));
                 let removed = exact.is_some_and(|exact| bans.remove(&exact, scope))
                     || bans.remove(&wide, scope);
-                if removed { BanResponse::Ended { bans: 1 } } else { refused("it is not banned") }
+                if removed {
+                    BanResponse::Ended { bans: 1 }
+                } else {
+                    refused("the target is not banned")
+                }
             }
             BanRequest::Clear { rule, generation } => {
                 let wrong = |why: &BanOrigin| {
@@ -80,9 +89,10 @@ impl BanAdmin {
     }
 }
 
-const NO_UNIT: &str = "that is no address, no network such as 192.0.2.0/24 and no AS64500";
+const NO_UNIT: &str =
+    "not an address, a network such as 192.0.2.0/24, or an AS number such as AS64500";
 
-/// What a text bans. An address alone stands for its client: in IPv6 that is a network.
+/// Parses the target of a ban. An address alone means its client, which is a network in IPv6.
 fn read_unit(text: &str, units: &ClientPrefixes) -> Option<BanTarget> {
     let number = text.strip_prefix("AS").or_else(|| text.strip_prefix("as"));
     if let Some(number) = number {

@@ -1,6 +1,7 @@
-//! The command line's end of the admin socket.
+//! The client side of the admin socket.
 //!
-//! Forty lines over a blocking stream rather than an HTTP client: one request, one answer, closed.
+//! Forty lines over a blocking stream instead of an HTTP client: one request and one response per
+//! connection.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,52 +17,52 @@ use crate::admin::api::{
 };
 use crate::admin::history::GenerationEntry;
 
-/// Largest answer that is read, in bytes: the status of 10,000 sites and rules stays below it, and
-/// a history of 100 times 2,000 files of the host.
+/// Maximum size of a response, in bytes. The status of 10,000 sites and rules stays below it, and
+/// so does a history of 100 times 2,000 files of the operator.
 pub const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// Bytes that an answer may have besides its body.
+/// Bytes of a response besides its body.
 const HEAD_BYTES: u64 = 64 << 10;
-/// Milliseconds of silence that are waited for an answer, a little more than the server takes.
+/// Timeout of a response, in milliseconds; a little longer than the server's own.
 pub const ANSWER_MS: u64 = ADMIN_TOTAL_MS + 5_000;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminClientError {
-    /// Nobody answers there.
+    /// No server listens on the socket.
     #[error("cannot reach a running server at {path}: {1}", path = .0.display())]
     Unreachable(PathBuf, #[source] io::Error),
-    /// The answer is not one of ours.
-    #[error("the server at {path} answered something else: {1}", path = .0.display())]
+    /// The response is not from Seawall.
+    #[error("invalid response from the server at {path}: {1}", path = .0.display())]
     Strange(PathBuf, String),
 }
 
-/// Asks a running server.
+/// Sends requests to a running server.
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
 }
 
 impl Client {
-    /// For the server behind `socket`.
+    /// Returns a client for the server on `socket`.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
         Self { socket: socket.to_owned() }
     }
 
-    /// The server's status.
+    /// Returns the server's status.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn status(&self) -> Result<serde_json::Value, AdminClientError> {
         let (status, body) = self.ask("GET", "/status")?;
         self.understood(status == 200, &body)
     }
 
-    /// The server's numbers as Prometheus reads them.
+    /// Returns the server's metrics in the text format of Prometheus.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn metrics(&self) -> Result<String, AdminClientError> {
         let (status, body) = self.ask("GET", "/metrics")?;
         match String::from_utf8(body) {
@@ -70,46 +71,44 @@ impl Client {
         }
     }
 
-    /// Has the server reload, and waits for what comes of it.
+    /// Requests a reload and waits for its result.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. A refused reload is an [`ReloadOutcome`].
+    /// No server responds, or it is not Seawall. A rejected reload is a [`ReloadOutcome`].
     pub fn reload(&self, order: &ReloadRequest) -> Result<ReloadOutcome, AdminClientError> {
         self.order("/reload", order)
     }
 
-    /// Has the server go back to an earlier generation, and waits for what comes of it.
+    /// Requests a rollback to an earlier generation and waits for its result.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. A refused rollback is an [`ReloadOutcome`].
+    /// No server responds, or it is not Seawall. A rejected rollback is a [`ReloadOutcome`].
     pub fn roll_back(&self, order: &RollbackRequest) -> Result<ReloadOutcome, AdminClientError> {
         self.order("/rollback", order)
     }
 
-    /// Has the server start a successor from the program on the disk, and waits for what comes of
-    /// it.
+    /// Requests an upgrade to the program on the disk and waits for its result.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. One that was refused is an [`UpgradeOutcome`].
+    /// No server responds, or it is not Seawall. A rejected upgrade is an [`UpgradeOutcome`].
     pub fn upgrade(&self) -> Result<UpgradeOutcome, AdminClientError> {
         let (status, body) = self.ask("POST", "/upgrade")?;
         self.understood(matches!(status, 200 | 409), &body)
     }
 
-    /// The last generations, the newest last.
+    /// Returns the last generations, the newest last.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn history(&self) -> Result<Vec<GenerationEntry>, AdminClientError> {
         let (status, body) = self.ask("GET", "/history")?;
         self.understood(status == 200, &body)
     }
 
-    /// All of one generation, with what members' parts were made of; nothing where it is not
-    /// remembered.
+    /// Returns one generation with the files of its members' parts; none if it is no longer stored.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn generation(&self, number: u64) -> Result<Option<GenerationEntry>, AdminClientError> {
         let (status, body) = self.ask("GET", &format!("/history/{number}"))?;
         if status == 404 {
@@ -118,20 +117,20 @@ impl Client {
         self.understood(status == 200, &body).map(Some)
     }
 
-    /// A file of an earlier generation by its digest, where it is kept.
+    /// Returns a file of an earlier generation by its digest, if it is stored.
     ///
     /// # Errors
-    /// Nobody answers.
+    /// No server responds.
     pub fn content(&self, sha256: &str) -> Result<Option<Vec<u8>>, AdminClientError> {
         let path = format!("/history/content/{sha256}");
         let (status, body) = self.ask_for("GET", &path, "", LIST_BYTES_MAX)?;
         Ok((status == 200).then_some(body))
     }
 
-    /// Lets a rule back out of quarantine. Says whether the running policy declares such an extern.
+    /// Ends the quarantine of a rule. Returns whether the active policy declares such an extern.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn enable_rule(&self, name: &str) -> Result<bool, AdminClientError> {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || !name.chars().all(known) {
@@ -142,32 +141,32 @@ impl Client {
         Ok(status == 200)
     }
 
-    /// The bans that run.
+    /// Returns the active bans.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours.
+    /// No server responds, or it is not Seawall.
     pub fn bans(&self) -> Result<BanList, AdminClientError> {
         let (status, body) = self.ask("GET", "/bans")?;
         self.understood(status == 200, &body)
     }
 
-    /// Has bans set or ended.
+    /// Sets or ends bans.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. What is refused is a [`BanResponse`].
+    /// No server responds, or it is not Seawall. A rejected order is a [`BanResponse`].
     pub fn order_ban(&self, order: &BanRequest) -> Result<BanResponse, AdminClientError> {
         self.order("/bans", order)
     }
 
-    /// Has a level set, or ended that was set.
+    /// Sets a level, or ends one that was set manually.
     ///
     /// # Errors
-    /// Nobody answers, or not as a server of ours. What is refused is a [`LevelResponse`].
+    /// No server responds, or it is not Seawall. A rejected order is a [`LevelResponse`].
     pub fn order_level(&self, order: &LevelRequest) -> Result<LevelResponse, AdminClientError> {
         self.order("/level", order)
     }
 
-    /// Has something done; a refusal is an answer too.
+    /// Sends an order; a rejection is a response too.
     fn order<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
@@ -194,7 +193,7 @@ impl Client {
         self.ask_with(method, path, "")
     }
 
-    /// Asks with a body of JSON.
+    /// Sends a request with a body of JSON.
     fn ask_with(
         &self,
         method: &str,
@@ -204,7 +203,7 @@ impl Client {
         self.ask_for(method, path, body, ANSWER_BYTES_MAX)
     }
 
-    /// Asks for an answer of at most so many bytes.
+    /// Sends a request for a response of at most so many bytes.
     fn ask_for(
         &self,
         method: &str,
@@ -215,8 +214,9 @@ impl Client {
         let answer = self
             .exchange(method, path, body, bytes_max)
             .map_err(|error| AdminClientError::Unreachable(self.socket.clone(), error))?;
-        split(&answer)
-            .ok_or_else(|| AdminClientError::Strange(self.socket.clone(), "no HTTP answer".into()))
+        split(&answer).ok_or_else(|| {
+            AdminClientError::Strange(self.socket.clone(), "no HTTP response".into())
+        })
     }
 
     fn exchange(
@@ -242,7 +242,7 @@ impl Client {
     }
 }
 
-/// The status and the body of an answer that ended with its connection.
+/// Returns the status and the body of a response that ended with its connection.
 fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (head, body) = answer.split_at_checked(end)?;

@@ -1,4 +1,4 @@
-//! History as an operator asks for it.
+//! The history of generations on the admin socket.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use crate::generations::GenerationStore;
 use crate::generations::record::{Marks, MarksOfParts, Past};
 use crate::reload::status::ReloadStatus;
 
-/// History as an operator asks for it.
+/// Returns generations and their files.
 pub(crate) struct HistoryAdmin {
     pub(crate) board: Arc<ReloadStatus>,
     pub(crate) archive: GenerationStore,
 }
 
-/// A generation, as it is told.
+/// A generation in a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationEntry {
-    /// What is known of it; in a list of generations without what members' parts were made of.
+    /// Its record; in a list of generations without the files of members' parts.
     #[serde(flatten)]
     pub past: Past,
-    /// Whether the host's files are there to go back to.
+    /// Whether the operator's files are stored, for a rollback.
     pub files_kept: bool,
-    /// Members with a part in force.
+    /// Number of members with an active part.
     pub members: usize,
-    /// Whether the files of all these parts are there to go back to.
+    /// Whether the files of all these parts are stored, for a rollback.
     pub members_kept: bool,
 }
 
 impl GenerationEntry {
-    /// All of a generation, where `kept` says whether the files of a row are there.
+    /// Returns all of a generation; `kept` tells whether the files of a row are stored.
     fn of(past: &Past, kept: &mut dyn FnMut(&Marks) -> bool) -> Self {
         Self {
             files_kept: kept(&past.files),
@@ -42,10 +42,10 @@ impl GenerationEntry {
 }
 
 impl HistoryAdmin {
-    /// The generations, the newest last.
+    /// Returns the generations, the newest last.
     pub(crate) fn list(&self) -> Vec<GenerationEntry> {
         let there = self.archive.all();
-        // Most generations are made of the same rows.
+        // Most generations share their rows.
         let mut known: HashMap<usize, bool> = HashMap::new();
         let mut kept = |marks: &Marks| {
             let all = || marks.iter().all(|file| there.contains(&file.sha256));
@@ -58,14 +58,14 @@ impl HistoryAdmin {
         self.board.read().history.iter().map(&mut line).collect()
     }
 
-    /// All of one generation.
+    /// Returns all of one generation.
     pub(crate) fn one(&self, generation: u64) -> Option<GenerationEntry> {
         let history = self.board.read().history;
         let past = history.iter().find(|past| past.generation == generation)?;
         Some(GenerationEntry::of(past, &mut |marks| self.archive.has(marks)))
     }
 
-    /// The content with this digest, where a generation is made of it.
+    /// Returns the file with this digest, if a generation contains it.
     pub(crate) fn content(&self, sha256: &str) -> Option<Vec<u8>> {
         self.archive.read(sha256)
     }

@@ -1,4 +1,4 @@
-//! Levels as an operator sees and sets them.
+//! Levels on the admin socket.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use seawall_state::ManualLevel;
 use crate::admin::api::{LevelRequest, LevelResponse};
 use crate::level_ticker::Levels;
 
-/// The longest time for which a level is set by hand, in milliseconds: a week.
+/// Maximum duration of a manual level, in milliseconds: a week.
 pub const LEVEL_HELD_MS_MAX: u64 = 7 * 86_400_000;
 
-/// Sets and ends levels.
+/// Sets and ends manual levels.
 pub(crate) struct LevelAdmin {
     pub(crate) handle: Arc<RuleSetHandle>,
     pub(crate) levels: Levels,
@@ -21,7 +21,7 @@ impl LevelAdmin {
     pub(crate) fn obey(&self, order: &LevelRequest) -> LevelResponse {
         match self.carry_out(order) {
             Ok(done) => {
-                // At once, and not at the next look.
+                // At once, and not with the next tick.
                 self.levels.evaluate(&self.handle.load());
                 done
             }
@@ -40,7 +40,7 @@ impl LevelAdmin {
         let whose = site.map(|site| format!(" of {site}")).unwrap_or_default();
         let Some(level) = &order.level else {
             if !live.state.clear_manual_level(site) {
-                return Err(format!("no level{whose} was set by hand"));
+                return Err(format!("no level{whose} is set by hand"));
             }
             log::warn!(
                 target: "seawall::levels",
@@ -54,7 +54,7 @@ impl LevelAdmin {
             return Err(format!("the policy has no level `{}`{near}", level.escape_debug()));
         }
         if !(1..=LEVEL_HELD_MS_MAX).contains(&order.for_ms) {
-            return Err("a level is set for longer than nothing and at most 7 days".to_owned());
+            return Err("a level must be set for more than 0 s and at most 7 days".to_owned());
         }
         let until = (self.levels.now)().plus_ms(order.for_ms);
         if !live.state.set_manual_level(site, ManualLevel { level: level.as_str().into(), until }) {

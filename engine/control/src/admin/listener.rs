@@ -1,4 +1,4 @@
-//! Connections to the admin socket: few, short and small.
+//! Limits on connections to the admin socket.
 
 use std::io;
 use std::pin::Pin;
@@ -15,10 +15,10 @@ use tokio::time::Sleep;
 
 use super::{ADMIN_BYTES_MAX, ADMIN_HEAD_MS, ADMIN_TOTAL_MS};
 
-/// Who is at the other end of a connection.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
-    /// The user, by number, where the system says so.
+    /// Its user id, if the system reports it.
     pub(super) uid: Option<u32>,
 }
 
@@ -28,7 +28,7 @@ impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
     }
 }
 
-/// A listener whose connections are few, short and small.
+/// A listener with few, short and small connections.
 pub(super) struct LimitedListener {
     pub(super) listener: UnixListener,
     pub(super) slots: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl axum::serve::Listener for LimitedListener {
                     let uid = stream.peer_cred().ok().map(|peer| peer.uid());
                     return (DeadlineStream::new(stream, place), Peer { uid });
                 }
-                // Out of descriptors, most likely: a pause, or this loop would spin.
+                // Most likely there are no free descriptors: without a pause this loop would spin.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -62,7 +62,7 @@ pub(super) struct DeadlineStream {
     stream: UnixStream,
     deadline: Pin<Box<Sleep>>,
     left_bytes: usize,
-    /// How much of the empty line that ends a head the last bytes were.
+    /// How many bytes of the empty line after a header section came last.
     ending: usize,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -80,7 +80,7 @@ impl DeadlineStream {
         }
     }
 
-    /// Looks for the end of the head, once: what follows shares one deadline.
+    /// Finds the end of the header section, once: all that follows shares one deadline.
     fn heard(&mut self, bytes: &[u8]) {
         const END: &[u8] = b"\r\n\r\n";
         for byte in bytes {
@@ -113,7 +113,7 @@ impl AsyncRead for DeadlineStream {
         };
         this.left_bytes = left_bytes;
         this.heard(bytes);
-        // The deadline may be a new one, which must wake us too.
+        // The deadline may be a new one, whose timer must be registered.
         this.poll_deadline(context)?;
         Poll::Ready(Ok(()))
     }

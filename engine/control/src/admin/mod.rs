@@ -1,12 +1,10 @@
-//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `GET /metrics` (text), `POST /reload`, `POST
-//! /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`,
-//! `POST /upgrade`, `GET /history`, `GET /history/NUMBER` and
-//! `GET /history/content/SHA256`.
+//! The admin socket, as JSON over HTTP/1.1: `GET /status`, `GET /metrics` (text), `POST /reload`,
+//! `POST /rules/NAME/enable`, `GET /bans`, `POST /bans`, `POST /level`, `POST /rollback`, `POST
+//! /upgrade`, `GET /history`, `GET /history/NUMBER` and `GET /history/content/SHA256`.
 //!
-//! HTTP because `curl --unix-socket` is then a client, and a socket of mode 0600 because whoever
-//! may write the policy may ask for its reload. A connection has one deadline, a size and a place
-//! among few, so that a client that hangs costs little and for a bounded time. `GET` changes
-//! nothing.
+//! With HTTP, `curl --unix-socket` is a client. The socket has mode 0600, because its user can do
+//! as much as a user that may write the policy. A connection has a deadline and a maximum of bytes,
+//! and their number is limited, so a client that hangs costs little. `GET` changes nothing.
 
 pub(crate) mod api;
 pub(crate) mod bans;
@@ -45,25 +43,25 @@ use crate::reload::trigger::{ReloadKind, ReloadTrigger};
 use crate::runtime::deps::StartUpgradeFn;
 use crate::storage::write_gate::WriteGate;
 
-/// Connections at a time; the next waits in the kernel.
+/// Maximum of connections; further ones wait in the kernel.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
-/// Milliseconds for a request's head to arrive.
+/// Timeout of a request's header section, in milliseconds.
 pub const ADMIN_HEAD_MS: u64 = 5_000;
-/// Milliseconds for everything after it. A reload compiles, so this is long.
+/// Timeout of everything after it, in milliseconds. It is long, because a reload compiles.
 pub const ADMIN_TOTAL_MS: u64 = 120_000;
-/// Milliseconds that answers under way have to end when the server stops.
+/// Milliseconds that pending responses have when the server stops.
 pub const ADMIN_LAST_MS: u64 = 500;
-/// Milliseconds that an answer is waited for which no reload goes into: from the status to a ban. What
-/// takes longer waits for a disk or for a hand-over, and is said to.
+/// Timeout of requests without a reload, from the status to a ban, in milliseconds. A request that
+/// takes longer waits for the disk or for an upgrade, and gets an error.
 pub const ADMIN_ASIDE_MS: u64 = 10_000;
-/// Bytes that a client may send on one connection; what we ask for fits into a few hundred.
+/// Maximum bytes from a client on one connection; our own requests have a few hundred.
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
-/// What makes the answer to `GET /status`.
+/// Makes the response to `GET /status`.
 pub(crate) type StatusFn = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
-/// What makes the answer to `GET /metrics`.
+/// Makes the response to `GET /metrics`.
 pub(crate) type MetricsFn = Arc<dyn Fn() -> String + Send + Sync>;
-/// What lets a rule back out of quarantine, and says whether there is such a rule.
+/// Ends the quarantine of a rule, and returns whether that rule exists.
 pub(crate) type EnableRuleFn = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What the socket gives access to.
@@ -80,7 +78,7 @@ pub(crate) struct AdminState {
     pub(crate) history: Arc<HistoryAdmin>,
 }
 
-/// Serves `listener` until `stop` resolves or is dropped; what is being answered then is answered.
+/// Serves `listener` until `stop` resolves or is dropped; pending responses are then completed.
 pub(crate) async fn serve(
     listener: UnixListener,
     desk: AdminState,
@@ -110,21 +108,23 @@ pub(crate) async fn serve(
         _ = stop => {}
     }
     drop(closing);
-    // Whoever asked for what ends us is to read the answer.
+    // The client whose request ends the process must get its response.
     let last = tokio::time::timeout(Duration::from_millis(ADMIN_LAST_MS), serving).await;
     last.unwrap_or(Ok(()))
 }
 
-/// Does `what` away from the one thread that answers, which so is free for the next who asks: it may
-/// wait for a disk or for a hand-over.
+/// Runs `what` on another thread, since it may wait for the disk or for an upgrade. The one thread
+/// that sends responses stays free.
 async fn aside<T: Send + 'static>(
     what: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Box<Response>> {
     let done = tokio::task::spawn_blocking(what);
     let why = match tokio::time::timeout(Duration::from_millis(ADMIN_ASIDE_MS), done).await {
         Ok(Ok(done)) => return Ok(done),
-        Ok(Err(_)) => "answering this failed inside Seawall; please report it",
-        Err(_) => "the answer takes too long: the disk or a hand-over holds it up; ask again",
+        Ok(Err(_)) => "the request failed inside Seawall; please report it",
+        Err(_) => {
+            "the request takes too long: the disk or an upgrade delays it; repeat the request"
+        }
     };
     Err(Box::new(problem(StatusCode::SERVICE_UNAVAILABLE, why)))
 }
@@ -143,7 +143,7 @@ async fn handle_reload(
     ConnectInfo(peer): ConnectInfo<Peer>,
     body: Bytes,
 ) -> Response {
-    // Asked for without a body, as with curl, it is a reload and no more.
+    // A request without a body, as curl sends it, is a plain reload.
     let order = if body.is_empty() { Ok(ReloadRequest::default()) } else { from_slice(&body) };
     match order {
         Ok(ReloadRequest { lift }) => {
@@ -182,16 +182,16 @@ async fn answer_generation(
 ) -> Response {
     match aside(move || desk.history.one(generation)).await {
         Ok(Some(past)) => Json(past).into_response(),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no such generation is remembered"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "the history has no such generation"),
         Err(late) => *late,
     }
 }
 
-/// A file of an earlier generation, which may be large.
+/// Sends a file of an earlier generation, which may be large.
 async fn answer_content(State(desk): State<AdminState>, Path(sha256): Path<String>) -> Response {
     match aside(move || desk.history.content(&sha256)).await {
         Ok(Some(bytes)) => bytes.into_response(),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no such content is kept"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "the history has no such content"),
         Err(late) => *late,
     }
 }
@@ -214,7 +214,7 @@ async fn answer_enable(State(desk): State<AdminState>, Path(name): Path<String>)
     if (desk.enable)(&name) {
         return Json(serde_json::json!({ "enabled": name })).into_response();
     }
-    problem(StatusCode::NOT_FOUND, "the running policy declares no such extern")
+    problem(StatusCode::NOT_FOUND, "the active policy declares no such extern")
 }
 
 async fn answer_level(State(desk): State<AdminState>, Json(order): Json<LevelRequest>) -> Response {
@@ -232,14 +232,14 @@ async fn handle_request(State(desk): State<AdminState>, Json(order): Json<BanReq
     change(desk.still, move || desk.bans.run(&order), is_refused).await
 }
 
-/// Changes what is remembered, unless it is being given away: it would be done in a process that ends
-/// and not in the next.
+/// Changes the state, unless an upgrade is transferring it: the change would be lost with this
+/// process.
 async fn change<T: Serialize + Send + 'static>(
     still: Arc<WriteGate>,
     what: impl FnOnce() -> T + Send + 'static,
     is_refused: fn(&T) -> bool,
 ) -> Response {
-    // Shorter than the answer is waited for, so that nothing is done after that was given up.
+    // Shorter than the client's timeout, so that nothing is changed after the client gave up.
     let done = aside(move || still.enter_within(ADMIN_ASIDE_MS / 2).map(|_changing| what()));
     match done.await {
         Ok(Ok(done)) => {

@@ -1,8 +1,9 @@
-//! The admin socket as a file: owner-only from its first moment, and never taken from a server
-//! that lives.
+//! The file of the admin socket.
 //!
-//! A socket that is bound and then restricted is open to everybody for an instant. So it is bound
-//! inside a folder only we may enter, restricted there and then moved into place.
+//! Only its owner may use it from the first moment, and it never replaces the socket of a running
+//! server. A socket that is bound and then restricted is open to all users for an instant. So it is
+//! bound inside a folder that only its owner may enter, restricted there, and then moved to its
+//! path.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -10,30 +11,30 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Owner reads and writes, nobody else anything.
+/// Only the owner may read and write.
 const SOCKET_MODE: u32 = 0o600;
-/// For the folders we make on the way.
+/// Mode of folders that are created for the socket.
 const FOLDER_MODE: u32 = 0o700;
 
-/// The name that a socket has until it takes its own.
+/// Name of the socket until it is moved to its path.
 const BESIDE: &str = "s";
 
 /// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SocketError {
-    /// Another process answers on it.
-    #[error("{}: another server answers on this socket", .0.display())]
+    /// Another process listens on it.
+    #[error("{}: another server uses this socket", .0.display())]
     Taken(PathBuf),
-    /// Something lies there that is no socket.
-    #[error("{}: there is a file here that is no socket; move it away", .0.display())]
+    /// The path is not a socket.
+    #[error("{}: the file is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
-    /// The system said no.
+    /// The system returned an error.
     #[error("{path}: {1}", path = .0.display())]
     Io(PathBuf, #[source] io::Error),
 }
 
-/// A bound socket; its file goes away with it.
+/// A bound socket; its file is removed with it.
 #[derive(Debug)]
 pub(crate) struct AdminSocket {
     pub(crate) listener: UnixListener,
@@ -45,12 +46,12 @@ pub(crate) struct AdminSocket {
 pub(crate) struct SocketFile {
     path: PathBuf,
     inode: u64,
-    /// Where it lies until it takes its name.
+    /// Its temporary path until it is published.
     beside: Option<PathBuf>,
 }
 
 impl AdminSocket {
-    /// Binds `path`, making its folder where that is missing.
+    /// Binds `path`, and creates its folder if necessary.
     pub(crate) fn bind(path: &Path) -> Result<Self, SocketError> {
         let mut socket = Self::bind_beside(path)?;
         make_way(path)?;
@@ -58,8 +59,8 @@ impl AdminSocket {
         Ok(socket)
     }
 
-    /// The same, but whoever asks under that path does not find it before it
-    /// [takes the name](SocketFile::take_name).
+    /// Binds like `bind`, but clients do not find the socket before
+    /// [`take_name`](SocketFile::take_name).
     pub(crate) fn bind_beside(path: &Path) -> Result<Self, SocketError> {
         let failed = |error| SocketError::Io(path.to_owned(), error);
         let folder = match path.parent() {
@@ -67,13 +68,13 @@ impl AdminSocket {
             _ => Path::new("."),
         };
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed)?;
-        // A path that no client can name would be renamed to without complaint.
+        // A rename would accept a path that no client can connect to.
         SocketAddr::from_pathname(path).map_err(failed)?;
-        // Short, as a socket's whole path has 107 bytes.
+        // Short, because the whole path of a socket has at most 107 bytes.
         let private = folder.join(format!(".{}", std::process::id()));
         let _gone = fs::remove_dir_all(&private);
         DirBuilder::new().mode(FOLDER_MODE).create(&private).map_err(failed)?;
-        // From here on its end takes the folder away.
+        // From here on, dropping it removes the folder.
         let mut file =
             SocketFile { path: path.to_owned(), inode: 0, beside: Some(private.clone()) };
         let (listener, inode) = bind_inside(&private.join(BESIDE)).map_err(failed)?;
@@ -90,7 +91,7 @@ fn bind_inside(private: &Path) -> io::Result<(UnixListener, u64)> {
 }
 
 impl SocketFile {
-    /// Puts the socket where it is looked for, in place of what is there.
+    /// Publishes the socket at its path, and replaces the present one.
     pub(crate) fn take_name(&mut self) -> Result<(), SocketError> {
         let Some(private) = &self.beside else { return Ok(()) };
         let failed = |error| SocketError::Io(self.path.clone(), error);
@@ -101,7 +102,7 @@ impl SocketFile {
     }
 }
 
-/// Says no where `path` is somebody's.
+/// Returns an error if `path` is in use.
 fn make_way(path: &Path) -> Result<(), SocketError> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
@@ -126,7 +127,7 @@ impl Drop for SocketFile {
             return;
         }
         if fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
-            // Nobody is left to tell; a file that stays is replaced at the next start.
+            // There is no caller to report to; the next start replaces a remaining file.
             let _left = fs::remove_file(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! The socket as a client sees it, over a real one in a folder.
+//! The socket from the client's side, with a real one in a folder.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ struct Server {
 }
 
 impl Server {
-    /// A socket whose reloads all end with `outcome`.
+    /// Returns a socket whose reloads all end with `outcome`.
     fn with(outcome: ReloadOutcome) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let trigger = Arc::new(ReloadTrigger::default());
@@ -78,7 +78,7 @@ impl Server {
 
     fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = std::os::unix::net::UnixStream::connect(self.path()).unwrap();
-        // A server that refuses early may close while we still write.
+        // A server that rejects early may close while the client still writes.
         let _written = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _read = stream.read_to_end(&mut answer);
@@ -162,10 +162,10 @@ fn levels_that_are_not_there_are_refused_by_name() {
         other => panic!("{other:?}"),
     };
     refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
-    refused(order(Some("normal"), 0, None), "longer than nothing");
+    refused(order(Some("normal"), 0, None), "more than 0 s");
     refused(order(Some("normal"), crate::LEVEL_HELD_MS_MAX + 1, None), "at most 7 days");
     refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
-    refused(order(None, 0, None), "no level was set");
+    refused(order(None, 0, None), "no level is set");
     assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelResponse::Set);
     assert_eq!(order(None, 0, Some("a.example")), LevelResponse::Ended);
 }
@@ -222,7 +222,7 @@ fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
     let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)
         .map(|_| std::os::unix::net::UnixStream::connect(server.path()).unwrap())
         .collect();
-    // All places are taken: the next client waits until the first deadlines pass.
+    // All connections are in use: the next client waits until the first deadlines pass.
     Client::new(&server.path()).status().unwrap();
     for mut stream in silent {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

@@ -1,8 +1,8 @@
-//! Machine code that was compiled before, in a folder that only we can enter.
+//! The code cache: compiled machine code, in a folder that only its owner may enter.
 //!
-//! Decision: what is found there is believed only with its seal, whose key lies beside it. So the
-//! folder protects itself against damage, and the system's permissions protect the key; a folder
-//! that others may enter is not used at all.
+//! A file is only used if its seal is valid. The key of the seal lies beside it. So the seal
+//! protects against damage, and the permissions of the folder protect the key. A folder that other
+//! users may enter is not used.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,23 +16,24 @@ use seawall_wasm::{SEAL_KEY_BYTES, Seal};
 use super::limits::CODE_BYTES_MAX;
 use crate::util::random::random_bytes;
 
-/// Most bytes of machine code that are kept: some ten rules in JavaScript or Python, or thousands in
-/// Rust. What was used longest ago goes first.
+/// Maximum bytes of machine code: some ten rules in JavaScript or Python, or thousands in Rust. The
+/// least recently used code is removed first.
 pub const CODE_CACHE_BYTES_MAX: u64 = 1 << 30;
-/// Most files of it.
+/// Maximum of code files.
 pub const CODE_CACHE_FILES_MAX: usize = 1_000;
 
-/// Most components that are remembered as too dear to compile; the oldest is forgotten first.
+/// Maximum of notes about components whose compilation is over the limit; the oldest is removed
+/// first.
 pub const DEAR_FILES_MAX: usize = 1_000;
-/// Seconds after which such a component is compiled once more: a week. A machine that was busy with
-/// other things counts more processor time for the same work.
+/// Seconds after which such a component is compiled once more: a week. A busy machine counts more
+/// CPU time for the same work.
 pub const DEAR_KEPT_S: u64 = 7 * 86_400;
 
 const KEY: &str = "key";
 const ENDING: &str = "code";
-/// The ending of a note that a component is too dear to compile.
+/// File ending of a note that compiling a component is over the limit.
 const DEAR_ENDING: &str = "dear";
-/// Bytes of such a note: a digest and one line.
+/// Maximum bytes of such a note: a digest and one line.
 const DEAR_BYTES_MAX: u64 = 1 << 10;
 
 /// The folder.
@@ -43,15 +44,15 @@ pub(crate) struct CodeCache {
 }
 
 impl CodeCache {
-    /// The cache in `folder`, which is made where there is none.
+    /// Opens the cache in `folder`, which is created if necessary.
     ///
     /// # Errors
-    /// It cannot be used, or not safely.
+    /// The folder cannot be used, or not safely.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         if !seawall_sys::is_private_dir(folder)? {
             let why = format!(
-                "{} must be ours and nobody else's (mode 0700): machine code lies there",
+                "{} must belong to this user and have mode 0700: it contains machine code",
                 folder.display()
             );
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
@@ -60,23 +61,23 @@ impl CodeCache {
         Ok(Self { folder: folder.to_owned(), seal })
     }
 
-    /// The code under this name, not yet believed.
+    /// Returns the code under this name; its seal is not verified yet.
     pub(crate) fn take(&self, name: &str) -> Option<Vec<u8>> {
         let mut file = File::open(self.place(name)).ok()?;
         let mut code = Vec::new();
         (&mut file).take(CODE_BYTES_MAX).read_to_end(&mut code).ok()?;
-        // Which is how it is known to be in use; where that fails it only goes sooner.
+        // The time marks code as used; without it the code is only removed sooner.
         let _marked = file.set_modified(now());
         Some(code)
     }
 
-    /// Keeps code under this name, and lets the oldest go where there is too much.
+    /// Stores code under this name, and removes the oldest beyond the maximum.
     pub(crate) fn put(&self, name: &str, code: &[u8]) -> io::Result<()> {
         self.put_file(name, ENDING, code)?;
         self.trim(ENDING, CODE_CACHE_BYTES_MAX, CODE_CACHE_FILES_MAX)
     }
 
-    /// Notes that compiling what has this name takes more than `limits`.
+    /// Records that compiling the component of this name needs more than `limits`.
     pub(crate) fn put_dear(&self, name: &str, limits: &str) -> io::Result<()> {
         let text = dear_text(name, limits);
         let note = [&self.seal.mac(text.as_bytes())[..], text.as_bytes()].concat();
@@ -84,8 +85,8 @@ impl CodeCache {
         self.trim(DEAR_ENDING, u64::MAX, DEAR_FILES_MAX)
     }
 
-    /// Whether compiling what has this name took more than `limits` some days ago. A note that is
-    /// not ours, of other limits or too old is removed.
+    /// Returns whether compiling this component exceeded `limits` in the last days. A note that is
+    /// invalid, for other limits or too old is removed.
     pub(crate) fn is_dear(&self, name: &str, limits: &str) -> bool {
         let place = self.file(name, DEAR_ENDING);
         let Ok(file) = File::open(&place) else { return false };
@@ -98,7 +99,7 @@ impl CodeCache {
 
     fn is_note(&self, file: File, text: &str) -> io::Result<bool> {
         let written = file.metadata()?.modified()?;
-        // One from the future is one of now.
+        // A time in the future counts as now.
         let age = now().duration_since(written).unwrap_or_default();
         let mut note = Vec::new();
         file.take(DEAR_BYTES_MAX).read_to_end(&mut note)?;
@@ -107,7 +108,7 @@ impl CodeCache {
         Ok(is_ours && noted == text.as_bytes() && age < Duration::from_secs(DEAR_KEPT_S))
     }
 
-    /// Removes code that is of no use.
+    /// Removes unusable code.
     pub(crate) fn drop(&self, name: &str) {
         let _gone = fs::remove_file(self.place(name));
     }
@@ -120,19 +121,19 @@ impl CodeCache {
         self.folder.join(format!("{name}.{ending}"))
     }
 
-    /// Writes a file whole or not at all.
+    /// Writes a file atomically.
     fn put_file(&self, name: &str, ending: &str, bytes: &[u8]) -> io::Result<()> {
         let new = self.folder.join(format!("{name}.{}.new", std::process::id()));
         let place = self.file(name, ending);
         let written = write(&new, bytes).and_then(|()| fs::rename(&new, place));
         if written.is_err() {
-            // What is left of it is only in the way.
+            // A partial file must not stay.
             let _gone = fs::remove_file(&new);
         }
         written
     }
 
-    /// Removes the oldest files with this ending where there are too many.
+    /// Removes the oldest files with this ending beyond the maximum.
     fn trim(&self, ending: &str, bytes_max: u64, files_max: usize) -> io::Result<()> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -157,17 +158,17 @@ impl CodeCache {
     }
 }
 
-/// What a note says. The limits are part of it: where they are others, it says nothing.
+/// Returns the text of a note. It contains the limits: under other limits it is invalid.
 fn dear_text(name: &str, limits: &str) -> String {
     format!("compiling {name} takes more than {limits}\n")
 }
 
-/// The folder's key. Whoever comes first makes it; a link appears whole or not at all.
+/// Returns the folder's key. The first process creates it; a link appears atomically.
 fn key(folder: &Path) -> io::Result<[u8; SEAL_KEY_BYTES]> {
     let place = folder.join(KEY);
     if !place.exists() {
         let new = folder.join(format!("{KEY}.{}.new", std::process::id()));
-        // One that a process of the same number left behind.
+        // A process with the same id may have left it.
         let _gone = fs::remove_file(&new);
         write(&new, &random_bytes::<SEAL_KEY_BYTES>()?)?;
         let linked = fs::hard_link(&new, &place);
@@ -269,7 +270,7 @@ mod tests {
         cache.put_dear("a", "10 s").unwrap();
         let again = CodeCache::open(&folder).unwrap();
         assert!(again.is_dear("a", "10 s") && !again.is_dear("b", "10 s"));
-        // One for each reason for which it says nothing: each removes it.
+        // One for each reason for which a note is invalid: each removes it.
         assert!(!again.is_dear("a", "20 s"), "other limits");
         assert_eq!(names(&folder), ["key"]);
         let aged = |age_s| {
@@ -302,7 +303,7 @@ mod tests {
             assert!(!cache.is_dear("a", "10 s"), "{bytes:?}");
             assert!(!place.exists());
         }
-        // A true note of another component.
+        // A valid note of another component.
         fs::write(folder.join("b.dear"), &good).unwrap();
         assert!(!cache.is_dear("b", "10 s"));
         assert_eq!(names(&folder), ["key"]);

@@ -1,4 +1,4 @@
-//! What compiling and keeping code both hold to.
+//! Limits that compiling and the code cache share.
 
-/// Most bytes of one component's machine code; 12 MB of JavaScript engine become some 40 MB.
+/// Maximum bytes of one component's machine code; 12 MB of JavaScript engine become some 40 MB.
 pub const CODE_BYTES_MAX: u64 = 256 << 20;

@@ -1,16 +1,16 @@
-//! Where components become machine code: once for each, away from everything that serves.
+//! The component compiler: compiles each component once, outside of all serving threads.
 //!
-//! Each is compiled in a process of its own ([`process`]), the host's and the members' in two lanes,
-//! so that no member's component stands before one of the host's; members take turns ([`queue`]). The
-//! host's components are waited for together, and so are all members' ([`Patience`]). What takes
-//! longer goes on behind a reload, which is made without it (a member's part stays as it is, a host's
-//! edit stays unpublished), and when it is done the trigger is told. So an edit that comes meanwhile, or
-//! one that takes the component back, waits for nobody. A start does the same with what members bring;
-//! the host's components it needs, and without them it is refused.
+//! Each component is compiled in a process of its own ([`process`]). There are two lanes, for the
+//! operator's and for members' components, so that no member's component delays one of the
+//! operator's. Members take turns ([`queue`]). A reload waits for all components of the operator
+//! together, and for all of members ([`Patience`]). After that time it continues without them: a
+//! member's part stays as it is, an operator's edit is not published. When the component is
+//! compiled, the reload trigger is notified. A start treats members' components in the same way,
+//! but needs all components of the operator.
 //!
-//! What was compiled is kept sealed in a folder ([`code_cache`]), and what could not be is remembered, so
-//! that a bad component costs its ten seconds once and not at every save. That it took too much is
-//! noted in the folder, so that it does not cost them at every start either.
+//! Compiled code is sealed and kept in a folder ([`code_cache`]). Errors are remembered, so a bad
+//! component costs its ten seconds once and not at every save. A component over the limit is also
+//! recorded in the folder, for the next start.
 
 mod code_cache;
 mod limits;
@@ -42,85 +42,85 @@ use crate::storage::digest::hex;
 use crate::util::random::random_bytes;
 use crate::util::stop_flag::StopFlag;
 
-/// Milliseconds that the host's components are waited for together in one reload, and all members'
-/// together in a start. A small one takes some tens.
+/// Milliseconds that a reload waits for all components of the operator, and that a start waits for
+/// all of members. A small component takes some tens.
 pub const COMPILE_WAIT_MS: u64 = 2_000;
-/// Milliseconds that all members' components are waited for together in one reload: the host's edit
-/// waits behind them.
+/// Milliseconds that a reload waits for all components of members; they delay the operator's edit.
 pub const MEMBERS_COMPILE_WAIT_MS: u64 = 500;
-/// Milliseconds that all members' components are waited for together by a process that takes over:
-/// the older one serves meanwhile, with their parts in force.
+/// Milliseconds that a child process waits for all components of members in an upgrade. The parent
+/// serves meanwhile, with their active parts.
 pub const UPGRADE_COMPILE_WAIT_MS: u64 = 20_000;
-/// Milliseconds that the host's components are waited for together in a start. Less than an older
-/// process waits for its successor, or a service manager for us.
+/// Milliseconds that a start waits for all components of the operator. Less than a parent process
+/// waits for its child, or a service manager for the server.
 pub const START_COMPILE_WAIT_MS: u64 = 240_000;
-/// Results that are held in memory until they are asked for again, failures among them.
+/// Maximum of results in memory, with errors.
 pub const RESULTS_MAX: usize = 64;
-/// How often in a row something is tried again that the machine is to blame for, without anybody
-/// asking: at the regular looks.
+/// Maximum of automatic retries in a row after an error of the machine, at the regular polls.
 pub const COMPILE_TRIES_MAX: u32 = 3;
 
-/// Time between two looks whether a compiler is still to be waited for.
+/// Interval of the checks whether waiting must stop.
 const STOP_LOOK_MS: u64 = 50;
 
 type CompileResult = std::result::Result<Arc<[u8]>, LoadError>;
 
-/// How long one assembly waits for components, in milliseconds; without a number as long as it takes.
+/// How long a build waits for components, in milliseconds; without a limit if none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// For all of the host's together.
+    /// For all components of the operator together.
     host_ms: Option<u64>,
-    /// For those of all members together.
+    /// For all components of members together.
     members_ms: Option<u64>,
 }
 
 impl Patience {
-    /// Somebody waits for the answer, and nothing else waits for them.
+    /// A person waits for the result and blocks nothing.
     pub(crate) const ENDLESS: Self = Self { host_ms: None, members_ms: None };
-    /// Nothing serves yet.
+    /// The server does not serve yet.
     pub(crate) const START: Self =
         Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(COMPILE_WAIT_MS) };
-    /// Another process serves still.
+    /// The parent process serves.
     pub(crate) const UPGRADE: Self =
         Self { host_ms: Some(START_COMPILE_WAIT_MS), members_ms: Some(UPGRADE_COMPILE_WAIT_MS) };
-    /// Something serves already.
+    /// The server serves already.
     pub(crate) const RELOAD: Self =
         Self { host_ms: Some(COMPILE_WAIT_MS), members_ms: Some(MEMBERS_COMPILE_WAIT_MS) };
 }
 
-/// Compiles components and remembers what came of it.
+/// Compiles components and remembers the results.
 pub struct ComponentCompiler {
     helper: CompilerProcess,
     folder: Option<PathBuf>,
-    /// Opened with the first component: a policy without one makes no folder.
+    /// Opened with the first component: a policy without one creates no folder.
     vault: OnceLock<std::result::Result<CodeStore, String>>,
     now: Now,
     book: Mutex<Book>,
     done: Condvar,
-    /// How often something was finished that a reload did not wait for, or is worth another try.
+    /// Incremented when a component is finished that a reload did not wait for, or when a retry is
+    /// due.
     edition: AtomicU64,
-    /// Somebody was told of a failure that the machine is to blame for.
+    /// A caller got an error that the machine caused.
     is_blamed: AtomicBool,
-    /// How often that was tried again since it went well, or since somebody asked.
+    /// Retries of such errors since the last success, or since the last request.
     tries: AtomicU32,
     trigger: OnceLock<Arc<ReloadTrigger>>,
 }
 
-/// The seal, and the folder whose seal it is.
+/// The seal, and the folder that it is for.
 struct CodeStore {
     seal: Seal,
     cache: Option<CodeCache>,
 }
 
 impl CodeStore {
-    /// Where the folder cannot be used, that is said, and components are compiled each time.
+    /// Opens the folder. If it cannot be used, that is logged, and components are compiled each
+    /// time.
     fn open(folder: Option<&Path>) -> std::io::Result<Self> {
         let cache = folder.and_then(|folder| match CodeCache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {
                 log::warn!(
                     target: "seawall::rules",
-                    "compiled rules are not kept: {}: {error}",
+                    "the code cache cannot be used: {}: {error}",
                     folder.display(),
                 );
                 None
@@ -137,18 +137,18 @@ impl CodeStore {
 struct Book {
     /// With the time since when.
     underway: HashMap<Digest, Tick>,
-    /// Those that somebody went on without.
+    /// Components that a build continued without.
     missed: HashSet<Digest>,
-    /// There was no place for somebody.
+    /// A component found the queue full.
     turned_away: bool,
     results: HashMap<Digest, CompileResult>,
-    /// Their order, the oldest first.
+    /// The order of the results, the oldest first.
     order: VecDeque<Digest>,
     hosts: Lane,
     members: Lane,
 }
 
-/// One component at a time is compiled in each.
+/// One component at a time is compiled in each lane.
 struct Lane {
     turns: Turns<Order>,
     /// Whether a thread works in it.
@@ -161,7 +161,7 @@ impl Lane {
     }
 }
 
-/// Which lane.
+/// The owner of a component, which selects the lane.
 #[derive(Debug, Clone, Copy)]
 enum Whose {
     Host,
@@ -179,7 +179,7 @@ struct Order {
     digest: Digest,
     bytes: Arc<[u8]>,
     path: String,
-    /// The name under which its code is kept.
+    /// The name under which its code is stored.
     name: Option<String>,
 }
 
@@ -211,7 +211,7 @@ impl Book {
         }
     }
 
-    /// Lets a component wait for its turn.
+    /// Puts a component into the queue.
     fn enqueue(
         &mut self,
         job: &CompileJob<'_>,
@@ -259,7 +259,7 @@ impl std::fmt::Debug for ComponentCompiler {
 }
 
 impl ComponentCompiler {
-    /// A compiler that keeps code in `folder`.
+    /// Returns a compiler that stores code in `folder`.
     #[must_use]
     pub fn new(folder: Option<PathBuf>, helper: CompilerProcess, now: Now) -> Self {
         Self {
@@ -281,25 +281,25 @@ impl ComponentCompiler {
         self.vault.get_or_init(open).as_ref().map_err(|why| LoadError::Engine(why.clone()))
     }
 
-    /// Who is to hear when something is finished that a reload did not wait for.
+    /// Sets the trigger to notify when a component is finished that a reload did not wait for.
     pub(crate) fn set_reload_trigger(&self, trigger: Arc<ReloadTrigger>) {
-        // Set once, by the one control plane there is.
+        // Set once, by the one control plane of the process.
         let _set = self.trigger.set(trigger);
     }
 
-    /// Whether something is being compiled.
+    /// Returns whether a component is being compiled.
     pub(crate) fn is_busy(&self) -> bool {
         !self.book().underway.is_empty()
     }
 
-    /// What changes when something is finished that a reload did not wait for, or is worth another
-    /// try.
+    /// Returns a count that changes when a component is finished that a reload did not wait for, or
+    /// when a retry is due.
     pub(crate) fn completion_count(&self) -> u64 {
         self.edition.load(Ordering::Acquire)
     }
 
-    /// Makes the same files worth another reload, where the machine was to blame for what came of
-    /// them: it may have more to give by now. Without anybody who asks that ends after a few times.
+    /// Makes the same files worth another reload if the machine caused the last error: it may have
+    /// more memory by now. Automatic retries end after a few times.
     pub(crate) fn try_again(&self, is_asked: bool) {
         if is_asked {
             self.tries.store(0, Ordering::Relaxed);
@@ -311,8 +311,7 @@ impl ComponentCompiler {
         }
     }
 
-    /// A compiler for one assembly, which waits so long for everything in it, and no longer once
-    /// `stop` is raised.
+    /// Returns a compiler for one build, which waits as `patience` permits and stops with `stop`.
     pub(crate) fn compile_session(
         self: &Arc<Self>,
         patience: Patience,
@@ -324,11 +323,11 @@ impl ComponentCompiler {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        // What it holds is valid entry by entry.
+        // Each of its entries is valid by itself.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The component as its code was kept, or why it cannot be used all the same.
+    /// Loads the component from the code cache, or returns a stored error; none if neither exists.
     fn kept(
         &self,
         sandbox: &Sandbox,
@@ -344,7 +343,7 @@ impl ComponentCompiler {
         if loaded.as_ref().is_err_and(|why| *why == LoadError::Stale) {
             log::warn!(
                 target: "seawall::rules",
-                "the code kept of {} is damaged and made anew",
+                "the cached code of {} is damaged and is compiled again",
                 job.path,
             );
             cache.drop(&name);
@@ -353,7 +352,7 @@ impl ComponentCompiler {
         Some(loaded)
     }
 
-    /// Sees to it that it is compiled, unless that is under way or done.
+    /// Queues the component, unless it is queued, being compiled or done.
     fn begin(
         self: &Arc<Self>,
         sandbox: &Sandbox,
@@ -365,7 +364,7 @@ impl ComponentCompiler {
             return Ok(());
         }
         if book.underway.contains_key(&digest) {
-            // The host does not wait for a member's turn, whatever both name.
+            // A component that the operator names too leaves the members' queue.
             let waits = matches!(whose, Whose::Host).then(|| book.members.turns.remove(&digest));
             let Some(order) = waits.flatten() else { return Ok(()) };
             book.underway.remove(&digest);
@@ -377,12 +376,12 @@ impl ComponentCompiler {
         }
         let opens = !std::mem::replace(&mut book.lane(whose).is_open, true);
         drop(book);
-        // Who lost his place to this one learns of it.
+        // A component that was displaced from the queue learns of it.
         self.done.notify_all();
         if opens { self.open(whose, &digest) } else { Ok(()) }
     }
 
-    /// Starts the thread that compiles what waits in a lane: `first` alone, so far.
+    /// Starts the thread of a lane, in which only `first` waits so far.
     fn open(self: &Arc<Self>, whose: Whose, first: &Digest) -> std::result::Result<(), LoadError> {
         let compiler = self.clone();
         let work = move || {
@@ -401,7 +400,7 @@ impl ComponentCompiler {
         })
     }
 
-    /// What is to be compiled next in a lane; where there is nothing, the lane is closed.
+    /// Returns the next component of a lane; without one the lane is closed.
     fn next(&self, whose: Whose) -> Option<Order> {
         let mut book = self.book();
         let lane = book.lane(whose);
@@ -418,10 +417,10 @@ impl ComponentCompiler {
             let mib = bytes.len() >> 20;
             log::info!(
                 target: "seawall::rules",
-                "compiling {path} ({mib} MiB); that takes some tens of seconds, once",
+                "compiling {path} ({mib} MiB); this takes tens of seconds, once",
             );
         }
-        // A panic is our fault and must not close the lane for good.
+        // A panic is an error of Seawall and must not close the lane for good.
         let compiled = catch_unwind(AssertUnwindSafe(|| {
             let vault = self.vault()?;
             self.helper.compile(bytes, &vault.seal)
@@ -441,7 +440,7 @@ impl ComponentCompiler {
         self.note(name.as_deref(), &result, path);
         let mut book = self.book();
         book.file(*digest, result);
-        // Who was turned away finds a place now.
+        // A component that found the queue full can be queued now.
         let missed = book.missed.remove(digest) | std::mem::take(&mut book.turned_away);
         drop(book);
         self.done.notify_all();
@@ -458,11 +457,11 @@ impl ComponentCompiler {
             (self.vault(), name, result)
             && let Err(error) = cache.put(name, code)
         {
-            log::warn!(target: "seawall::rules", "the code of {path} is not kept: {error}");
+            log::warn!(target: "seawall::rules", "the code of {path} is not cached: {error}");
         }
     }
 
-    /// Notes that it took too much, for the next process.
+    /// Records that the component is over the limit, for the next process.
     fn note(&self, name: Option<&str>, result: &CompileResult, path: &str) {
         if let (
             Ok(CodeStore { cache: Some(cache), .. }),
@@ -473,15 +472,15 @@ impl ComponentCompiler {
         {
             log::warn!(
                 target: "seawall::rules",
-                "that {path} takes too much to compile is not noted: {error}",
+                "cannot record that compiling {path} exceeds the limits: {error}",
             );
         }
     }
 
-    /// What came of it, waited for as long as `wait` says.
+    /// Waits for the result, as long as `wait` permits.
     fn wait(&self, digest: &Digest, wait: Option<&Wait>, stop: &StopFlag) -> CompileResult {
         let mut book = self.book();
-        // What one reload has waited for in vain, the next does not wait for.
+        // A time that one reload has waited in vain is not waited again by the next.
         let began = book.underway.get(digest).copied();
         let until = wait.map(|wait| {
             let until = *wait.until.get_or_init(|| (self.now)().plus_ms(wait.ms));
@@ -491,19 +490,19 @@ impl ComponentCompiler {
             match book.results.get(digest) {
                 Some(Ok(code)) => {
                     let code = code.clone();
-                    // A ruleset that uses it holds it, and the folder does.
+                    // The ruleset that uses it keeps it, and so does the folder.
                     book.evict(digest);
                     return Ok(code);
                 }
                 Some(Err(why)) => {
                     let why = why.clone();
-                    // The machine may have more to give next time.
+                    // The machine may have more memory next time.
                     if matches!(why, LoadError::Engine(_)) {
                         book.evict(digest);
                     }
                     return Err(why);
                 }
-                // Somebody else waits in its place.
+                // Another component has displaced it from the queue.
                 None if !book.underway.contains_key(digest) => {
                     book.turned_away = true;
                     return Err(LoadError::Compiling);
@@ -525,20 +524,20 @@ fn name(sandbox: &Sandbox, digest: &Digest) -> Option<String> {
     Some(format!("{}-{}", hex(digest), sandbox.code_version().ok()?))
 }
 
-/// A time that everything of one kind is waited for together.
+/// A deadline that all components of one kind share.
 struct Wait {
     ms: u64,
-    /// Its end: it begins with the first that is waited for.
+    /// The deadline: the time starts with the first component that is waited for.
     until: OnceLock<Tick>,
 }
 
-/// The compiler as one assembly sees it.
+/// The compiler for one build.
 pub(crate) struct CompileSession {
     compiler: Arc<ComponentCompiler>,
-    /// For the host's and the members'; without one as long as it takes.
+    /// For the operator's and for members' components; none waits without a limit.
     waits: [Option<Wait>; 2],
     stop: StopFlag,
-    /// An assembly may be made again without a member's part, and then asks again.
+    /// A build may be repeated without a member's part, and then needs the same components.
     seen: Mutex<HashMap<Digest, Component>>,
 }
 

@@ -1,10 +1,10 @@
-//! The process that compiles: how it is started, and what it does.
+//! The compiler process: its start, and what it does.
 //!
-//! A component's author decides what compiling it takes: a few hundred kilobytes can hold a
-//! compiler for minutes. So it happens in a process of this same program that confines itself
-//! before it reads the first byte, and that the system ends where it takes too much. It has no file,
-//! no network and no other process by then, and never our key: it is handed a component on its
-//! standard input and gives bare code on its standard output, which is sealed here.
+//! The author of a component determines the cost of compiling it: a few hundred kilobytes can keep
+//! a compiler busy for minutes. So this program starts itself as a process that confines itself
+//! before it reads the first byte. The system ends it at its limits. By then it has no file, no
+//! network, no other process, and never the key. It reads a component from standard input and
+//! writes code to standard output. The parent seals the code.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
@@ -18,30 +18,30 @@ use seawall_wasm::{LoadError, SandboxLimits, Seal, Translator};
 
 use super::limits::CODE_BYTES_MAX;
 
-/// Seconds of processor time for compiling a small component, as the sandbox counts them.
+/// CPU seconds for compiling a small component, as the sandbox counts them.
 pub const COMPILE_CPU_S_MAX: u64 = 10;
 /// Bytes of address space for that.
 pub const COMPILE_BYTES_MAX: u64 = 1 << 30;
-/// Seconds of processor time for compiling a large component.
+/// CPU seconds for compiling a large component.
 pub const COMPILE_LARGE_CPU_S_MAX: u64 = 90;
 /// Bytes of address space for that.
 pub const COMPILE_LARGE_BYTES_MAX: u64 = 3 << 30;
-/// How far compiling stands behind serving for the processor: on a busy machine it gets about a tenth
-/// of one, so that a reload under attack goes on.
+/// Niceness of the process: on a busy machine it gets about a tenth of a CPU, so that a reload
+/// under attack makes progress.
 pub const COMPILE_NICENESS: i32 = 10;
-/// Bytes of what the process says of a component that cannot be compiled.
+/// Maximum bytes of its error message about a component.
 const MESSAGE_BYTES_MAX: u64 = 4 << 10;
 
-/// What the process says where it is given no more memory, before it aborts.
+/// Its message for a failed allocation, before it aborts.
 const OUT_OF_MEMORY: &str = "memory allocation of";
 
-/// Begins the line in which the process says what this system cannot take from it.
+/// Start of the line in which it reports confinement that this system lacks.
 const LACKS: &str = "compiling without ";
-/// That line is logged once: it says something of the system, which stays as it is.
+/// That line is logged once: it describes the system, which does not change.
 static LACKS_TOLD: Once = Once::new();
 
-/// How much address space the allocator takes at a time, by the name of its setting; what it would
-/// take at once otherwise, a gibibyte, is as much as the limit.
+/// The allocator's setting for the address space that it reserves at a time. Its default, a
+/// gibibyte, is as much as the limit.
 const ARENA: &str = "MIMALLOC_ARENA_RESERVE";
 const ARENA_KIB: &str = "16384";
 
@@ -50,13 +50,12 @@ const ARENA_KIB: &str = "16384";
 pub struct CompilerProcess {
     /// The program: this one.
     pub program: PathBuf,
-    /// Its arguments in front of the two that name the limits.
+    /// Its arguments before the two limits.
     pub args: Vec<String>,
 }
 
 impl Default for CompilerProcess {
-    /// This very program, even where its file has been replaced since it started; where the system
-    /// has no `/proc`, its file.
+    /// This program, even if its file was replaced since it started; without `/proc`, its file.
     fn default() -> Self {
         let own = PathBuf::from("/proc/self/exe");
         let program = if own.exists() { own } else { std::env::current_exe().unwrap_or(own) };
@@ -64,22 +63,22 @@ impl Default for CompilerProcess {
     }
 }
 
-/// Whether a component of so many bytes is a large one.
+/// Returns whether a component of so many bytes is a large one.
 pub(super) fn is_large(bytes: usize) -> bool {
     bytes > SandboxLimits::default().component_bytes_max
 }
 
-/// The limits on compiling this many bytes, in words.
+/// Returns the limits on compiling this many bytes, as text.
 pub(super) fn limits_text(bytes: usize) -> String {
     in_words(confinement(bytes))
 }
 
 fn in_words(limits: ProcessLimits) -> String {
     let mib = limits.address_space_bytes >> 20;
-    format!("{} s of processor time or {mib} MiB of memory", limits.cpu_s)
+    format!("{} s of CPU time or {mib} MiB of memory", limits.cpu_s)
 }
 
-/// What compiling this many bytes may take.
+/// Returns the limits on compiling this many bytes.
 fn confinement(bytes: usize) -> ProcessLimits {
     let (cpu_s, address_space_bytes) = match is_large(bytes) {
         false => (COMPILE_CPU_S_MAX, COMPILE_BYTES_MAX),
@@ -89,17 +88,17 @@ fn confinement(bytes: usize) -> ProcessLimits {
 }
 
 impl CompilerProcess {
-    /// Compiles `component` and gives its code, sealed.
+    /// Compiles `component` and returns its code, sealed.
     ///
     /// # Errors
-    /// Why there is none. [`LoadError::Engine`] is the machine's doing, all others the component's.
+    /// [`LoadError::Engine`] is an error of the machine, all others are errors of the component.
     pub(crate) fn compile(&self, component: &[u8], seal: &Seal) -> Result<Vec<u8>, LoadError> {
         let limits = confinement(component.len());
         let code = self.run(component, limits).map_err(ours)??;
         Ok(seal.seal(component, &code))
     }
 
-    /// Bare code.
+    /// Returns code without a seal.
     fn run(
         &self,
         component: &[u8],
@@ -116,9 +115,9 @@ impl CompilerProcess {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        // It reads all before it writes anything, so neither waits for the other.
+        // The process reads everything before it writes anything, so neither waits for the other.
         if let Some(mut input) = child.stdin.take() {
-            // One that has ended already says why by how it ended.
+            // If it has ended already, its exit status shows why.
             let _told = input.write_all(component);
         }
         let (mut code, mut said) = (Vec::new(), Vec::new());
@@ -137,7 +136,7 @@ impl CompilerProcess {
     }
 }
 
-/// What the process lacks, where it began with that, and what it said of the component.
+/// Splits the output into the missing confinement, if it begins with that, and the message.
 fn without_lacks(said: &str) -> (Option<&str>, &str) {
     match said.strip_prefix(LACKS) {
         None => (None, said),
@@ -149,12 +148,12 @@ fn without_lacks(said: &str) -> (Option<&str>, &str) {
 }
 
 fn ours(error: impl Display) -> LoadError {
-    LoadError::Engine(format!("the process that compiles rules: {error}"))
+    LoadError::Engine(format!("the compiler process: {error}"))
 }
 
-/// Whether it was the limits that ended it: the processor's by SIGXCPU, the memory's by the allocator
-/// that says so and aborts. Any other signal came from elsewhere, as where the machine has no memory
-/// left, and says nothing of the component.
+/// Returns whether the process ended at its limits: with SIGXCPU for CPU time, or aborted after the
+/// allocator's message for memory. Another signal has another cause, such as a machine without
+/// memory, and shows nothing about the component.
 fn is_too_dear(status: ExitStatus, said: &str) -> bool {
     let signal = status.signal();
     signal == Some(libc::SIGXCPU) || (signal == Some(libc::SIGABRT) && said.contains(OUT_OF_MEMORY))
@@ -179,11 +178,11 @@ fn outcome(
     }
 }
 
-/// What the process does: confines itself and gives up all that it does not need, then compiles what
-/// it is handed. What of that this system cannot do it says first, and goes on.
+/// Runs the compiler process: it confines itself and drops all privileges that it does not need,
+/// then compiles its input. It reports confinement that this system lacks, and continues.
 ///
 /// # Errors
-/// What is to be said about the component; [`LoadError::Engine`] where the machine is to blame.
+/// Returns the error of the component; [`LoadError::Engine`] is an error of the machine.
 pub fn compile_confined(cpu_s: u64, address_space_bytes: u64) -> Result<(), LoadError> {
     let niceness = COMPILE_NICENESS;
     seawall_sys::confine(ProcessLimits { cpu_s, address_space_bytes, niceness }).map_err(ours)?;
@@ -207,8 +206,8 @@ mod tests {
     const KEY: [u8; SEAL_KEY_BYTES] = [3; SEAL_KEY_BYTES];
     const SEAL: Seal = Seal::new(KEY);
 
-    /// A shell in the place of the process that compiles: what it does is in `script`. What comes of
-    /// it bears the seal of what was handed to it.
+    /// Runs `script` in a shell in place of the compiler process. The result has the seal of the
+    /// input.
     fn compiled_by(script: &str, bytes: usize) -> Result<Vec<u8>, LoadError> {
         let args = vec!["-c".into(), script.into(), "sh".into()];
         let helper = CompilerProcess { program: "/bin/sh".into(), args };
@@ -238,9 +237,10 @@ mod tests {
             ["kill -XCPU $$", "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$"]
         {
             let dear = compiled_by(script, 3).unwrap_err();
-            assert!(dear.to_string().contains("10 s of processor time or 1024 MiB"), "{dear}");
+            assert!(dear.to_string().contains("10 s of CPU time or 1024 MiB"), "{dear}");
         }
-        // Killed from outside, as by a machine without memory: that says nothing of the component.
+        // Killed from outside, as by a machine without memory: that shows nothing about the
+        // component.
         for script in ["exit 70", "exit 1", "kill -KILL $$", "kill -TERM $$", "kill -ABRT $$"] {
             let ours = compiled_by(script, 3).unwrap_err();
             assert!(matches!(ours, LoadError::Engine(_)), "{script}: {ours}");

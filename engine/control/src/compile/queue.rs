@@ -1,51 +1,51 @@
-//! Whose component is compiled next.
+//! The order in which components are compiled.
 //!
-//! Members take turns: each has one component compiled, then it is the next member's turn, whoever
-//! saved more or sooner. A member may have a few waiting, and all together so many; where all places
-//! are taken, whoever has fewer waiting takes one from whoever has most. So nobody keeps another
-//! from the compiler by naming many components or by saving often.
+//! Members take turns, one component each, however often they save. A member may have a few
+//! components in the queue, and all members together have a maximum. When the queue is full, a
+//! member with fewer waiting components displaces one of the member with the most. So no member can
+//! keep another from the compiler with many components or frequent saves.
 
 use std::collections::VecDeque;
 
 pub(super) type Digest = [u8; 32];
 
-/// Components of one member that wait to be compiled; more are told to come again.
+/// Maximum of waiting components of one member; further ones are rejected for now.
 pub const COMPILE_QUEUE_MEMBER_MAX: usize = 4;
-/// Components of all members that wait to be compiled, and as many of the host's; more are told to
-/// come again.
+/// Maximum of waiting components of all members, and of those of the operator; further ones are
+/// rejected for now.
 pub const COMPILE_QUEUE_MAX: usize = 64;
 
-/// What came of asking for a turn.
+/// Result of a request for the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place<J> {
-    /// It waits.
+    /// The component waits.
     Kept,
-    /// It waits in the place of another one.
+    /// It waits, and has displaced another one.
     InsteadOf(J),
-    /// It does not.
+    /// It was rejected.
     None,
 }
 
-/// One owner's components, the first to be compiled in front.
+/// Components of one owner, the first to be compiled in front.
 struct Hers<J> {
     owner: Option<Box<str>>,
     jobs: VecDeque<J>,
 }
 
-/// Those that wait in one lane, in whose order it is. The host's lane has one owner.
+/// The queue of one lane. The operator's lane has one owner.
 pub(super) struct Turns<J> {
     owners: VecDeque<Hers<J>>,
     member_max: usize,
 }
 
-/// What is waiting for its turn.
+/// An entry of the queue.
 pub(super) trait Waiting {
-    /// Names it.
+    /// Returns its digest.
     fn digest(&self) -> Digest;
 }
 
 impl<J: Waiting> Turns<J> {
-    /// A lane in which one owner has so many places.
+    /// Returns a queue in which one owner may have so many components.
     pub(super) const fn new(member_max: usize) -> Self {
         Self { owners: VecDeque::new(), member_max }
     }
@@ -54,7 +54,7 @@ impl<J: Waiting> Turns<J> {
         self.owners.iter().map(|hers| hers.jobs.len()).sum()
     }
 
-    /// Lets a component wait behind those of its owner.
+    /// Puts a component behind those of its owner.
     pub(super) fn push(&mut self, owner: Option<&str>, job: J) -> Place<J> {
         let own = self.owners.iter().position(|hers| hers.owner.as_deref() == owner);
         let waits = own.and_then(|at| self.owners.get(at)).map_or(0, |hers| hers.jobs.len());
@@ -81,7 +81,7 @@ impl<J: Waiting> Turns<J> {
         gone
     }
 
-    /// The next one; its owner's turn comes again behind all others.
+    /// Takes the next one; its owner moves behind all others.
     pub(super) fn next(&mut self) -> Option<J> {
         let mut hers = self.owners.pop_front()?;
         let job = hers.jobs.pop_front();
@@ -91,7 +91,7 @@ impl<J: Waiting> Turns<J> {
         job
     }
 
-    /// Takes out one that waits.
+    /// Removes a waiting component.
     pub(super) fn remove(&mut self, digest: &Digest) -> Option<J> {
         let mut found = None;
         for hers in &mut self.owners {

@@ -1,5 +1,5 @@
-//! The compiler with a shell in the place of the process that compiles: what it would give lies
-//! ready, and a pipe says when it may.
+//! The compiler with a shell in place of the compiler process. Its output is prepared, and a pipe
+//! controls when it continues.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +19,7 @@ fn guest() -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A folder with a key and the code that a helper would make of [`guest`].
+/// A folder with a key and the code that the process would make of [`guest`].
 struct Place {
     around: TempDir,
     sandbox: Sandbox,
@@ -43,7 +43,7 @@ impl Place {
         Self { around, sandbox: Sandbox::new(limits), guest }
     }
 
-    /// A compiler whose helper notes that it was started and then does `script`.
+    /// Returns a compiler whose process records its start and then runs `script`.
     fn compiler(&self, script: &str) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let script = format!("cd {here}; cat >/dev/null; echo started >>starts; {script}");
@@ -54,7 +54,7 @@ impl Place {
         Arc::new(ComponentCompiler::new(Some(self.around.path().join("code")), helper, clock()))
     }
 
-    /// A compiler whose helper writes down what it is handed, waits to be let go and refuses it.
+    /// Returns a compiler whose process records its input, waits to be released and then fails.
     fn recorder(&self) -> Arc<ComponentCompiler> {
         let here = self.around.path().display();
         let held = "while [ ! -e go ]; do sleep 0.01; done";
@@ -70,13 +70,13 @@ impl Place {
         fs::write(self.around.path().join("go"), "").unwrap();
     }
 
-    /// What that helper was handed, in this order.
+    /// Returns the recorded inputs, in order.
     fn order(&self) -> Vec<String> {
         let order = fs::read_to_string(self.around.path().join("order")).unwrap_or_default();
         order.lines().map(str::to_owned).collect()
     }
 
-    /// Somebody names a component, which is not waited for.
+    /// Requests a component without waiting for it.
     fn names(&self, compiler: &Arc<ComponentCompiler>, member: Option<&str>, component: &str) {
         let (bytes, digest) = (component.as_bytes(), digest_of(component));
         let job = CompileJob { bytes, digest, path: "a.wasm", member };
@@ -179,7 +179,7 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     assert_eq!(compiler.completion_count(), 0);
     place.let_go("gate");
     until(|| compiler.completion_count() == 1);
-    // It is rung a moment after the edition has changed.
+    // The trigger is notified a moment after the count has changed.
     let rung = trigger.wait(Duration::from_secs(20)).unwrap();
     assert_eq!(rung.cause, crate::ReloadCause::Change);
     place.ask(&compiler, Some(0)).unwrap();
@@ -199,7 +199,7 @@ fn what_one_reload_has_waited_for_the_next_does_not() {
     });
     assert_eq!(place.ask(&compiler, Some(0)).unwrap_err(), LoadError::Compiling);
     time.fetch_add(COMPILE_WAIT_MS, Ordering::Relaxed);
-    // The clock stands still: to wait now would be to wait for ever.
+    // The clock does not move: waiting now would never end.
     assert_eq!(place.ask(&compiler, Some(COMPILE_WAIT_MS)).unwrap_err(), LoadError::Compiling);
     place.let_go("gate");
     until(|| compiler.completion_count() == 1);
@@ -229,17 +229,17 @@ fn a_component_that_takes_too_much_costs_its_time_once_over_restarts() {
     let place = Place::new();
     let dear = LoadError::TooDear(process::limits_text(place.guest.len()));
     for _ in 0..3 {
-        // Each is a process of its own, with an empty memory.
+        // Each is a process of its own, with empty memory.
         let compiler = place.compiler("kill -XCPU $$");
         for _ in 0..2 {
             assert_eq!(place.ask(&compiler, None).unwrap_err(), dear);
         }
     }
     assert_eq!(place.starts(), 1);
-    // What is known of one says nothing of another.
+    // The error of one component does not apply to another.
     let other = visit(&place.compiler("cat made"), None);
     other.compile(&place.sandbox, place.job([2; 32], false)).unwrap();
-    // A note that is not ours is not believed, and what is found out then is.
+    // An invalid note is ignored, and the new result counts.
     for entry in fs::read_dir(place.around.path().join("code")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "dear") {
@@ -255,7 +255,7 @@ fn all_of_one_kind_are_waited_for_together_and_the_members_not_at_the_hosts_cost
     let place = Place::new();
     let time = Arc::new(AtomicU64::new(1_000_000));
     let shown = time.clone();
-    // Each look at the clock takes a tenth of a second.
+    // Each read of the clock takes a tenth of a second.
     let now: Now = Arc::new(move || Tick(shown.fetch_add(100, Ordering::Relaxed)));
     let held = place.compiler("until [ -e go ]; do sleep 0.02; done");
     let compiler = Arc::new(ComponentCompiler { now, ..Arc::into_inner(held).unwrap() });
@@ -312,7 +312,7 @@ fn what_the_machine_is_to_blame_for_is_tried_again() {
 fn no_members_component_stands_before_one_of_the_host() {
     let place = Place::new();
     place.pipe("gate");
-    // The first to be started stands still.
+    // The first process waits.
     let compiler = place.compiler("mkdir first 2>/dev/null && read x <gate; cat made");
     let members = visit(&compiler, Some(0)).compile(&place.sandbox, place.job([2; 32], true));
     assert_eq!(members.unwrap_err(), LoadError::Compiling);
@@ -337,7 +337,7 @@ fn results_and_the_queue_are_bounded() {
     let place = Place::new();
     let compiler = place.recorder();
     let ask = |member, at: usize| place.names(&compiler, member, &at.to_string());
-    // The first of each lane stands still, and the others wait for it.
+    // The first of each lane waits, and the others wait for it.
     for member in [None, Some("ann")] {
         ask(member, 1_000 + usize::from(member.is_some()));
     }
@@ -371,7 +371,7 @@ fn who_names_many_components_keeps_no_other_member_from_the_compiler() {
     place.let_all_go();
     until(|| compiler.book().underway.is_empty());
     assert_eq!(place.order(), ["a0", "a1", "b0", "a2", "a3", "a4"]);
-    // The one for which there was no place is asked for again, since that is rung for.
+    // The component that found the queue full is requested again, since the trigger is notified.
     assert!(compiler.completion_count() >= 6);
     place.names(&compiler, Some("ann"), "a5");
     until(|| place.order().len() == 7);
@@ -426,7 +426,7 @@ fn what_the_machine_is_to_blame_for_is_worth_another_reload_of_the_same_files() 
         compiler.try_again(true);
     }
     assert_eq!(compiler.completion_count(), 1, "once for each failure");
-    // Without anybody who asks it ends.
+    // Without requests it ends.
     for round in 0..10 {
         place.ask(&compiler, None).unwrap_err();
         compiler.try_again(false);
@@ -451,7 +451,7 @@ fn without_a_folder_that_can_be_used_it_compiles_each_time() {
     let compiler =
         ComponentCompiler::new(Some("/dev/null/none".into()), CompilerProcess::default(), clock());
     assert!(compiler.vault().unwrap().cache.is_none());
-    // Its key is its own, so that code under another is not taken.
+    // Another process has another key, so code under another seal is rejected.
     let code = fs::read(place.around.path().join("made")).unwrap();
     let code = Seal::new([5; SEAL_KEY_BYTES]).seal(&place.guest, &code);
     let loaded = place.sandbox.load(&place.guest, &code, &compiler.vault().unwrap().seal);

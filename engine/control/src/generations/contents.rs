@@ -1,5 +1,6 @@
-//! What a generation is made of, taken from what is in force and not from what was read: where a
-//! member's files are wrong, her last good part serves, and that one's files are the generation's.
+//! The files that a generation consists of. They come from what is active and not from what was
+//! read: if a member's files are invalid, the last good part is active, and its files belong to the
+//! generation.
 
 use std::collections::BTreeMap;
 
@@ -14,38 +15,38 @@ use crate::reload::counter_report::CounterReport;
 use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
 
-/// What a generation is made of.
+/// The files that a generation consists of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Made {
     /// The root policy's file name.
     pub(crate) root: String,
     pub(crate) files: Marks,
     pub(crate) parts: MarksOfParts,
-    /// Equal for equal files in force.
+    /// Equal for equal active files.
     pub(crate) content: String,
-    /// Equal for equal files of the host.
+    /// Equal for equal files of the operator.
     pub(crate) host: String,
-    /// Equal for equal policy files of the host.
+    /// Equal for equal policy files of the operator.
     pub(crate) policies: String,
 }
 
-/// The rows of the generation before: what did not change is held once.
+/// The rows of the previous generation: what did not change is stored once.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     host: Marks,
-    /// With the digest of what it was made of, where that is known.
+    /// With the digest of its sources, if that is known.
     parts: BTreeMap<Box<str>, (Option<[u8; 32]>, Marks)>,
 }
 
 impl Known {
-    /// Those of an earlier process.
+    /// Returns the rows of an earlier process.
     pub(crate) fn of(past: Option<&Past>) -> Self {
         let Some(past) = past else { return Self::default() };
         let parts = past.parts.iter().map(|(name, marks)| (name.clone(), (None, marks.clone())));
         Self { host: past.files.clone(), parts: parts.collect() }
     }
 
-    /// What `rules` is made of, which was assembled of `draft`, with the contents.
+    /// Returns the files of `rules`, which was built from `draft`, with their contents.
     pub(crate) fn made(&mut self, draft: &Sources, rules: &RuleSet) -> (Made, Vec<FileBlob>) {
         let mut blobs = Vec::new();
         self.host = row(draft.host(), Some(&self.host), &mut blobs);
@@ -84,7 +85,7 @@ impl Known {
     }
 }
 
-/// The files that were read, as the row that is known where it is the same.
+/// Returns the files that were read; the known row if it is the same.
 fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<FileBlob>) -> Marks {
     let marks = reached.paths().filter_map(|path| {
         let (sha256, bytes) = (hex(&reached.sha256(path)?), reached.held(path)?);
@@ -98,20 +99,20 @@ fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<FileBlob>) -> M
     }
 }
 
-/// Why something is published.
+/// Why a generation is published.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublishContext {
     pub(crate) cause: ReloadCause,
     pub(crate) by_uid: Option<u32>,
     pub(crate) restores: Option<u64>,
-    /// Where the host's files are brought back: the generation whose edit of them that is.
+    /// In a rollback of the operator's files: the generation that introduced them.
     pub(crate) host_since: Option<u64>,
     pub(crate) began: Tick,
 }
 
 impl Made {
-    /// The generation of this number that comes after `before`, published at `at`. What became of
-    /// counters, tests and warnings is for the caller to add.
+    /// Returns the record of generation `generation`, after `before` and published at `at`. The
+    /// caller adds counters, tests and warnings.
     pub(crate) fn past(
         self,
         (generation, at): (u64, Tick),
@@ -142,7 +143,7 @@ impl Made {
         }
     }
 
-    /// Whose files differ from those of the generation before.
+    /// Returns whose files differ from those of the previous generation.
     fn changed(&self, before: Option<&Past>) -> Changed {
         let Some(before) = before else {
             return Changed { host: HostChange::Policy, members: Vec::new() };
@@ -158,8 +159,8 @@ impl Made {
         Changed { host, members }
     }
 
-    /// The generation whose edit of the host's files is in force: that of the one before, where they
-    /// are the same, else `generation`.
+    /// Returns the generation that introduced the active files of the operator: that of the
+    /// previous generation if they are the same, otherwise `generation`.
     fn host_since(&self, before: Option<&Past>, generation: u64) -> u64 {
         match before.filter(|before| before.host == self.host) {
             Some(before) => before.host_since,

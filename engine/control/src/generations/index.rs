@@ -1,5 +1,5 @@
-//! The list of generations as it lies on the disk: each row of files once, however many generations
-//! are made of it.
+//! The list of generations on the disk. Each row of files is stored once, however many generations
+//! contain it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use crate::generations::record::Past;
 
 pub(super) const VERSION: u32 = 2;
 
-/// What is kept, besides the files.
+/// What is stored, besides the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct GenerationIndex {
     /// The newest last.
     pub(crate) generations: Vec<Arc<Past>>,
-    /// What is on the disk and not in force.
+    /// Files on the disk that are not active.
     pub(crate) aside: Option<RollbackPin>,
 }
 
-/// The same as it is written.
+/// The same in its stored form.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Written {
     pub(super) version: u32,
@@ -61,7 +61,7 @@ impl Written {
         Self { version: VERSION, rows, generations, aside }
     }
 
-    /// `None` where it names a row that is not there.
+    /// Returns `None` if it names a row that does not exist.
     pub(super) fn read(self) -> Option<GenerationIndex> {
         let Self { rows, generations, aside, .. } = self;
         let one = |row: Row| {

@@ -1,13 +1,11 @@
-//! The last generations with their files, so that there is something to go back to.
+//! The last generations with their files, for rollbacks.
 //!
-//! A generation is a list of files by their digests, and each content is kept once however many
-//! generations hold it. All of it lies in the folder for what outlives the process, since the
-//! person who goes back to yesterday's policy may have restarted the server first. What a file
-//! holds is checked against its digest when it is read, and the list of generations is written over
-//! the old one in one step, so that half of either is never believed.
+//! A generation is a list of files by digest, and each content is stored once. All of it lies in
+//! the state folder, since the server may be restarted before a rollback. The content of a file is
+//! verified against its digest when it is read. The list of generations is replaced atomically.
 //!
-//! Where this does not help: where the folder cannot be written to, generations are remembered
-//! without their files, and that is told.
+//! Limitation: without write access to the folder, generations are kept without their files, and
+//! that is reported.
 
 pub(crate) mod contents;
 pub(crate) mod index;
@@ -34,21 +32,21 @@ use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
 use crate::storage::damaged::keep_damaged;
 use crate::storage::digest::{digest, hex};
 
-/// Most bytes of the host's files that past generations keep; the oldest lose theirs first. Those in
-/// force and those before them are kept whatever their size.
+/// Maximum bytes of the operator's files in past generations; the oldest are removed first. The
+/// active files and those before them are always kept.
 pub const HISTORY_BYTES_MAX: u64 = 256 << 20;
-/// Most bytes of members' files that past generations keep, beside those in force.
+/// Maximum bytes of members' files in past generations, beside the active ones.
 pub const MEMBERS_HISTORY_BYTES_MAX: u64 = 256 << 20;
-/// The same of one member.
+/// The same for one member.
 pub const MEMBER_HISTORY_BYTES_MAX: u64 = 32 << 20;
-/// The most bytes of the list of generations: 100 of 2,000 files of the host, and the files of all
-/// members.
+/// Maximum bytes of the list of generations: 100 of 2,000 files of the operator, and the files of
+/// all members.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
-/// Rows of the host's files that are kept in any case.
+/// Rows of the operator's files that are always kept.
 const KEPT_ALWAYS: usize = 2;
 const FOLDER: &str = "history";
 const INDEX: &str = "index.json";
-/// The ending of a file that is being written.
+/// Ending of a file that is being written.
 const BESIDE: &str = "new";
 
 /// The folder.
@@ -56,7 +54,7 @@ const BESIDE: &str = "new";
 pub(crate) struct GenerationStore {
     folder: PathBuf,
     medium: Arc<dyn FileSystem>,
-    /// Contents that are still to be written.
+    /// Contents that are not written yet.
     held: Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>,
 }
 
@@ -69,7 +67,7 @@ impl GenerationStore {
         }
     }
 
-    /// What was kept last; nothing where it cannot be used, which is told.
+    /// Returns what was stored last; nothing, with a log line, if it is unusable.
     pub(crate) fn load(&self) -> GenerationIndex {
         let place = self.folder.join(INDEX);
         let why = match read_file::read(&place, INDEX_BYTES_MAX) {
@@ -82,7 +80,7 @@ impl GenerationStore {
         };
         let kept = match keep_damaged(&place) {
             Ok(aside) => format!("it is kept as {}", aside.display()),
-            Err(error) => format!("it cannot be set aside either: {error}"),
+            Err(error) => format!("it cannot be moved aside: {error}"),
         };
         log::error!(
             target: "seawall::state",
@@ -92,7 +90,7 @@ impl GenerationStore {
         GenerationIndex::default()
     }
 
-    /// Has contents at hand until they are written, as far as there is room.
+    /// Keeps contents in memory until they are written, up to a limit.
     pub(crate) fn hold(&self, blobs: &[FileBlob]) {
         let mut held = self.held();
         let mut total: u64 = held.values().map(|bytes| bytes.len() as u64).sum();
@@ -108,12 +106,12 @@ impl GenerationStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what is on the board.
+    /// Stores the present reload status.
     pub(crate) fn remember(&self, posted: ReloadStatusSnapshot, new: &[FileBlob]) {
         self.keep(posted.history.into(), posted.aside, new);
     }
 
-    /// Keeps generations, the newest last, and of their files those that are not kept yet.
+    /// Stores generations, the newest last, and those of their files that are not stored yet.
     pub(crate) fn keep(
         &self,
         generations: Vec<Arc<Past>>,
@@ -123,7 +121,7 @@ impl GenerationStore {
         if let Err(error) = self.write(&written(&generations, aside), new) {
             log::error!(
                 target: "seawall::state",
-                "{}: {error}; what is in force now cannot be gone back to after a restart",
+                "{}: {error}; a rollback to the active generation is not possible after a restart",
                 self.folder.display()
             );
         }
@@ -137,7 +135,7 @@ impl GenerationStore {
         for (sha256, bytes) in new {
             let place = self.folder.join(sha256);
             if !place.exists() {
-                // Not waited for: what a crash leaves of it is told from the whole by its digest.
+                // Without fsync: the digest shows whether a file is complete after a crash.
                 let beside = place.with_extension(BESIDE);
                 let mut file = self.medium.create(&beside)?;
                 self.medium.write(&mut file, bytes)?;
@@ -148,7 +146,7 @@ impl GenerationStore {
         put(&*self.medium, &self.folder.join(INDEX), &[text])
     }
 
-    /// The content with this digest, where it is kept and whole.
+    /// Returns the content with this digest, if it is stored and intact.
     pub(crate) fn read(&self, sha256: &str) -> Option<Vec<u8>> {
         if !is_digest(sha256) {
             return None;
@@ -160,7 +158,7 @@ impl GenerationStore {
         (hex(&digest(&bytes)) == sha256).then_some(bytes)
     }
 
-    /// Whether all of these files are kept.
+    /// Returns whether all of these files are stored.
     pub(crate) fn has(&self, files: &[FileDigest]) -> bool {
         let held = self.held();
         files.iter().all(|file| {
@@ -169,13 +167,13 @@ impl GenerationStore {
         })
     }
 
-    /// The digests of all contents that are kept.
+    /// Returns the digests of all stored contents.
     pub(crate) fn all(&self) -> HashSet<String> {
         let held: Vec<String> = self.held().keys().cloned().collect();
         self.sizes().unwrap_or_default().into_keys().chain(held).collect()
     }
 
-    /// Removes what no generation names, and of the oldest what is too much.
+    /// Removes files that no generation contains, and the oldest beyond the maximum.
     fn forget(&self, generations: &[Arc<Past>]) {
         let Ok(sizes) = self.sizes() else { return };
         let wanted = within(generations, &sizes);
@@ -190,12 +188,12 @@ impl GenerationStore {
         }
     }
 
-    /// The kept contents by name with their bytes.
+    /// Returns the sizes of the stored contents by name.
     fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
         let mut sizes = BTreeMap::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            // What a crash left half written is among them, and no generation names it.
+            // A file that a crash left incomplete is among them; no generation contains it.
             if let Some(name) = entry.file_name().to_str()
                 && is_digest(name.trim_end_matches(".new"))
             {
@@ -206,8 +204,8 @@ impl GenerationStore {
     }
 }
 
-/// The list as it is written: without members' parts where it would be too large to be read again,
-/// since their paths are as long as they want them.
+/// Returns the list in its stored form. Members' parts are omitted if the list would be too large
+/// to read again, since members choose the length of their paths.
 fn written(generations: &[Arc<Past>], aside: Option<RollbackPin>) -> serde_json::Result<Vec<u8>> {
     let text = serde_json::to_vec(&Written::of(generations, aside.clone()))?;
     if text.len() as u64 <= INDEX_BYTES_MAX {
@@ -215,7 +213,7 @@ fn written(generations: &[Arc<Past>], aside: Option<RollbackPin>) -> serde_json:
     }
     log::warn!(
         target: "seawall::state",
-        "the list of generations is too large: it is kept without members' files",
+        "the list of generations is too large: it is stored without members' files",
     );
     let without = |past: &Arc<Past>| {
         let parts_gone = past.parts_gone.saturating_add(past.parts.len());
@@ -234,7 +232,7 @@ fn read(bytes: &[u8]) -> Result<GenerationIndex, String> {
     let told = |error: serde_json::Error| error.to_string();
     let Versioned { version } = serde_json::from_slice(bytes).map_err(told)?;
     if version != VERSION {
-        return Err(format!("it is of version {version}"));
+        return Err(format!("unknown version {version}"));
     }
     let written: Written = serde_json::from_slice(bytes).map_err(told)?;
     written.read().ok_or_else(|| "it names files that it does not list".to_owned())
@@ -245,9 +243,9 @@ fn is_digest(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// The contents that may be kept: of the host's files the newest rows first, and then members' parts
-/// in the order of their [versions](retention::versions), each with a room of its own in that of all.
-/// Whole rows only.
+/// Returns the contents that may be kept: the newest rows of the operator's files, then members'
+/// parts in the order of their [versions](retention::versions). Each kind has its own maximum
+/// within that of all, and only whole rows are kept.
 fn within<'p>(generations: &'p [Arc<Past>], sizes: &BTreeMap<String, u64>) -> BTreeSet<&'p str> {
     let (mut wanted, mut left) = (BTreeSet::new(), HISTORY_BYTES_MAX);
     let mut rows = 0_usize;
@@ -281,7 +279,7 @@ fn within<'p>(generations: &'p [Arc<Past>], sizes: &BTreeMap<String, u64>) -> BT
     wanted
 }
 
-/// What is not wanted yet of a row, with its bytes.
+/// Returns the files of a row that are not kept yet, with their bytes.
 fn more<'p>(
     marks: &'p Marks,
     wanted: &BTreeSet<&'p str>,

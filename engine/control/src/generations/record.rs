@@ -1,5 +1,4 @@
-//! What is known of a generation: the files that it was made of, by their digests, and what led to
-//! it.
+//! The record of a generation: its files by digest, and the cause of its publication.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
 use crate::reload::counter_report::CounterReport;
 
-/// One generation that was published.
+/// A published generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Its number.
@@ -21,50 +20,50 @@ pub struct Past {
     pub loaded_at: String,
     /// The same in milliseconds since 1970.
     pub loaded_ms: u64,
-    /// Milliseconds from the first look at the files.
+    /// Milliseconds since the files were first read.
     pub took_ms: u64,
-    /// What led to it.
+    /// The cause.
     pub cause: ReloadCause,
-    /// The user who asked for it, by number, where it was asked for on the admin socket.
+    /// The user id of the requester, for a request on the admin socket.
     pub by_uid: Option<u32>,
-    /// The generation whose files it is made of, where somebody went back to it.
+    /// For a rollback, the generation whose files it consists of.
     pub restores: Option<u64>,
     /// The root policy's file name.
     pub root: String,
-    /// The host's files that it was made of.
+    /// The operator's files.
     pub files: Marks,
-    /// What each member's part in force was made of.
+    /// The files of each member's active part.
     pub parts: MarksOfParts,
-    /// Members whose part is not remembered any more, so that it is not in `parts`.
+    /// Number of members whose part is no longer stored and missing in `parts`.
     pub parts_gone: usize,
-    /// Whose files differ from those of the generation before.
+    /// Whose files differ from those of the previous generation.
     pub changed: Changed,
     /// Equal for generations of the same files.
     pub content: String,
-    /// Equal for generations of the same files of the host.
+    /// Equal for generations of the same files of the operator.
     pub host: String,
-    /// Equal for generations of the same policy files of the host.
+    /// Equal for generations of the same policy files of the operator.
     pub policies: String,
-    /// The generation whose edit of the host's files is in force.
+    /// The generation that introduced the active files of the operator.
     pub host_since: u64,
-    /// What became of the counters.
+    /// What happened to the counters.
     pub report: CounterReport,
-    /// How the tests in it ended.
+    /// The results of its tests.
     pub tests: TestCounts,
-    /// Warnings about it.
+    /// Number of warnings.
     pub warnings: usize,
 }
 
-/// Whose files differ from those of the generation before.
+/// Whose files differ from those of the previous generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Changed {
-    /// Whether the host's do.
+    /// Whether the operator's do.
     pub host: HostChange,
     /// The members whose part does, by name.
     pub members: Vec<Box<str>>,
 }
 
-/// What differs in the host's files.
+/// What differs in the operator's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostChange {
@@ -86,7 +85,7 @@ pub struct Marks(Arc<[FileDigest]>);
 pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
 
 impl Marks {
-    /// Equal for copies of one row.
+    /// Returns a value that is equal for copies of one row.
     pub(crate) fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
@@ -112,30 +111,30 @@ impl From<Marks> for Vec<FileDigest> {
     }
 }
 
-/// Files on the disk that a rollback put aside: they come into force when they change, or when
-/// somebody asks. The host's and each member's by themselves, so that what one of them saves brings
-/// nothing back of another's.
+/// A rollback pin: files on the disk that are ignored until they change or an operator requests a
+/// reload. The operator's and each member's are pinned separately, so that a save by one does not
+/// activate files of another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackPin {
-    /// The host's.
+    /// The operator's files.
     #[serde(flatten)]
     pub host: Option<Left>,
-    /// Members', by name.
+    /// Members' files, by name.
     #[serde(default)]
     pub members: BTreeMap<Box<str>, Left>,
 }
 
-/// What lies on the disk and is not in force.
+/// Files on the disk that are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// Its digest.
+    /// Their digest.
     pub(crate) content: String,
-    /// The generation whose files serve instead.
+    /// The generation whose files are active instead.
     pub active_generation: u64,
 }
 
 impl RollbackPin {
-    /// Nothing where there is none.
+    /// Returns none if nothing is pinned.
     pub(crate) fn or_none(self) -> Option<Self> {
         (self.host.is_some() || !self.members.is_empty()).then_some(self)
     }
@@ -146,7 +145,7 @@ pub(crate) type FileBlob = (String, Arc<[u8]>);
 
 #[cfg(test)]
 impl Past {
-    /// A generation of no files.
+    /// Returns a generation without files.
     pub(crate) fn test(generation: u64, cause: ReloadCause) -> Self {
         Self {
             generation,

@@ -1,12 +1,13 @@
-//! How much of the past is remembered, by whose files made it.
+//! How many past generations are kept.
 //!
-//! A generation belongs to whoever's files differ in it. The host's generations have their own
-//! number, so that no member can push one out, however often she saves; so have those in which only
-//! the host's lists or components differ, since a script may renew these every minute. The rest are
-//! members': each has a few, and all together have a bound, where whoever has the most loses first.
+//! A generation belongs to the owners whose files differ in it. Generations of the operator's
+//! policies have their own maximum, so that no member can displace one by frequent saves. So have
+//! those in which only the operator's lists or components differ, since a script may renew these
+//! every minute. The others belong to members: each member has a few, with a maximum for all, where
+//! the member with the most loses first.
 //!
-//! A generation names what each member's part was made of. Equal parts are held once, and what is
-//! held beside those in force has a bound too: each member's newest go before anybody's older ones.
+//! Equal parts of members are stored once. Those beside the active ones have a maximum too: each
+//! member's newest parts take precedence over older ones of any member.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,18 +15,18 @@ use std::sync::Arc;
 use super::record::{HostChange, Marks};
 use crate::generations::record::Past;
 
-/// Generations of the host's policies that are remembered: DESIGN §2's figure.
+/// Maximum of generations in which the operator's policies changed.
 pub const HISTORY_MAX: usize = 50;
-/// Generations that are remembered in which of the host's files only lists or components differ.
+/// Maximum of generations in which only lists or components of the operator changed.
 pub const DATA_HISTORY_MAX: usize = 50;
-/// Generations that are remembered of one member, where the host's files are the same.
+/// Maximum of generations of one member, in which the operator's files are the same.
 pub const MEMBER_HISTORY_MAX: usize = 5;
-/// The same of all members together.
+/// The same for all members together.
 pub const MEMBERS_HISTORY_MAX: usize = 50;
-/// Files of members' parts that are remembered beside those of the parts in force.
+/// Maximum of files of members' past parts, beside those of the active parts.
 pub const MEMBERS_HISTORY_FILES_MAX: usize = 20_000;
 
-/// Forgets what is more than may be remembered. The newest generation is in force, and stays.
+/// Removes generations beyond the maximum. The newest one is active and stays.
 pub(crate) fn trim(history: &mut VecDeque<Arc<Past>>) {
     let out = too_many(history);
     let mut nth = 0_usize..;
@@ -33,12 +34,12 @@ pub(crate) fn trim(history: &mut VecDeque<Arc<Past>>) {
     forget_parts(history);
 }
 
-/// The places of the generations that are too many.
+/// Returns the indexes of the generations beyond the maximum.
 fn too_many(history: &VecDeque<Arc<Past>>) -> HashSet<usize> {
     let mut out = HashSet::new();
     let (mut policy, mut data) = (0_usize, 0_usize);
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    // Members' generations, by how many newer ones whoever they matter to most has.
+    // Members' generations, by the least number of newer ones that any of their members has.
     let mut members = Vec::new();
     for (nth, past) in history.iter().enumerate().rev() {
         let (count, most) = match past.changed.host {
@@ -63,8 +64,8 @@ fn too_many(history: &VecDeque<Arc<Past>>) -> HashSet<usize> {
     out
 }
 
-/// The least number that this generation is of any member's, counted from the newest. Where no
-/// member's part differs, such as after a restart, it is nobody's, who has as many as a member.
+/// Returns the least number of this generation among those of its members, counted from the newest.
+/// A generation without a changed part, such as after a restart, counts like one of another member.
 fn rank<'p>(past: &'p Past, counts: &mut HashMap<&'p str, usize>) -> usize {
     let mut next = |name: &'p str| {
         let count = counts.entry(name).or_default();
@@ -77,18 +78,18 @@ fn rank<'p>(past: &'p Past, counts: &mut HashMap<&'p str, usize>) -> usize {
     }
 }
 
-/// What a member's part was made of, in one or more generations.
+/// The files of a member's part, in one or more generations.
 #[derive(Debug)]
 pub(super) struct Version<'p> {
     pub(super) member: &'p str,
     pub(super) marks: &'p Marks,
-    /// Of this member's versions, counted from the newest.
+    /// Its number among this member's versions, counted from the newest.
     rank: usize,
     pub(super) in_force: bool,
 }
 
-/// All versions of all members' parts: first those in force, then each member's newest, and so on;
-/// of equals the newest first.
+/// Returns all versions of all members' parts: first the active ones, then each member's newest,
+/// and so on. Among equals the newest comes first.
 pub(super) fn versions<'p>(history: impl DoubleEndedIterator<Item = &'p Past>) -> Vec<Version<'p>> {
     let mut seen = HashSet::new();
     let mut ranks: HashMap<&str, usize> = HashMap::new();
@@ -106,7 +107,7 @@ pub(super) fn versions<'p>(history: impl DoubleEndedIterator<Item = &'p Past>) -
     all
 }
 
-/// Forgets parts of past generations where there are too many files in them.
+/// Removes parts of past generations if they contain too many files.
 fn forget_parts(history: &mut VecDeque<Arc<Past>>) {
     let mut left = MEMBERS_HISTORY_FILES_MAX;
     let all = versions(history.iter().map(|past| &**past));

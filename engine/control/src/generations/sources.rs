@@ -1,4 +1,4 @@
-//! A past generation as a place that sources are read from.
+//! A past generation as a source of policy files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use super::record::Marks;
 use crate::admin::api::FileDigest;
 use crate::generations::record::Past;
 
-/// Where contents come from, by their digest in hexadecimal digits.
+/// Returns a content by its digest in hexadecimal digits.
 type FetchBlobFn<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;
-/// Where good copies of lists come from, by name and path.
+/// Returns the last good copy of a list, by name and path.
 type Kept<'k> = &'k dyn Fn(&str, &str) -> Result<Option<CachedList>, String>;
 
 struct ArchivedSources<'m> {
@@ -20,8 +20,8 @@ struct ArchivedSources<'m> {
     kept: Kept<'m>,
 }
 
-/// What a generation was made of: the host's files, and of each member those of the part that was in
-/// force. A content that `fetch` does not have is a missing file.
+/// Returns the files of a generation: the operator's, and those of each member's active part. A
+/// content that `fetch` does not have is a missing file.
 #[must_use]
 pub fn past_sources(past: &Past, fetch: FetchBlobFn<'_>) -> Sources {
     let kept: Kept<'_> = &|_, _| Ok(None);
@@ -29,14 +29,14 @@ pub fn past_sources(past: &Past, fetch: FetchBlobFn<'_>) -> Sources {
     past_members(&past_host(past, fetch, kept), &parts, fetch, kept)
 }
 
-/// The host's files of a generation, with good copies of lists.
+/// Returns the operator's files of a generation, with good copies of lists.
 pub(crate) fn past_host(past: &Past, fetch: FetchBlobFn<'_>, kept: Kept<'_>) -> Sources {
     let marked = ArchivedSources::new(&past.files, fetch, kept);
     Sources::gather_host(&past.root, &marked, &mut Memo::default())
 }
 
-/// The host's files of `sources` with members' parts that were made of `parts`. Whoever is not in
-/// these has nothing.
+/// Returns the operator's files of `sources` with the members' parts in `parts`. A member that is
+/// not in `parts` has no files.
 pub(crate) fn past_members(
     sources: &Sources,
     parts: &BTreeMap<&str, &Marks>,

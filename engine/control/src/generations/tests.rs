@@ -1,4 +1,4 @@
-//! The history over a real folder.
+//! The history in a real folder.
 
 use super::*;
 use crate::admin::api::{FileDigest, ReloadCause};
@@ -16,7 +16,7 @@ fn past(generation: u64, files: &[(&str, &str)]) -> Arc<Past> {
     Arc::new(Past { files: marks(files), ..Past::test(generation, ReloadCause::Change) })
 }
 
-/// A generation of one file of the host, and one of each member.
+/// Returns a generation of one file of the operator, and one of each member.
 fn past_of(generation: u64, host: &str, members: &[(&str, &str)]) -> Arc<Past> {
     let part = |(name, content): &(&str, &str)| (Box::from(*name), marks(&[(name, content)]));
     let parts = members.iter().map(part).collect();
@@ -95,7 +95,7 @@ fn where_nothing_can_be_written_it_is_told_and_nothing_breaks() {
     assert_eq!(archive.load(), GenerationIndex::default());
 }
 
-/// Which contents are kept of generations whose every content has so many bytes.
+/// Returns which contents are kept if each content of the generations has so many bytes.
 fn kept(all: &[Arc<Past>], bytes: u64) -> Vec<u64> {
     let digests = all.iter().flat_map(|past| {
         past.files.iter().chain(past.parts.values().flat_map(|marks| marks.iter()))
@@ -152,7 +152,7 @@ fn what_a_member_saved_takes_no_room_of_the_hosts_files() {
 
 #[test]
 fn one_member_and_all_members_have_a_room_at_it_and_past_it() {
-    // One content in force, and one before it, of each of so many members.
+    // One active content and one previous content of each member.
     let two = |members: u64, bytes: u64| {
         let names: Vec<String> = (0..members).map(|n| format!("m{n}")).collect();
         let of = |n: &str| -> Vec<(String, String)> {
@@ -197,7 +197,7 @@ fn rows_are_written_once_however_many_generations_have_them() {
 #[test]
 fn a_list_that_would_be_too_large_to_be_read_is_written_without_members_files() {
     let (_dir, archive) = archive();
-    // What a member calls her files is as long as she wants it.
+    // Members choose the length of their file names.
     let long = "p".repeat(usize::try_from(INDEX_BYTES_MAX).unwrap());
     let row: Marks = vec![FileDigest { path: long, sha256: blob("a").0 }].into();
     let parts = [("ann".into(), row)].into();

@@ -1,13 +1,13 @@
-//! The files of each member's last good part, in the folder for what outlives the process.
+//! The files of each member's last good part, in the state folder.
 //!
-//! A member whose files are wrong keeps her last good part, over a restart and an upgrade too: what
-//! a part is made of is written here once it is in force, and read where her files cannot be used
-//! at start. A copy says what it must hold, is written whole or not at all, and is believed only
-//! where it is whole. What is read of it is no policy yet: her entry, her folder and her budgets
-//! are held against it as against files on the disk.
+//! A member with invalid files keeps the last good part, over a restart and an upgrade too. The
+//! files of a part are written here once it is active, and read if the member's files are unusable
+//! at start. A copy contains its digest, is written atomically, and is only used if it is intact.
+//! It is not a policy yet: the member's entry, folder and budgets apply to it as to files on the
+//! disk.
 //!
-//! Where this does not help: where the folder cannot be written to, a member whose files are wrong
-//! has no part after a restart, and that is told when the copy is not written.
+//! Limitation: without write access to the folder, a member with invalid files has no part after a
+//! restart. That is reported when the copy is not written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
@@ -28,33 +28,33 @@ use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
 use crate::storage::damaged::keep_damaged;
 use crate::storage::digest::{digest, hex};
 
-/// Most bytes of all members' copies together; of a member whose copy does not fit no new one is
-/// kept. As much as the files of all members may have.
+/// Maximum bytes of all members' copies: as much as the files of all members may have. If a
+/// member's copy does not fit, no new one is stored.
 pub const LAST_GOOD_BYTES_MAX: u64 = 512 << 20;
-/// The most bytes of the head of a copy: the names and digests of 100 files.
+/// Maximum bytes of the header of a copy: the names and digests of 100 files.
 const HEAD_BYTES_MAX: u64 = 4 << 20;
-/// The most bytes of one copy.
+/// Maximum bytes of one copy.
 const COPY_BYTES_MAX: u64 =
     HEAD_BYTES_MAX + MEMBER_POLICY_BYTES_MAX + MEMBER_LIST_BYTES_MAX + MEMBER_COMPONENT_BYTES_MAX;
-/// What a file takes at least.
+/// Least space of a file.
 const BLOCK_BYTES: u64 = 4096;
-/// What a copy begins with; behind it stands the digest of the next line, which is the head.
+/// Start of a copy; the digest of the next line, which is the header, follows.
 const MAGIC: &str = "seawall member 1";
-/// The most bytes of that line: the words and a digest.
+/// Maximum bytes of that line: the words and a digest.
 const MAGIC_BYTES_MAX: u64 = 128;
 const FOLDER: &str = "members";
 const ENDING: &str = "member";
 
-/// Since when a part is in force.
+/// Since when a part is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// The generation in which it came into force.
+    /// The generation in which it became active.
     pub(crate) generation: u64,
     /// Equal for equal files, in hexadecimal digits.
     pub(crate) content: String,
 }
 
-/// What a copy says of itself.
+/// The header of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     member: String,
@@ -71,7 +71,7 @@ struct Piece {
     bytes: u64,
 }
 
-/// A part in force, to be written.
+/// An active part, to be written.
 #[derive(Debug)]
 pub(crate) struct Good {
     pub(crate) sources: MemberSources,
@@ -88,13 +88,13 @@ pub(crate) struct LastGood {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// What lies on the disk, by the member's name.
+    /// The copies on the disk, by the member's name.
     kept: BTreeMap<Box<str>, Kept>,
-    /// What is yet to be written, by the member's name.
+    /// Copies that are not written yet, by the member's name.
     waiting: BTreeMap<Box<str>, Good>,
-    /// The members that the policy in force names.
+    /// The members that the active policy names.
     named: BTreeSet<Box<str>>,
-    /// Nothing of that policy is left out, so that what it does not name is not needed.
+    /// The policy was built completely, so copies that it does not name are not needed.
     whole: bool,
 }
 
@@ -105,8 +105,8 @@ struct Kept {
 }
 
 impl LastGood {
-    /// The copies in the folder `state_dir`, which need not be there yet. One whose head is damaged
-    /// is set aside.
+    /// Opens the copies in the folder `state_dir`, which need not exist yet. A copy with a damaged
+    /// header is moved aside.
     pub(crate) fn open(state_dir: &Path) -> Self {
         let folder = state_dir.join(FOLDER);
         let kept = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -123,23 +123,23 @@ impl LastGood {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when the part that a member's copy holds was in force.
+    /// Returns since when the part in a member's copy was active.
     pub(crate) fn since(&self, name: &str) -> Option<Since> {
         self.book().kept.get(name).map(|kept| kept.since.clone())
     }
 
-    /// The files of a member's copy, by their paths. One that is damaged is set aside, which is
-    /// told.
+    /// Returns the files of a member's copy, by their paths. A damaged copy is moved aside, with a
+    /// log line.
     pub(crate) fn read(&self, name: &str) -> Option<Contents> {
         self.since(name)?;
         let place = self.place(name);
         let why = match read_file::read(&place, COPY_BYTES_MAX) {
             Ok(bytes) => match opened(&bytes) {
                 Ok((head, files)) if head.member == name => return Some(files),
-                Ok(_) => "it is another member's".to_owned(),
+                Ok(_) => "the copy belongs to another member".to_owned(),
                 Err(why) => why,
             },
-            Err(FileReadError::Missing) => "it is gone".to_owned(),
+            Err(FileReadError::Missing) => "the copy is missing".to_owned(),
             Err(error) => error.to_string(),
         };
         self.book().kept.remove(name);
@@ -147,16 +147,15 @@ impl LastGood {
         None
     }
 
-    /// Takes note of what is in force, to be [written](Self::write) where nobody waits for it:
-    /// parts that are new, and the members that the policy names, of which `whole` says whether
-    /// nothing is left out.
+    /// Records what is active, to be [written](Self::write) later: new parts, and the members that
+    /// the policy names. `whole` tells whether the policy was built completely.
     pub(crate) fn note(&self, good: Vec<Good>, named: BTreeSet<Box<str>>, whole: bool) {
         let mut book = self.book();
         (book.named, book.whole) = (named, whole);
         book.waiting.extend(good.into_iter().map(|good| (Box::from(good.sources.name()), good)));
     }
 
-    /// Notes that what waits as generation `from` came into force as generation `to`.
+    /// Records that what waits as generation `from` became active as generation `to`.
     pub(crate) fn renumber(&self, from: u64, to: u64) {
         let mut book = self.book();
         let waiting = book.waiting.values_mut().map(|good| &mut good.since);
@@ -179,8 +178,8 @@ impl LastGood {
             if let Err(why) = self.put(&name, &good, &gone) {
                 log::error!(
                     target: "seawall::server",
-                    "member {}: no copy of the files of generation {} is kept: {why}; should her \
-                     files be wrong at a restart, this part is not in force then",
+                    "member {}: the files of generation {} are not stored: {why}; with invalid \
+                     files at a restart, this part will not be active",
                     shown::one_line(&name),
                     good.since.generation
                 );
@@ -188,7 +187,7 @@ impl LastGood {
         }
     }
 
-    /// Writes one copy; where there is no room, the copies of those in `gone` go first.
+    /// Writes one copy; if there is no space, the copies of members in `gone` are removed first.
     fn put(&self, name: &str, good: &Good, gone: &[Box<str>]) -> io::Result<()> {
         let (head, bodies) = packed(name, good);
         let text = serde_json::to_string(&head)?;
@@ -214,14 +213,14 @@ impl LastGood {
         Ok(())
     }
 
-    /// What the copies of all but one member take.
+    /// Returns the space of the copies of all members but one.
     fn taken(&self, but: &str) -> u64 {
         let book = self.book();
         let others = book.kept.iter().filter(|(name, _)| ***name != *but);
         others.map(|(_, kept)| room(kept.bytes)).sum()
     }
 
-    /// Removes a member's copy, and what was set aside of it.
+    /// Removes a member's copy, and its damaged ones.
     fn remove(&self, name: &str) {
         self.book().kept.remove(name);
         let stem = stem(name);
@@ -243,7 +242,7 @@ fn stem(name: &str) -> String {
     hex(&digest(name.as_bytes()))
 }
 
-/// What a file of so many bytes takes.
+/// Returns the space of a file of so many bytes.
 const fn room(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES)
 }
@@ -251,7 +250,7 @@ const fn room(bytes: u64) -> u64 {
 fn damaged(place: &Path, why: &str) {
     let kept = match keep_damaged(place) {
         Ok(aside) => format!("it is kept as {}", aside.display()),
-        Err(error) => format!("it cannot be set aside either: {error}"),
+        Err(error) => format!("it cannot be moved aside: {error}"),
     };
     log::error!(
         target: "seawall::server",
@@ -260,22 +259,22 @@ fn damaged(place: &Path, why: &str) {
     );
 }
 
-/// What a copy says of itself, by the name of its member. It is set aside where that cannot be
-/// believed, or where its length is another.
+/// Returns the header of a copy, by the name of its member. The copy is moved aside if the header
+/// is invalid or the length differs.
 fn known(place: &Path) -> Option<(Box<str>, Kept)> {
     let why = match head_of(place) {
         Ok((head, bytes)) if place.file_stem() == Some(stem(&head.member).as_ref()) => {
             let since = Since { generation: head.generation, content: head.content };
             return Some((head.member.into(), Kept { since, bytes }));
         }
-        Ok(_) => "it is another member's".to_owned(),
+        Ok(_) => "the copy belongs to another member".to_owned(),
         Err(why) => why,
     };
     damaged(place, &why);
     None
 }
 
-/// The head of the copy at `place`, with the bytes of the whole.
+/// Returns the header of the copy at `place`, with the bytes of the whole.
 fn head_of(place: &Path) -> Result<(Head, u64), String> {
     let told = |error: io::Error| error.to_string();
     let (file, known) = read_file::open(place).map_err(|error| error.to_string())?;
@@ -288,12 +287,12 @@ fn head_of(place: &Path) -> Result<(Head, u64), String> {
     let (head, _) = parsed(&start)?;
     let bodies: u64 = head.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes));
     if (start.len() as u64).saturating_add(bodies) != bytes {
-        return Err("it has not the length that it says".to_owned());
+        return Err("its length differs from its header".to_owned());
     }
     Ok((head, bytes))
 }
 
-/// The head of a copy, and what follows it.
+/// Parses the header of a copy; returns it with what follows.
 fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
     let line = |bytes: &'_ [u8]| bytes.iter().position(|byte| *byte == b'\n');
     let cut = |bytes: &mut &[u8]| {
@@ -303,16 +302,16 @@ fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
         Some(line)
     };
     let mut rest = bytes;
-    let first = cut(&mut rest).ok_or("it ends too soon")?;
-    let head = cut(&mut rest).ok_or("it ends too soon")?;
+    let first = cut(&mut rest).ok_or("the copy is incomplete")?;
+    let head = cut(&mut rest).ok_or("the copy is incomplete")?;
     let first = String::from_utf8_lossy(&first).into_owned();
-    let sum = first.strip_prefix(MAGIC).ok_or("it is none, or one of another version")?;
+    let sum = first.strip_prefix(MAGIC).ok_or("not a copy, or of another version")?;
     if sum.trim_start() != hex(&digest(&head)) {
-        return Err("its head is not what was written".to_owned());
+        return Err("its header is damaged".to_owned());
     }
     let head: Head = serde_json::from_slice(&head).map_err(|error| error.to_string())?;
     if head.files.len() > MEMBER_FILES_MAX {
-        return Err(format!("it has more than {MEMBER_FILES_MAX} files"));
+        return Err(format!("it contains more than {MEMBER_FILES_MAX} files"));
     }
     Ok((head, rest))
 }
@@ -320,23 +319,23 @@ fn parsed(bytes: &[u8]) -> Result<(Head, &[u8]), String> {
 /// Files by their paths.
 type Contents = BTreeMap<String, Arc<[u8]>>;
 
-/// The head and the files of a copy.
+/// Returns the header and the files of a copy.
 fn opened(bytes: &[u8]) -> Result<(Head, Contents), String> {
     let (head, mut rest) = parsed(bytes)?;
     let mut files = BTreeMap::new();
     for Piece { path, sha256, bytes } in &head.files {
         let end = usize::try_from(*bytes).map_err(|error| error.to_string())?;
-        let (body, after) = rest.split_at_checked(end).ok_or("it ends too soon")?;
+        let (body, after) = rest.split_at_checked(end).ok_or("the copy is incomplete")?;
         if hex(&digest(body)) != *sha256 {
-            return Err(format!("what it has of {path} is not what was written"));
+            return Err(format!("its content of {path} is damaged"));
         }
         files.insert(path.clone(), body.into());
         rest = after;
     }
-    if rest.is_empty() { Ok((head, files)) } else { Err("it is too long".to_owned()) }
+    if rest.is_empty() { Ok((head, files)) } else { Err("the copy is too long".to_owned()) }
 }
 
-/// All that a part is made of.
+/// Returns all files of a part.
 fn packed(name: &str, good: &Good) -> (Head, Vec<Arc<[u8]>>) {
     let reached = good.sources.reached();
     let files = reached.paths().filter_map(|path| {

@@ -1,9 +1,9 @@
-//! Members' parts: whose is in force, since which generation, and whose files are refused.
+//! Members' parts: which are active, since which generation, and whose files are rejected.
 //!
-//! A member's files that are wrong refuse nothing but themselves, so nobody would see it who does
-//! not look: the status names each such member with what is wrong, the metrics count them, and the
-//! log says it when it begins, when it becomes another mistake, and when it ends. A reload for
-//! another reason says no more than how many there are: of 850 members some are always wrong.
+//! Invalid files of a member only reject themselves, so they would go unnoticed. The status names
+//! each such member with the errors, and the metrics count them. The log reports the first error,
+//! each other error, and the end. A reload with another cause only reports their number: of 850
+//! members some are always wrong.
 
 mod last_good;
 mod rejected_since;
@@ -27,16 +27,16 @@ use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
 use rejected_since::RefusedSince;
 
-/// Most problems of one member that the status tells; of the rest it tells the number.
+/// Maximum of diagnostics per member in the status; for the rest it contains the number.
 pub const MEMBER_PROBLEMS_TOLD_MAX: usize = 10;
-/// Most members of whom more than the first problem is told, and that have a metric each.
+/// Maximum of members with more than the first diagnostic, and with a metric of their own.
 pub const MEMBERS_TOLD_MAX: usize = 100;
-/// Most lines about members in the answer to one reload; the log has them all.
+/// Maximum of lines about members in the response to a reload; the log has all.
 pub const MEMBER_LINES_MAX: usize = 20;
-/// Most characters of what is said about one problem.
+/// Maximum characters of one diagnostic.
 const PROBLEM_CHARS_MAX: usize = 400;
 
-/// What is known of members' parts, and the copies of the good ones.
+/// The state of members' parts, and the copies of the good ones.
 #[derive(Debug)]
 pub(crate) struct Members {
     last_good: LastGood,
@@ -46,9 +46,9 @@ pub(crate) struct Members {
 
 #[derive(Debug, Default)]
 struct Roster {
-    /// Parts in force by the member's name.
+    /// Active parts by the member's name.
     in_force: BTreeMap<Box<str>, InForce>,
-    /// Members whose files are refused, or have yet to be looked at.
+    /// Members whose files are rejected, or not evaluated yet.
     refused: BTreeMap<Box<str>, Refused>,
     /// How many have a file.
     total: usize,
@@ -63,29 +63,29 @@ struct InForce {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Refused {
     part: MemberPart,
-    /// Since when they are refused, or wait.
+    /// Since when they are rejected, or wait.
     since: Tick,
-    /// Since when they were refused without a break, also where they wait now.
+    /// Since when they are rejected without interruption, also while they wait.
     refused: Option<Tick>,
-    /// Her files are not refused: there was too much to do to look at them.
+    /// The member's files are not rejected: there was no time to build them yet.
     waits: bool,
     problems: Vec<PolicyError>,
     more: usize,
 }
 
-/// A policy that comes into force.
+/// A policy that becomes active.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Coming<'c> {
     pub(crate) rules: &'c RuleSet,
     pub(crate) sources: &'c Sources,
-    /// Members whose files are wrong.
+    /// Members with invalid files.
     pub(crate) states: &'c [MemberState],
     pub(crate) generation: u64,
     pub(crate) now: Tick,
 }
 
 impl Members {
-    /// With the copies in `state_dir`.
+    /// Opens the copies in `state_dir`.
     pub(crate) fn open(state_dir: &Path) -> Self {
         Self {
             last_good: LastGood::open(state_dir),
@@ -98,7 +98,8 @@ impl Members {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds the files of a member's last good part, for the host's files in `sources`.
+    /// Returns a function that finds a member's last good part, for the operator's files in
+    /// `sources`.
     pub(crate) fn good(
         &self,
         loader: &PolicyLoader,
@@ -112,7 +113,7 @@ impl Members {
         }
     }
 
-    /// Notes what comes into force, and gives the lines that are to be told about it.
+    /// Records what becomes active, and returns the lines to log about it.
     pub(crate) fn came(&self, coming: Coming<'_>) -> Vec<String> {
         let mut roster = self.roster();
         let before = std::mem::take(&mut *roster);
@@ -122,7 +123,7 @@ impl Members {
             .iter()
             .map(|state| {
                 let before = before.refused.get(&state.name);
-                // Before the first look of a process, what an earlier one knew.
+                // Before the first reload of a process: the state of an earlier one.
                 let known = match before {
                     Some(before) => before.refused,
                     None => self.since.of(&state.name),
@@ -141,7 +142,7 @@ impl Members {
         lines
     }
 
-    /// Since when each part is in force, and those that are to be kept.
+    /// Returns since when each part is active, and the parts to store.
     fn in_force(
         &self,
         coming: Coming<'_>,
@@ -158,7 +159,7 @@ impl Members {
                 continue;
             }
             let content = hex(&member.sources().content());
-            // A copy that serves was in force before this process, and is what it was.
+            // The part of a copy was active before this process, and did not change.
             let earlier = self.last_good.since(name);
             let earlier =
                 earlier.filter(|since| since.content == content || (is_first && is_wrong(name)));
@@ -172,7 +173,7 @@ impl Members {
         (in_force, good)
     }
 
-    /// Notes that what came into force as generation `from` is generation `to`.
+    /// Records that generation `from` is generation `to`.
     pub(crate) fn renumber(&self, from: u64, to: u64) {
         let mut roster = self.roster();
         let all = roster.in_force.values_mut().filter(|part| part.since.generation == from);
@@ -180,18 +181,18 @@ impl Members {
         self.last_good.renumber(from, to);
     }
 
-    /// Writes copies of the parts that are new: where nobody waits for it.
+    /// Writes copies of new parts; called when no client waits.
     pub(crate) fn write(&self) {
         self.last_good.write();
         self.since.write();
     }
 
-    /// How many members' files are not in force, and the first that are refused.
+    /// Returns how many members' files are not active, and the first that are rejected.
     pub(crate) fn refused(&self) -> MembersRefused {
         self.roster().sum()
     }
 
-    /// Members that have another part in force than that of their files, as the status tells it.
+    /// Returns, for the status, the members whose active part is not that of their files.
     pub(crate) fn status(&self) -> Value {
         let roster = self.roster();
         let told = roster.refused.iter().enumerate().map(|(nth, (name, refused))| {
@@ -211,7 +212,7 @@ impl Members {
         told.collect::<Vec<_>>().into()
     }
 
-    /// How many members have which part in force.
+    /// Returns how many members have which part active.
     pub(crate) fn counts(&self) -> Value {
         let roster = self.roster();
         let of = |part| roster.refused.values().filter(|refused| refused.part == part).count();
@@ -233,7 +234,7 @@ impl Roster {
         self.in_force.get(name).map(|part| part.since.generation)
     }
 
-    /// What is to be told where `before` were refused: what differs, and how many there are.
+    /// Returns the lines to log after `before` were rejected: the differences, and the number.
     fn news(&self, before: &BTreeMap<Box<str>, Refused>) -> Vec<String> {
         let known = |name: &str, of: &Refused| {
             before.get(name).is_some_and(|was| {
@@ -245,14 +246,14 @@ impl Roster {
         for (name, _) in before.iter().filter(|(_, was)| !was.waits) {
             if !self.refused.contains_key(name) && self.in_force.contains_key(name) {
                 let name = shown::one_line(name);
-                lines.push(format!("member {name}: her files are right again and in force"));
+                lines.push(format!("member {name}: the files are valid again and active"));
             }
         }
         lines.extend(MembersRefused { first: None, ..self.sum() }.lines());
         lines
     }
 
-    /// How many there are, and the first.
+    /// Returns their number, and the first.
     fn sum(&self) -> MembersRefused {
         let first = self.refused.iter().find(|(_, of)| !of.waits);
         let waiting = self.refused.values().filter(|of| of.waits).count();
@@ -269,15 +270,15 @@ impl Roster {
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         let instead = match self.since(name) {
             Some(generation) if of.part == MemberPart::Kept => {
-                format!("her part of generation {generation} stays in force")
+                format!("the member's part of generation {generation} stays active")
             }
-            _ => "the host's layers alone are in force".to_owned(),
+            _ => "only the operator's layers are active".to_owned(),
         };
         format!("member {}: refused: {problem}{more}; {instead}", shown::one_line(name))
     }
 }
 
-/// Of lines those that an answer has room for; the others are logged here.
+/// Returns as many lines as fit into a response; the others are logged here.
 pub(crate) fn bounded(mut lines: Vec<String>) -> Vec<String> {
     if lines.len() > MEMBER_LINES_MAX {
         // The last line is the sum.

@@ -1,8 +1,7 @@
-//! Since when which member's files are refused, over restarts too: whoever looks after a restart
-//! sees how long somebody has been without her newest rules.
+//! Since when each member's files are rejected, over restarts too. An operator sees after a restart
+//! how long a member has been without the newest rules.
 //!
-//! Where this does not help: where the file cannot be written or read, the time begins anew at a
-//! restart, and that is told.
+//! Limitation: without access to the file the time starts again at a restart, and that is reported.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -17,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::storage::atomic_write::{RealFileSystem, put};
 
-/// The most bytes of the file: 10,000 members with long names.
+/// Maximum bytes of the file: 10,000 members with long names.
 const BYTES_MAX: u64 = 4 << 20;
 const FILE: &str = "members-refused.json";
 const VERSION: u32 = 1;
 
-/// Moments by the member's name.
+/// Times by the member's name.
 pub(super) type Moments = BTreeMap<Box<str>, Tick>;
 
 #[derive(Serialize, Deserialize)]
@@ -32,7 +31,7 @@ struct Written {
     since: BTreeMap<Box<str>, u64>,
 }
 
-/// The file, and what is to stand in it.
+/// The file, and its new content.
 #[derive(Debug)]
 pub(super) struct RefusedSince {
     place: PathBuf,
@@ -42,12 +41,12 @@ pub(super) struct RefusedSince {
 #[derive(Debug, Default)]
 struct Book {
     moments: Moments,
-    /// The file says something else.
+    /// The content differs from the file.
     is_new: bool,
 }
 
 impl RefusedSince {
-    /// As the file in the folder `state_dir` has it.
+    /// Reads the file in the folder `state_dir`.
     pub(super) fn open(state_dir: &Path) -> Self {
         let place = state_dir.join(FILE);
         let why = match read_file::read(&place, BYTES_MAX) {
@@ -58,14 +57,14 @@ impl RefusedSince {
                     let moments = since.into_iter().map(|(name, ms)| (name, Tick(ms))).collect();
                     return Self { place, book: Mutex::new(Book { moments, is_new: false }) };
                 }
-                Ok(other) => Some(format!("it is of version {}", other.version)),
+                Ok(other) => Some(format!("unknown version {}", other.version)),
                 Err(error) => Some(error.to_string()),
             },
         };
         if let Some(why) = why {
             log::warn!(
                 target: "seawall::server",
-                "{}: {why}; since when members' files are refused begins anew",
+                "{}: {why}; the times since which members' files are rejected start again",
                 place.display()
             );
         }
@@ -76,19 +75,19 @@ impl RefusedSince {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when this member's files are refused, as far as that is known.
+    /// Returns since when this member's files are rejected, if that is known.
     pub(super) fn of(&self, name: &str) -> Option<Tick> {
         self.book().moments.get(name).copied()
     }
 
-    /// Takes note of those whose files are refused now.
+    /// Records whose files are rejected now.
     pub(super) fn note(&self, moments: Moments) {
         let mut book = self.book();
         book.is_new |= book.moments != moments;
         book.moments = moments;
     }
 
-    /// Writes what is new.
+    /// Writes changes.
     pub(super) fn write(&self) {
         let mut book = self.book();
         if !std::mem::take(&mut book.is_new) {

@@ -1,4 +1,4 @@
-//! What is told of members, and how much of it.
+//! What is reported about members, and how much of it.
 
 use seawall_ruleset::{Purpose, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings};
 
@@ -42,7 +42,7 @@ fn what_is_the_same_as_before_is_told_by_its_number_alone() {
         in_force: [("ann".into(), InForce { digest: [0; 32], since })].into(),
         ..Roster::default()
     };
-    assert_eq!(mended.news(&before), ["member ann: her files are right again and in force"]);
+    assert_eq!(mended.news(&before), ["member ann: the files are valid again and active"]);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_answer_has_room_for_so_many_lines() {
     assert_eq!(more.last().unwrap(), "28", "the sum stays");
 }
 
-/// Members with so many refused files, each with so many problems.
+/// Returns the status of members with so many rejected files, each with so many errors.
 fn status_of(members: usize, problems: usize) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let all = Members::open(dir.path());
@@ -102,7 +102,7 @@ fn so_many_problems_of_a_member_are_told_and_of_the_rest_the_number() {
     assert_eq!(told(MEMBER_PROBLEMS_TOLD_MAX + 1), (MEMBER_PROBLEMS_TOLD_MAX, 1), "past it");
 }
 
-/// What comes of a policy of one file.
+/// Builds a policy of one file.
 fn assembled(text: &str) -> seawall_ruleset::BuildOutput {
     let sandbox = Sandbox::new(SandboxLimits::default());
     let files = [("r".to_owned(), text.as_bytes().into())].into();

@@ -1,21 +1,21 @@
-//! What was decided since the start, over all generations.
+//! Decisions since the start, over all generations.
 //!
-//! A tally belongs to a generation and goes on counting while its last requests end. So a retired
-//! one is kept until nobody else holds it, and its counts are taken over then.
+//! Each generation has its own counters, which still count while its last requests end. So retired
+//! counters are kept until their last user is gone. Then they are added to the total.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_model::VerdictKind;
 use seawall_state::DecisionCounters;
 
-/// Most retired tallies that are kept for requests still in flight; past it the oldest is taken
-/// over as it is, and what its last requests add is not counted.
+/// Maximum of retired counters that are kept for requests in flight. Beyond it the oldest is added
+/// as it is, and its last requests are not counted.
 pub const RETIRED_MAX: usize = 64;
 
 /// Counts by verdict.
 type VerdictCounts = [u64; VerdictKind::ALL.len()];
 
-/// The sum over generations that no longer judge.
+/// The sum over retired generations.
 #[derive(Debug, Default)]
 pub(crate) struct DecisionTotals(Mutex<Past>);
 
@@ -26,7 +26,7 @@ struct Past {
 }
 
 impl DecisionTotals {
-    /// Takes the tally of a generation that no longer judges.
+    /// Takes the counters of a generation that is no longer active.
     pub(crate) fn retire(&self, tally: Arc<DecisionCounters>) {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         past.retired.push(tally);
@@ -43,7 +43,7 @@ impl DecisionTotals {
         past.sum = sum;
     }
 
-    /// All decisions by verdict, with those of the generation that judges now.
+    /// Returns all decisions by verdict, with those of the active generation.
     pub(crate) fn with(&self, current: &DecisionCounters) -> Vec<(&'static str, u64)> {
         let past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sum = past.sum;

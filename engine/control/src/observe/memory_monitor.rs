@@ -1,25 +1,25 @@
-//! How much memory the process uses, and how much it may.
+//! Memory of the process, and its limit.
 //!
-//! Two limits, of which the closer counts: the configured one, against the process's resident set,
-//! and that of its control group, against what the group is charged with less the file pages that
-//! the kernel takes back by itself. Where there is neither, nothing is said.
+//! There are two limits, of which the closer counts: the configured one, for the process's resident
+//! set, and that of its control group. The group's use is its charge without the file pages that
+//! the kernel reclaims by itself. Without a limit there is no value.
 
 use std::path::{Path, PathBuf};
 
-/// A control group's limit above which it means that there is none.
+/// A control group's limit above this value means that there is none.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// A control group that bounds memory.
+/// A control group that limits memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CgroupMemory {
     used: PathBuf,
     stat: PathBuf,
-    /// The line of `stat` with what can be had back.
+    /// The line of `stat` with the reclaimable memory.
     spare: &'static str,
     most: u64,
 }
 
-/// Where to look.
+/// Reads the memory of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryMonitor {
     configured: Option<u64>,
@@ -27,21 +27,21 @@ pub struct MemoryMonitor {
 }
 
 impl MemoryMonitor {
-    /// Looks for the limit of the process's control group; `configured` is one besides.
+    /// Finds the limit of the process's control group; `configured` is another limit.
     #[must_use]
     pub fn find(configured: Option<u64>) -> Self {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self { configured, group: group_of(&own, Path::new("/sys/fs/cgroup")) }
     }
 
-    /// Whether there is any limit.
+    /// Returns whether there is any limit.
     #[must_use]
     pub const fn is_bounded(&self) -> bool {
         self.configured.is_some() || self.group.is_some()
     }
 
-    /// Bytes that are used and that may be, of the limit that is closer: the process's own, or that
-    /// of its control group, which it may share with others.
+    /// Returns used bytes and limit, for the closer limit: the process's own, or that of its
+    /// control group, which it may share with others.
     #[must_use]
     pub fn used_of(&self) -> Option<(u64, u64)> {
         let own = self.configured.and_then(|most| Some((resident_bytes()?, most)));
@@ -61,7 +61,8 @@ impl CgroupMemory {
     }
 }
 
-/// The nearest group at or above the process's that has a limit, in either version of the interface.
+/// Returns the nearest group at or above the process's with a limit, in either version of the
+/// interface.
 fn group_of(own: &str, root: &Path) -> Option<CgroupMemory> {
     own.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -105,12 +106,12 @@ fn resident_bytes() -> Option<u64> {
     resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// The resident set in a text of `/proc/PID/status`, which tells it in KiB whatever a page is.
+/// Returns the resident set in the text of `/proc/PID/status`, which is in KiB for any page size.
 pub(crate) fn resident_in(status: &str) -> Option<u64> {
     Some(number_of(status, "VmRSS")?.saturating_mul(1_024))
 }
 
-/// A number of such a text, by its name.
+/// Returns a number of such a text, by its name.
 pub(crate) fn number_of(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
@@ -148,7 +149,7 @@ mod tests {
         );
         let own = watch("0::/a/b\n", root, None);
         assert_eq!(own.used_of(), Some((600, 1_000)));
-        // The process's own memory is far beyond the one, and far below the other.
+        // The process's own memory is far above the one limit, and far below the other.
         assert_eq!(watch("0::/a/b\n", root, Some(500)).used_of().unwrap().1, 500);
         assert_eq!(watch("0::/a/b\n", root, Some(1 << 50)).used_of(), Some((600, 1_000)));
     }

@@ -1,4 +1,4 @@
-//! What is told of a running server: its status, its metrics, and what is noticed between them.
+//! What is observed of a running server: its status, its metrics, and events between them.
 
 pub(crate) mod decision_totals;
 pub(crate) mod memory_monitor;

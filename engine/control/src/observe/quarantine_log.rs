@@ -1,23 +1,23 @@
-//! Says aloud when a rule or a member's part goes into quarantine and when it comes back, and when the
-//! host's own rules cost more than they may.
+//! Logs when a rule or a member's part enters or leaves quarantine, and when the operator's rules
+//! exceed their fuel.
 //!
-//! Whoever wrote the rule may be asleep while its `on_failure` value decides; so it stands in the log
-//! within a second, with what led to it.
+//! While a rule is in quarantine, its `on_failure` value decides. The line appears within a second,
+//! with the cause.
 
 use std::collections::HashMap;
 
 use seawall_model::Tick;
 use seawall_ruleset::{ExternSummary, PartSummary};
 
-/// Milliseconds between two lines about the host's fuel.
+/// Milliseconds between two lines about the operator's fuel.
 const HOST_TOLD_MS: u64 = 10_000;
 
-/// How each extern and each member's part was at the last look.
+/// The state of each extern and each member's part at the last check.
 #[derive(Debug, Default)]
 pub(crate) struct QuarantineLog {
     seen: HashMap<Box<str>, Seen>,
     members: HashMap<Box<str>, Seen>,
-    /// How often the host's fuel was empty when that was last told, and when.
+    /// How often the operator's fuel was exhausted when that was last logged, and when.
     host: (u64, Option<Tick>),
 }
 
@@ -27,13 +27,13 @@ struct Seen {
     away: bool,
 }
 
-/// Milliseconds that an extern is still in quarantine.
+/// Returns for how many milliseconds an extern remains in quarantine.
 pub(crate) fn remaining_ms(of: &ExternSummary, now: Tick) -> u64 {
     of.quarantined_until.map_or(0, |until| until.since_ms(now))
 }
 
 impl QuarantineLog {
-    /// What is to be told about these externs, one line each. An extern that was edited begins anew.
+    /// Returns the lines about these externs. An edited extern starts anew.
     pub(crate) fn look(&mut self, externs: &[ExternSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.seen);
         let mut lines = Vec::new();
@@ -45,7 +45,7 @@ impl QuarantineLog {
                 lines.push(gone(of, left_ms));
             }
             if was.away && !is.away {
-                lines.push(format!("rule {} is asked again", of.name));
+                lines.push(format!("rule {} left quarantine", of.name));
             }
             self.seen.insert(of.name.clone(), is);
         }
@@ -54,7 +54,7 @@ impl QuarantineLog {
 }
 
 impl QuarantineLog {
-    /// What is to be told about members' parts, one line each. One that was edited begins anew.
+    /// Returns the lines about members' parts. An edited part starts anew.
     pub(crate) fn look_at_members(&mut self, parts: &[PartSummary], now: Tick) -> Vec<String> {
         let before = std::mem::take(&mut self.members);
         let mut lines = Vec::new();
@@ -64,26 +64,27 @@ impl QuarantineLog {
             let is = Seen { quarantines: of.quarantines, away: left_ms > 0 };
             if of.quarantines > 0 && of.quarantines != was.quarantines {
                 lines.push(format!(
-                    "the rules of member {name} cost more than `member_fuel` too often and are not asked \
-                     for {s} s; the host's layers alone judge her sites (passed over so far: {passed}). \
-                     `seawall rule enable {name}` or an edit of hers brings them back sooner",
+                    "the rules of member {name} exceeded `member_fuel` too often and are in quarantine \
+                     for {s} s; only the operator's layers evaluate requests to the member's sites \
+                     (skipped so far: {passed}). `seawall rule enable {name}` or an edit by the \
+                     member ends the quarantine sooner",
                     name = of.name,
                     s = left_ms.div_ceil(1_000),
                     passed = of.passed_over,
                 ));
             }
             if was.away && !is.away {
-                lines.push(format!("the rules of member {} are asked again", of.name));
+                lines.push(format!("the rules of member {} left quarantine", of.name));
             }
             self.members.insert(of.name.clone(), is);
         }
         lines
     }
 
-    /// What is to be told about the host's fuel, at most once in [`HOST_TOLD_MS`].
+    /// Returns the line about the operator's fuel, at most once in [`HOST_TOLD_MS`].
     pub(crate) fn look_at_host(&mut self, out: u64, now: Tick) -> Option<String> {
         let (known, told) = self.host;
-        // A ruleset that was made anew counts from nothing.
+        // A new ruleset counts from zero.
         let more = out.checked_sub(known).unwrap_or(out);
         if more == 0 {
             self.host.0 = out;
@@ -94,8 +95,8 @@ impl QuarantineLog {
         }
         self.host = (out, Some(now));
         Some(format!(
-            "the host's rules cost more than `decision_fuel` for {more} requests, which were answered \
-             503; `seawall check --cost` shows which rules can cost so much"
+            "the operator's rules exceeded `decision_fuel` for {more} requests, which got a 503; \
+             `seawall check --cost` shows the rules that can cost so much"
         ))
     }
 }
@@ -103,8 +104,8 @@ impl QuarantineLog {
 fn gone(of: &ExternSummary, left_ms: u64) -> String {
     let failures = of.failures.iter().map(|(kind, count)| format!("{kind} {count}"));
     format!(
-        "rule {} failed too often and is not asked for {} s; its `on_failure` value answers (failures \
-         so far: {}). `seawall rule enable {}` brings it back sooner",
+        "rule {} failed too often and is in quarantine for {} s; its `on_failure` value decides \
+         (failures so far: {}). `seawall rule enable {}` ends the quarantine sooner",
         of.name,
         left_ms.div_ceil(1_000),
         failures.collect::<Vec<_>>().join(", "),
@@ -143,7 +144,7 @@ mod tests {
         }
         assert!(lookout.look(&[summary(1, until)], NOW.plus_ms(59_000)).is_empty());
         let back = lookout.look(&[summary(1, until)], NOW.plus_ms(59_001));
-        assert_eq!(back, ["rule alice.office is asked again"]);
+        assert_eq!(back, ["rule alice.office left quarantine"]);
         assert!(lookout.look(&[summary(1, until)], NOW.plus_ms(60_000)).is_empty());
     }
 
@@ -162,7 +163,7 @@ mod tests {
         }
         assert!(lookout.look_at_members(&[part(1, until)], NOW).is_empty());
         let back = lookout.look_at_members(&[part(1, None)], NOW);
-        assert_eq!(back, ["the rules of member alice are asked again"]);
+        assert_eq!(back, ["the rules of member alice left quarantine"]);
         assert!(lookout.look_at_members(&[], NOW).is_empty() && lookout.members.is_empty());
     }
 
@@ -182,9 +183,9 @@ mod tests {
     fn a_second_time_and_an_end_by_hand_are_told_too() {
         let mut lookout = QuarantineLog::default();
         assert_eq!(lookout.look(&[summary(1, Some(NOW.plus_ms(10)))], NOW).len(), 1);
-        assert_eq!(lookout.look(&[summary(1, None)], NOW), ["rule alice.office is asked again"]);
+        assert_eq!(lookout.look(&[summary(1, None)], NOW), ["rule alice.office left quarantine"]);
         assert_eq!(lookout.look(&[summary(2, Some(NOW.plus_ms(10)))], NOW).len(), 1);
-        // Edited, and away once more: its count begins anew.
+        // Edited, and in quarantine once more: its count starts anew.
         assert_eq!(lookout.look(&[summary(1, Some(NOW.plus_ms(10)))], NOW).len(), 1);
         assert!(lookout.look(&[], NOW).is_empty());
         assert!(lookout.seen.is_empty(), "what is gone is forgotten");

@@ -1,12 +1,12 @@
-//! The folder of a policy with a memory of what was read last.
+//! The policy folder, with a cache of files.
 //!
-//! A file that was not written since is not read again: its time, size and place say so, once it
-//! was left alone for some seconds. What is held for that is bounded, and the smallest files are
-//! held first: a host of a thousand members reads what changed, and a list of a hundred megabytes
-//! is not held twice for it.
+//! A file that was not written since is not read again: its time, size and inode show that, once it
+//! has been unchanged for some seconds. The cache has a maximum, and the smallest files are cached
+//! first. So a server with a thousand members reads what changed, and a list of a hundred megabytes
+//! is not stored twice.
 //!
-//! Where this does not protect: a writer that sets a file's times back, on a file system that has
-//! no time of change, is not noticed until the size changes.
+//! Limitation: on a file system without a change time, a writer that resets a file's times is not
+//! noticed until the size changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use crate::policy_source::policy_dir::PolicyDir;
 use crate::policy_source::read_file::{Mark, Read};
 use crate::storage::digest::digest;
 
-/// Most bytes of files that are held from one reading to the next.
+/// Maximum bytes of files that are cached between two readings.
 pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 
-/// A store that remembers what each file was at its last read, and where good copies of lists lie.
+/// A store that remembers each file as it was last read, and where good copies of lists lie.
 pub(super) struct HashingStore {
     inner: PolicyDir,
     known: Mutex<BTreeMap<String, Known>>,
@@ -30,14 +30,14 @@ pub(super) struct HashingStore {
     shelf: Option<ListCache>,
 }
 
-/// What a file was when it was read last.
+/// A file as it was last read.
 struct Known {
     digest: Option<[u8; 32]>,
     bytes: Option<Arc<[u8]>>,
-    /// The same where it is too much to be held: there while the last reading is in use.
+    /// The same if it is too large for the cache: available while the last reading is in use.
     lent: Weak<[u8]>,
     mark: Option<Mark>,
-    /// It was asked for in the reading under way.
+    /// It was used in the current reading.
     used: bool,
 }
 
@@ -47,10 +47,10 @@ impl Known {
     }
 }
 
-/// Where a reading came by.
+/// The folders of a reading.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Of the last reading that ended.
+    /// Of the last completed reading.
     pub(super) folders: Vec<PathBuf>,
     now: Vec<PathBuf>,
     once: BTreeSet<PathBuf>,
@@ -84,7 +84,7 @@ impl HashingStore {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reading begins.
+    /// Starts a reading.
     pub(super) fn begin(&self) {
         self.known().values_mut().for_each(|known| known.used = false);
         let mut seen = self.seen();
@@ -93,8 +93,8 @@ impl HashingStore {
         seen.ways.clear();
     }
 
-    /// A reading is over: what it did not come by is forgotten, and of the rest no more is held
-    /// than may be.
+    /// Ends a reading: files that it did not use are forgotten, and the cache is reduced to its
+    /// maximum.
     pub(super) fn end(&self) {
         let mut known = self.known();
         known.retain(|_, known| known.used);
@@ -112,7 +112,7 @@ impl HashingStore {
         seen.folders = std::mem::take(&mut seen.now);
     }
 
-    /// Notes the folders that lead to something, without links that stand for it itself.
+    /// Records the folders that lead to a path, without links that stand for the path itself.
     fn look(&self, path: &str) {
         let mut seen = self.seen();
         let mut at = path;
@@ -151,7 +151,7 @@ impl SourceStore for HashingStore {
             Ok(Read::New(bytes, mark)) => {
                 let bytes: Arc<[u8]> = bytes.into();
                 let before = all.get(path);
-                // Comparing takes a tenth of the time that hashing takes.
+                // Comparing takes a tenth of the time of hashing.
                 let is_same = before.is_some_and(|known| {
                     (mark.is_some() && known.mark == mark) || known.bytes().as_ref() == Some(&bytes)
                 });
@@ -248,7 +248,7 @@ mod tests {
         bench.write("policy 1\n");
         is_right(&bench.gather(), "policy 1\n");
         is_right(&bench.gather(), "policy 1\n");
-        // As long, and other, within the same tick of the file system's clock.
+        // The same length and another content, within one tick of the file system's clock.
         for n in 0..50 {
             let text = format!("policy {}\n", n % 10);
             bench.write(&text);
@@ -264,11 +264,11 @@ mod tests {
         let bench = Bench::new();
         bench.write("policy 1\n");
         let first = bench.gather();
-        // Its times are those of a moment ago, so that they say nothing yet.
+        // Its times are recent, so they do not show a change yet.
         assert!(bench.store.known()["a.wall"].mark.is_none());
         let again = bench.gather();
         assert!(!Arc::ptr_eq(&first.held("a.wall").unwrap(), &again.held("a.wall").unwrap()));
-        // As if time had gone by: the mark as it would be taken then.
+        // As if time had passed: the mark as it would be taken then.
         let place = bench.dir.path().join("a.wall");
         let later = crate::policy_source::read_file::wall() + Duration::from_secs(60);
         let mark = crate::policy_source::read_file::mark_at(&place, later);

@@ -1,9 +1,8 @@
-//! Good copies of list files, in the folder for what outlives the process.
+//! Last good copies of list files, in the state folder.
 //!
-//! A list that loaded once stays in force when its file fails (LANGUAGE §6), over a restart too:
-//! the bytes of each list that is published are put away here, and taken when the file cannot be
-//! used at start. A copy is written whole or not at all and says what it must hold, so that half
-//! of one is never believed.
+//! A list that was loaded once stays active when its file fails, over a restart too. The bytes of
+//! each published list are stored here, and used if the file is unusable at start. A copy is
+//! written atomically and contains its digest, so a partial one is never used.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,10 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::storage::digest::{digest, hex};
 
-/// What a copy begins with; behind it stand the digest of its content and when that came into
-/// force, in milliseconds since 1970.
+/// Start of a copy; the digest of its content and the time of its activation follow, in
+/// milliseconds since 1970.
 const HEADER: &str = "seawall list 1";
-/// The most bytes of that line: the words, a digest, a number of 64 bits.
+/// Maximum bytes of that line: the words, a digest, a number of 64 bits.
 const HEADER_BYTES_MAX: u64 = 128;
 /// The folder in the state folder.
 const FOLDER: &str = "lists";
@@ -33,43 +32,43 @@ const ENDINGS: [&str; 2] = ["list", "new"];
 pub(crate) struct ListCache {
     folder: PathBuf,
     now: Now,
-    /// What is in force, by the copy's path.
+    /// The active lists, by the copy's path.
     known: Mutex<BTreeMap<PathBuf, Known>>,
 }
 
-/// A list in force.
+/// An active list.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     digest: [u8; 32],
     since: Tick,
-    /// Its copy lies on the disk.
+    /// Its copy is on the disk.
     stored: bool,
-    /// Its file gave it, as it is now.
+    /// Its content is that of its file now.
     from_file: bool,
 }
 
-/// A list file in force, as `status` tells it.
+/// An active list file in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListAge {
-    /// Milliseconds since its content came into force.
+    /// Milliseconds since its content became active.
     pub(crate) age_ms: u64,
-    /// What gives its content.
+    /// The source of its content.
     pub(crate) from: ListSource,
 }
 
-/// What the content of a list in force comes from.
+/// The source of an active list's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListSource {
-    /// Its file, as it is.
+    /// Its file.
     File,
-    /// The last good copy, since the file cannot be used.
+    /// The last good copy, since the file is unusable.
     Cached,
-    /// Nothing, since the file cannot be used and the policy wants it empty then.
+    /// None: the file is unusable, and the policy requests an empty list then.
     Empty,
 }
 
 impl ListSource {
-    /// As the status says it.
+    /// Returns its name in the status.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -79,11 +78,11 @@ impl ListSource {
     }
 }
 
-/// The lists of a generation, to be put away once it is published.
+/// The lists of a generation, to be stored once it is published.
 #[derive(Debug)]
 pub(crate) struct PublishedLists {
     lists: Vec<Good>,
-    /// Nothing of the policy was left out, so that what it does not name is not needed.
+    /// The policy was built completely, so copies that it does not name are not needed.
     whole: bool,
 }
 
@@ -92,12 +91,12 @@ struct Good {
     name: Box<str>,
     path: Box<str>,
     digest: [u8; 32],
-    /// What the file holds, where that is in force.
+    /// The content of the file, if that is active.
     bytes: Option<Arc<[u8]>>,
 }
 
 impl PublishedLists {
-    /// The list files of `rules`, which was made of `sources`.
+    /// Returns the list files of `rules`, which was built from `sources`.
     pub(crate) fn of(rules: &RuleSet, sources: &Sources, whole: bool) -> Self {
         let good = |list: seawall_ruleset::ListSummary| {
             let file = list.file?;
@@ -116,15 +115,15 @@ impl std::fmt::Debug for ListCache {
 }
 
 impl ListCache {
-    /// The shelf in the folder `state_dir`, which need not be there yet.
+    /// Returns the cache in the folder `state_dir`, which need not exist yet.
     pub(crate) fn new(state_dir: &Path, now: Now) -> Self {
         Self { folder: state_dir.join(FOLDER), now, known: Mutex::default() }
     }
 
-    /// The copy of a list, unless it is what the file holds, whose digest is `read`.
+    /// Returns the copy of a list, unless it equals the file, whose digest is `read`.
     ///
     /// # Errors
-    /// There is one, and it cannot be used.
+    /// A copy exists, and it cannot be used.
     pub(crate) fn take(
         &self,
         name: &str,
@@ -144,9 +143,9 @@ impl ListCache {
         }
     }
 
-    /// Puts away what was published. What cannot be written is told, and tried again next time.
+    /// Stores what was published. A failed write is logged, and retried next time.
     pub(crate) fn put_away(&self, stock: &PublishedLists) {
-        // Not locked while it is written: whoever asks for the status does not wait for the disk.
+        // Not locked during the write: a request for the status does not wait for the disk.
         let before = self.known().clone();
         let mut known = BTreeMap::new();
         for good in &stock.lists {
@@ -158,7 +157,7 @@ impl ListCache {
                     Err(error) => {
                         log::warn!(
                             target: "seawall::policy",
-                            "no copy of the list {} is kept: {error}",
+                            "no copy of the list {} is stored: {error}",
                             good.name,
                         );
                     }
@@ -166,7 +165,7 @@ impl ListCache {
             }
             known.insert(place, mark);
         }
-        // A list in trouble may yet need a copy that has another name now.
+        // A list with an error may need a copy that has another name now.
         if stock.whole && stock.lists.iter().all(|good| good.bytes.is_some()) {
             self.clear(&known);
         }
@@ -177,7 +176,7 @@ impl ListCache {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How old a list is, and whether a copy serves.
+    /// Returns the age of a list, and whether a copy is active.
     pub(crate) fn age(&self, name: &str, path: &str) -> Option<ListAge> {
         let known = self.known();
         let known = known.get(&self.place(name, path))?;
@@ -189,7 +188,7 @@ impl ListCache {
         Some(ListAge { age_ms: (self.now)().since_ms(known.since), from })
     }
 
-    /// What is known of a list that is in force now: the same content keeps its age.
+    /// Returns the entry of an active list: the same content keeps its age.
     fn mark(&self, good: &Good, place: &Path, before: Option<&Known>) -> Known {
         let from_file = good.bytes.is_some();
         if let Some(before) = before.filter(|before| before.digest == good.digest) {
@@ -204,7 +203,7 @@ impl ListCache {
             Err(error) => {
                 log::warn!(
                     target: "seawall::policy",
-                    "the copy of the list {} is written anew: {error}",
+                    "the copy of the list {} is written again: {error}",
                     good.name,
                 );
                 fresh
@@ -220,7 +219,7 @@ impl ListCache {
         self.folder.join(format!("{}.{}", hex(&hasher.finalize()), ENDINGS[0]))
     }
 
-    /// The first line of a copy.
+    /// Returns the first line of a copy.
     fn header(&self, place: &Path) -> Option<([u8; 32], Tick)> {
         let mut line = String::new();
         let (file, _) = read_file::open(place).ok()?;
@@ -228,11 +227,11 @@ impl ListCache {
         parse_header(line.as_bytes())
     }
 
-    /// Writes a copy beside its place and moves it there.
+    /// Writes a copy to a temporary file and moves it to its path.
     fn store(&self, place: &Path, bytes: &[u8], mark: &Known) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let new = place.with_extension(ENDINGS[1]);
-        // One that was left behind goes first, so that nobody's link is followed.
+        // A leftover file is removed first, so that no link is followed.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -251,17 +250,17 @@ impl ListCache {
         for path in entries.flatten().map(|entry| entry.path()) {
             let is_ours = path.extension().is_some_and(|end| ENDINGS.iter().any(|our| end == *our));
             if is_ours && !known.contains_key(&path) {
-                // One that stays costs its room on the disk and nothing else.
+                // A file that stays only costs its space on the disk.
                 let _stays = fs::remove_file(&path);
             }
         }
     }
 }
 
-/// A whole copy: its content, the digest of that, and since when it was in force.
+/// Returns an intact copy: its content, the digest of that, and since when it was active.
 fn load(place: &Path) -> Result<(Vec<u8>, [u8; 32], Tick), FileReadError> {
     let mut bytes = read_file::read(place, LIST_BYTES_MAX.saturating_add(HEADER_BYTES_MAX))?;
-    let damaged = || FileReadError::Unreadable("it is damaged".to_owned());
+    let damaged = || FileReadError::Unreadable("the copy is damaged".to_owned());
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
     let (wanted, since) = bytes.get(..end).and_then(parse_header).ok_or_else(damaged)?;
     bytes.drain(..=end);

@@ -1,6 +1,6 @@
-//! The one way from files to a ruleset, for start-up, reload and `seawall check` alike.
+//! Builds a ruleset from files, for start, reload and `seawall check` alike.
 //!
-//! So what `check` passes, `run` takes, and what a reload refuses would not have started either.
+//! So `run` accepts what `check` accepts, and a start rejects what a reload rejects.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,67 +24,67 @@ use crate::storage::digest::digest;
 use crate::util::periodic_task::PeriodicTask;
 use crate::util::stop_flag::StopFlag;
 
-/// The code under which a failing test of a policy is reported.
+/// The code of the diagnostic for a failed policy test.
 pub const TEST_CODE: &str = "test";
-/// Time between two reads of files that change while they are read, in milliseconds.
+/// Interval between two reads of files that change while they are read, in milliseconds.
 pub const AGAIN_MS: u64 = 50;
-/// Most reads of files that keep changing before that is told: two seconds and a half.
+/// Maximum of reads of files that keep changing before that is reported: two seconds and a half.
 pub const READS_MAX: u32 = 50;
-/// Reads in which a member's files that change are waited for like the host's; after them her last
-/// good part serves, and the rest goes on.
+/// Reads in which a member's changing files are waited for like the operator's. After them the
+/// member's last good part is used.
 pub(crate) const PATIENT_READS: u32 = 1;
 
-/// Makes a workshop for a day, counted since 1970: policies may hold dates.
+/// Makes a ruleset builder for a day, counted since 1970: policies may contain dates.
 pub type MakeBuilderFn = Arc<dyn Fn(u64) -> RuleSetBuilder + Send + Sync>;
 
-/// Loads one root policy. While it lives, the rules of whatever it made are reminded of the time:
-/// those that are rehearsed before anything is published, too.
+/// Loads one root policy. While it lives, the epoch of its rules advances, also of those that are
+/// tested before publication.
 #[derive(Clone)]
 pub struct PolicyLoader {
     store: Arc<HashingStore>,
-    /// What the policy files name that were read last.
+    /// Files that the last policy named.
     memo: Arc<Mutex<Memo>>,
     root: String,
     make: MakeBuilderFn,
     now: Now,
     ticker: Arc<PeriodicTask>,
     compiler: Option<Arc<ComponentCompiler>>,
-    /// How often members' files were left for the next time.
+    /// How often members' files were postponed.
     rounds: Arc<AtomicU64>,
-    /// Raised where nothing that is loaded is wanted any more.
+    /// Set when nothing that is loaded is needed any more.
     stop: StopFlag,
     /// How long the first load waits for components.
     first: Patience,
 }
 
-/// What came of the sources.
+/// The result of a build.
 #[derive(Debug)]
 pub struct BuildResult {
-    /// What may be published: there where no diagnostic is an error.
+    /// The ruleset, if no diagnostic is an error.
     pub rules: Option<RuleSet>,
-    /// All that is to be said about the host's files, and about members' parts that are in force.
+    /// All diagnostics of the operator's files, and of members' active parts.
     pub diagnostics: Vec<Diagnostic>,
-    /// The tests that it holds, with their results.
+    /// The policy tests, with their results.
     pub tests: Vec<PolicyTestResult>,
-    /// How many of members' tests fail and refuse nothing, since the host's rules break them.
+    /// Number of members' tests that fail because of the operator's rules; they reject nothing.
     pub broken: usize,
-    /// Members whose files are wrong, which refuses nothing but their parts.
+    /// Members with invalid files, which only reject their own parts.
     pub members: Vec<MemberState>,
-    /// Members whose files have yet to be looked at.
+    /// Members whose files are not evaluated yet.
     pub postponed: usize,
 }
 
-/// What may be published, with what goes with it.
+/// A ruleset that may be published, with its companions.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) rules: RuleSet,
-    /// What is probably not what was meant.
+    /// Its warnings.
     pub(crate) warnings: Vec<String>,
-    /// How its tests ended.
+    /// The results of its tests.
     pub(crate) tests: TestCounts,
-    /// The list files that it is made of.
+    /// Its list files.
     pub(crate) stock: PublishedLists,
-    /// Members whose files are wrong.
+    /// Members with invalid files.
     pub(crate) members: Vec<MemberState>,
 }
 
@@ -95,12 +95,12 @@ impl std::fmt::Debug for PolicyLoader {
 }
 
 impl PolicyLoader {
-    /// A loader for the policy file `file`, whose folder is the policy root. All workshops that
-    /// `make` makes must share `sandbox`. Good copies of lists lie in `state_dir`, where there is
-    /// one.
+    /// Returns a loader for the policy file `file`, whose folder is the policy root. All builders
+    /// that `make` returns must share `sandbox`. Last good copies of lists lie in `state_dir`, if
+    /// there is one.
     ///
     /// # Errors
-    /// The system has no thread to give for the rules' clock.
+    /// The system provides no thread for the epoch ticker.
     pub fn new(
         file: &Path,
         make: MakeBuilderFn,
@@ -129,40 +129,40 @@ impl PolicyLoader {
         })
     }
 
-    /// The same with components compiled by a compiler, not in this process.
+    /// Uses a component compiler, so that this process does not compile.
     #[must_use]
     pub fn with_foundry(self, compiler: Arc<ComponentCompiler>) -> Self {
         Self { compiler: Some(compiler), ..self }
     }
 
-    /// The same where all that takes long ends once `stop` is raised. What came of it then is not
-    /// all, and not to be used.
+    /// Ends long operations once `stop` is set. Their results are then incomplete and must not be
+    /// used.
     #[must_use]
     pub fn with_stop(self, stop: StopFlag) -> Self {
         Self { stop, ..self }
     }
 
-    /// The same for a process that takes over from another.
+    /// Sets the waiting times of a child process in an upgrade.
     pub(crate) fn taking_over(self) -> Self {
         Self { first: Patience::UPGRADE, ..self }
     }
 
-    /// The flag that ends what takes long.
+    /// Returns the flag that ends long operations.
     pub(crate) fn stop_flag(&self) -> StopFlag {
         self.stop.clone()
     }
 
-    /// Whether what is loaded is not wanted any more.
+    /// Returns whether results are not needed any more.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
     }
 
-    /// Whether some component is being compiled.
+    /// Returns whether a component is being compiled.
     pub(crate) fn is_compiling(&self) -> bool {
         self.compiler.as_ref().is_some_and(|compiler| compiler.is_busy())
     }
 
-    /// What differs where a reload of these sources could come out otherwise.
+    /// Returns a digest that differs if a reload of these sources could have another result.
     pub(crate) fn digest(&self, sources: &Sources) -> [u8; 32] {
         let edition = self.compiler.as_ref().map_or(0, |compiler| compiler.completion_count());
         match edition.saturating_add(self.rounds.load(Relaxed)) {
@@ -171,28 +171,27 @@ impl PolicyLoader {
         }
     }
 
-    /// Makes the same files worth another reload, where the machine was to blame for what came of
-    /// them.
+    /// Makes the same files worth another reload if the machine caused the last error.
     pub(crate) fn try_again(&self, is_asked: bool) {
         if let Some(compiler) = &self.compiler {
             compiler.try_again(is_asked);
         }
     }
 
-    /// Asks for a reload by this trigger when a component is compiled that a reload did not wait for.
+    /// Sets the trigger to notify when a component is compiled that a reload did not wait for.
     pub(crate) fn ring(&self, trigger: Arc<ReloadTrigger>) {
         if let Some(compiler) = &self.compiler {
             compiler.set_reload_trigger(trigger);
         }
     }
 
-    /// Reads all that the root reaches; it may be found changing.
+    /// Reads all files that the root names; they may be changing.
     #[must_use]
     pub fn gather(&self) -> Sources {
         self.reading(|store, memo| Sources::gather_again(&self.root, store, memo))
     }
 
-    /// One reading: what is not come by in it is forgotten.
+    /// Does one reading: files that it does not use are forgotten.
     pub(super) fn reading<T>(&self, read: impl FnOnce(&dyn SourceStore, &mut Memo) -> T) -> T {
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.begin();
@@ -201,14 +200,14 @@ impl PolicyLoader {
         read
     }
 
-    /// The folders, with links followed, in which all lies that was read last or looked for, those
-    /// of the host first.
+    /// Returns the folders, with links resolved, in which the last reading found or expected files.
+    /// Those of the operator come first.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         self.store.seen().folders.clone()
     }
 
-    /// Reads until nothing changes while it is read, for a while. A member whose files go on
-    /// changing after the first looks is left alone with it.
+    /// Reads until no file changes during the reading, for a while. A member whose files keep
+    /// changing after the first reads is ignored.
     #[must_use]
     pub fn gather_settled(&self) -> Sources {
         let mut sources = self.gather();
@@ -225,7 +224,7 @@ impl PolicyLoader {
         sources
     }
 
-    /// Checks, builds and rehearses.
+    /// Checks, builds and tests a policy.
     #[must_use]
     pub fn build(
         &self,
@@ -237,23 +236,23 @@ impl PolicyLoader {
         BuildResult::of(assembly)
     }
 
-    /// The same for a server, which is not kept waiting by what members save.
+    /// Returns the same for a server, which members' saves must not delay.
     #[must_use]
     pub fn build_to_run(&self, sources: &Sources, terms: Terms<'_>) -> BuildResult {
-        // Where something serves already, it need not wait for a compiler.
+        // A server that serves already does not wait for a compiler.
         let is_first = terms.previous.is_none();
         let workshop = self.workshop(if is_first { self.first } else { Patience::RELOAD });
         let terms = Terms { go_on: &|| !self.is_stopped() && (terms.go_on)(), ..terms };
         let mut built = BuildResult::of(workshop.assemble_within(sources, Purpose::Run, terms));
         if built.postponed > 0 {
-            // What is there has yet to be looked at: the same files are worth another reload.
+            // Postponed files must be built later: the same files are worth another reload.
             self.rounds.fetch_add(1, Relaxed);
         }
-        // Those of files that are not in force say nothing of what is.
+        // Tests of files that are not active show nothing about the active ones.
         let members = &built.members;
         let wrong = |name: &str| members.iter().any(|member| *member.name == *name);
         built.tests.retain(|test| test.passed || !test.member.as_deref().is_some_and(wrong));
-        // A member's test that still fails is broken by the host's rules: worth a warning.
+        // A member's test that still fails is broken by the operator's rules: it gets a warning.
         let members_own = |test: &&mut PolicyTestResult| test.member.is_some() && !test.passed;
         for test in built.tests.iter_mut().filter(members_own) {
             log::warn!(target: "seawall::policy", "{}", test_line(test));
@@ -263,8 +262,8 @@ impl PolicyLoader {
         built
     }
 
-    /// A workshop for today, with the rules' clock running: a rehearsed rule that outruns its fuel
-    /// must end on its time.
+    /// Returns a builder for today, with the epoch ticker running: a tested rule over its fuel must
+    /// end on time.
     fn workshop(&self, patience: Patience) -> RuleSetBuilder {
         self.ticker.want(true);
         let workshop = (self.make)((self.now)().day());
@@ -277,63 +276,63 @@ impl PolicyLoader {
         }
     }
 
-    /// From now on rules of these generations can be running, and no others.
+    /// Sets the generations whose rules may run.
     pub(crate) fn running(&self, generations: &[&RuleSet]) {
         self.ticker.want(generations.iter().any(|rules| !rules.summary().externs.is_empty()));
     }
 
-    /// The rules' clock, for whoever must keep it going.
+    /// Returns the epoch ticker.
     pub(crate) fn ticker(&self) -> Arc<PeriodicTask> {
         Arc::clone(&self.ticker)
     }
 
-    /// Keeps good copies of the lists that are in force now.
+    /// Stores last good copies of the active lists.
     pub(crate) fn put_away(&self, stock: &PublishedLists) {
         if let Some(shelf) = self.store.shelf() {
             shelf.put_away(stock);
         }
     }
 
-    /// The good copy of a list, where one is kept that differs from its file.
+    /// Returns the last good copy of a list, if one is stored that differs from its file.
     pub(crate) fn kept_list(&self, name: &str, path: &str) -> Result<Option<CachedList>, String> {
         self.store.kept_list(name, path)
     }
 
-    /// How old a list in force is.
+    /// Returns the age of an active list.
     pub(crate) fn list_age(&self, name: &str, path: &str) -> Option<ListAge> {
         self.store.shelf()?.age(name, path)
     }
 
-    /// The counters that a policy declares; none where it is wrong. Lists and components are not
-    /// looked at.
+    /// Returns the counters that a policy declares; none if the policy is invalid. Lists and
+    /// components are not read.
     #[must_use]
     pub fn counter_specs(&self, sources: &Sources) -> Option<Vec<CounterSpec>> {
         (self.make)((self.now)().day()).counter_specs(sources)
     }
 
-    /// The time, by the clock that policies are loaded by.
+    /// Returns the time of the clock that policies are loaded with.
     pub(crate) fn now(&self) -> Tick {
         (self.now)()
     }
 
-    /// The root policy's file name.
+    /// Returns the root policy's file name.
     pub(crate) fn root(&self) -> &str {
         &self.root
     }
 }
 
 impl Ready {
-    /// The same where this member's files are in force.
+    /// Requires that this member's files are active.
     ///
     /// # Errors
-    /// They are wrong, or do not fit the host's.
+    /// The member's files are invalid, or do not fit the operator's.
     pub(crate) fn with(self, member: &str) -> Result<Self, PolicyRejection> {
         let Some(state) = self.members.iter().find(|state| *state.name == *member) else {
             return Ok(self);
         };
         let complaints: Vec<PolicyError> = state.diagnostics.iter().map(complaint).collect();
         if complaints.is_empty() {
-            return Err(own_refusal(&format!("the files of member {member} cannot be in force")));
+            return Err(own_refusal(&format!("the files of member {member} cannot be activated")));
         }
         let line = |complaint: &PolicyError| format!("{complaint}\n");
         Err(PolicyRejection { rendered: complaints.iter().map(line).collect(), errors: complaints })
@@ -346,7 +345,8 @@ impl BuildResult {
         Self { rules, diagnostics, tests, broken: 0, members, postponed }
     }
 
-    /// All that is to be said, members' files included. That a test fails is said by its outcome.
+    /// Returns all diagnostics, with those of members' files. A failed test is reported by its
+    /// result.
     #[must_use]
     pub fn everything(&self) -> Vec<Diagnostic> {
         let hers = self.members.iter().flat_map(|member| &member.diagnostics);
@@ -354,10 +354,10 @@ impl BuildResult {
         all.filter(|said| said.code != TEST_FAILED).cloned().collect()
     }
 
-    /// What may be published and the warnings that come with it, or why nothing may.
+    /// Returns the ruleset with its warnings.
     ///
     /// # Errors
-    /// There is an error, or a test of the policy fails.
+    /// There is an error, or a policy test fails.
     pub(crate) fn judged(self, sources: &Sources) -> Result<Ready, PolicyRejection> {
         let is_error = |d: &&Diagnostic| d.severity == Severity::Error;
         let errors = self.diagnostics.iter().filter(is_error).map(complaint);
@@ -385,7 +385,7 @@ impl BuildResult {
     }
 }
 
-/// A failing test on one line.
+/// Returns a failed test as one line.
 #[must_use]
 pub fn test_line(test: &PolicyTestResult) -> String {
     let PolicyTestResult { name, file, line, column, says, .. } = test;

@@ -1,5 +1,5 @@
-//! Where a policy comes from: the files on the disk, good copies of lists, what a rollback pinned, and
-//! the loader that reads them all and builds a policy of them.
+//! The sources of a policy: files on the disk, last good copies of lists, pinned generations, and
+//! the loader that builds a policy from them.
 
 pub(crate) mod hashing_store;
 pub(crate) mod list_cache;

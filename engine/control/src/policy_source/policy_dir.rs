@@ -1,12 +1,11 @@
-//! The policy root on disk: what `ruleset` reads its sources from.
+//! The policy root on the disk, from which `ruleset` reads its sources.
 //!
-//! Nothing leaves the root, and nothing that a member names leaves her folder: a path is resolved,
-//! links and all, and what is opened is the resolved path, without following a link that took a
-//! file's place since. Links inside the root are what Kubernetes mounts are made of, so they are
-//! resolved and not refused.
+//! No path leaves the root, and no path of a member leaves the member's folder. A path is resolved
+//! with all its links, and the resolved path is opened without following a link that replaced the
+//! file since. Links inside the root are permitted, because Kubernetes mounts consist of them.
 //!
-//! Where this does not protect: a person who may swap whole directories inside the root while it
-//! is read can race the resolution. Whoever may write there writes the policy anyway.
+//! Limitation: a user that swaps whole directories inside the root during a read can race the
+//! resolution. Such a user can write the policy anyway.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,20 +23,20 @@ pub struct PolicyDir {
 }
 
 impl PolicyDir {
-    /// The store below `root`. It is resolved at each read, so the folder may be swapped.
+    /// Returns the store below `root`. It is resolved at each read, so the folder may be swapped.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
         Self { root: root.to_owned() }
     }
 
-    /// The real place of `path`, which must lie inside the real place of the folder `within`, as
-    /// that must inside the root.
+    /// Returns the real path of `path`. It must lie inside the real path of the folder `within`,
+    /// and that inside the root.
     pub(crate) fn resolve(&self, path: &str, within: &str) -> Result<PathBuf, ReadError> {
         self.resolve_below(path, within).map(|(_, place)| place)
     }
 
-    /// The real place of the root, and of `path` in it.
+    /// Returns the real paths of the root, and of `path` in it.
     fn resolve_below(&self, path: &str, within: &str) -> Result<(PathBuf, PathBuf), ReadError> {
         let (path, within) = (Path::new(path), Path::new(within));
         if path.is_absolute() || within.is_absolute() {
@@ -57,8 +56,8 @@ impl PolicyDir {
         Ok((root, place))
     }
 
-    /// The bytes of the file at a resolved place with what tells whether it was written since, or
-    /// that it was not, where `before` is what told that last.
+    /// Returns the bytes of the file at a resolved path with its mark, or that it is unchanged
+    /// since `before`.
     pub(crate) fn read_since(
         place: &Path,
         bytes_max: u64,
@@ -91,7 +90,7 @@ impl SourceStore for PolicyDir {
             let entry = entry.map_err(|error| describe_error(error.into()))?;
             let may_be_folder =
                 entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
-            // A name that is not UTF-8 cannot be written in a policy either, but it was looked at.
+            // A name that is not UTF-8 cannot be written in a policy, but it counts in the listing.
             let name = entry.file_name().to_string_lossy().into_owned();
             found.push(Entry { name, may_be_folder });
         }
@@ -109,8 +108,8 @@ impl SourceStore for PolicyDir {
     }
 }
 
-/// A store whose files are all being written once a flag is raised: so a reading of many thousand
-/// files ends, and nothing that was read is believed.
+/// A store that reports all files as changing once a flag is set: so a reading of many thousand
+/// files ends, and its result is not used.
 pub(crate) struct Stoppable<'s, S> {
     pub(crate) inner: &'s S,
     pub(crate) stop: &'s StopFlag,
@@ -254,20 +253,20 @@ mod tests {
         symlink("loop", root.join("loop")).unwrap();
         assert!(store.read("loop", 99, "").is_err());
         fs::set_permissions(root.join("a.wall"), fs::Permissions::from_mode(0o000)).unwrap();
-        // Root reads what nobody may read.
+        // Root can read all files.
         let root_user = fs::File::open(root.join("a.wall")).is_ok();
         let read = store.read("a.wall", 99, "");
         assert!(root_user || matches!(read, Err(ReadError::Unreadable(_))), "{read:?}");
     }
 
-    /// What a pattern of the host names.
+    /// Returns the files that a pattern of the operator matches.
     fn globbed(store: &PolicyDir, pattern: &str) -> Result<Vec<String>, ReadError> {
         let place = store.root.join("globbing");
         fs::write(place, format!("policy 1\ninclude \"{pattern}\"\n")).unwrap();
         Sources::gather("globbing", store).host().included("globbing", pattern)
     }
 
-    /// A store that raises a flag at its fifth read, as a person might.
+    /// A store that sets a flag at its fifth read.
     struct Told<'t>(&'t PolicyDir, &'t StopFlag, std::cell::Cell<usize>);
 
     impl SourceStore for Told<'_> {
@@ -357,7 +356,7 @@ mod tests {
             assert!(store.read(&path, 99, "").is_ok(), "the host may: {path}");
         }
         assert_eq!(store.list("alice/lists", "alice", 9), Err(ReadError::Outside));
-        // A folder that is itself a link leads where it leads, but not out of the root.
+        // A folder that is itself a link is resolved, but not out of the root.
         symlink("alice", root.join("moved")).unwrap();
         symlink("..", root.join("out")).unwrap();
         assert_eq!(&*store.read("moved/own", 99, "moved").unwrap(), b"hers");

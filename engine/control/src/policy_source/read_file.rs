@@ -1,16 +1,16 @@
-//! Reading one file that somebody else may be writing.
+//! Reads one file that another program may be writing.
 //!
-//! The decision: never wait and never half-believe. A FIFO or a device is refused before it is
-//! opened and opened without blocking in case it became one since; a file whose size or time
-//! changed while it was read is `Changing`, and the caller comes again.
+//! A read never blocks and never returns a partial write. A FIFO or a device is rejected before it
+//! is opened, and every file is opened without blocking in case it was replaced since. A file whose
+//! size or time changed during the read is `Changing`, and the caller retries.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Seconds that a file must have been left alone before its times are believed: clocks of file
-/// systems tick slowly, and one on a network may be behind ours.
+/// Seconds for which a file must be unchanged before its times are trusted: clocks of file systems
+/// are coarse, and a network file system's may be behind ours.
 const QUIET_S: i64 = 2;
 
 /// Why a file was not read.
@@ -33,7 +33,7 @@ impl From<io::Error> for FileReadError {
     fn from(error: io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::NotFound, _) => Self::Missing,
-            // With O_NOFOLLOW: what was a file a moment ago is a link now.
+            // With O_NOFOLLOW: a file was replaced by a link a moment ago.
             (_, Some(libc::ELOOP)) => Self::Changing,
             _ => Self::Unreadable(error.to_string()),
         }
@@ -47,12 +47,12 @@ enum SymlinkPolicy {
     Refuse,
 }
 
-/// The bytes of the file at `path`, at most `bytes_max`.
+/// Returns the bytes of the file at `path`, at most `bytes_max`.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileReadError> {
     read_as(path, bytes_max, SymlinkPolicy::Follow)
 }
 
-/// As [`read`], for a path whose links are resolved already.
+/// Does the same for a path whose links are resolved already.
 pub(crate) fn read_resolved(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileReadError> {
     read_as(path, bytes_max, SymlinkPolicy::Refuse)
 }
@@ -64,17 +64,17 @@ fn read_as(path: &Path, bytes_max: u64, links: SymlinkPolicy) -> Result<Vec<u8>,
     }
 }
 
-/// What came of reading a file again.
+/// Result of reading a file again.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// It was not written since.
+    /// It is unchanged.
     Same,
-    /// Its bytes, and what tells whether it is written from now on; nothing where it was written
-    /// so shortly before that its times need not tell.
+    /// Its bytes, and the mark for later changes; no mark if it was written so recently that its
+    /// times may not show a change.
     New(Vec<u8>, Option<Mark>),
 }
 
-/// As [`read_resolved`], for a file of which `before` told last whether it was written.
+/// Does the same as [`read_resolved`], for a file with the mark `before`.
 pub(crate) fn read_since(
     path: &Path,
     bytes_max: u64,
@@ -83,7 +83,7 @@ pub(crate) fn read_since(
     read_marked(path, bytes_max, SymlinkPolicy::Refuse, before)
 }
 
-/// The file at `path`, for callers that read only its beginning, with what is known of it.
+/// Opens the file at `path` and returns its metadata, for callers that read only its beginning.
 pub(crate) fn open(path: &Path) -> Result<(File, Metadata), FileReadError> {
     open_as(path, SymlinkPolicy::Follow)
 }
@@ -127,8 +127,8 @@ pub(crate) fn wall() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
 
-/// Whether a file was left alone for long enough before `now` that another write gives it another
-/// time.
+/// Returns whether a file was unchanged for long enough before `now` that another write gives it
+/// another time.
 fn is_old(of: &Metadata, now: std::time::SystemTime) -> bool {
     let now = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
@@ -137,12 +137,12 @@ fn is_old(of: &Metadata, now: std::time::SystemTime) -> bool {
 
 fn read_up_to(file: &mut File, bytes_max: u64, expected: u64) -> Result<Vec<u8>, FileReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-    // One byte more than allowed, so that a file that grew past the limit is noticed.
+    // One byte more than permitted, so that a file that grew beyond the limit is noticed.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// What differs once a file was written to, or another has its place.
+/// Differs once a file was written to, or was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     bytes: u64,
@@ -160,7 +160,7 @@ fn mark(of: &Metadata) -> Mark {
     }
 }
 
-/// What tells whether a file is written from now on, as it would be taken at another time.
+/// Returns the mark of a file, as it would be taken at another time.
 #[cfg(test)]
 pub(crate) fn mark_at(path: &Path, now: std::time::SystemTime) -> Option<Mark> {
     let data = std::fs::metadata(path).ok()?;

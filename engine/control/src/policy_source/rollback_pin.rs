@@ -1,8 +1,8 @@
-//! Reading while somebody went back: whose files lie on the disk and are not in force.
+//! Reads the policy while a rollback pin ignores files on the disk.
 //!
-//! The host's files and each member's are put aside by themselves, and each comes into force again
-//! when it changes. While the host's files are aside, members' are read from the disk under the
-//! entries of the host's files that serve.
+//! The operator's files and each member's are pinned separately, and each become active again when
+//! they change. While the operator's files are pinned, members' files are read from the disk under
+//! the entries of the operator's active files.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,31 +17,31 @@ use crate::generations::record::{Left, Marks, Past, RollbackPin};
 use crate::generations::sources::{past_host, past_members};
 use crate::storage::digest::hex;
 
-/// Files of past generations for whoever reads.
+/// Files of past generations for a reading.
 #[derive(Debug)]
 pub(crate) struct Standing {
     archive: GenerationStore,
-    /// The host's files that serve instead of those on the disk, by their digest, where they are not
-    /// too large to be held.
+    /// The operator's active files in place of those on the disk, by their digest, if they are not
+    /// too large for the cache.
     host: RefCell<Option<(String, Sources)>>,
 }
 
-/// What was read, and what of the disk is not in it.
+/// What was read, and which files on the disk are not in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub(crate) sources: Sources,
     pub(crate) aside: Option<RollbackPin>,
-    /// The host's files on the disk changed while they were read.
+    /// The operator's files on the disk changed while they were read.
     pub(crate) changing: bool,
-    /// The member whose part must come into force.
+    /// The member whose part must become active.
     pub(crate) must: Option<Box<str>>,
-    /// The generation whose host's files these are, where somebody goes back to it. What a member had
-    /// then fits them.
+    /// In a rollback of the operator's files: their generation. Members' parts of that generation
+    /// fit them.
     pub(crate) back: Option<Box<Past>>,
 }
 
 impl Draft {
-    /// What lies on the disk.
+    /// Returns the files on the disk.
     pub(crate) fn of(sources: Sources) -> Self {
         let changing = sources.host().changing();
         Self { sources, aside: None, changing, must: None, back: None }
@@ -53,7 +53,7 @@ impl Standing {
         Self { archive, host: RefCell::default() }
     }
 
-    /// The host's files of a generation.
+    /// Returns the operator's files of a generation.
     fn host(&self, loader: &PolicyLoader, past: &Past) -> Result<Sources, PolicyRejection> {
         if let Some((of, sources)) = &*self.host.borrow()
             && *of == past.host
@@ -71,19 +71,19 @@ impl Standing {
     fn host_anew(&self, loader: &PolicyLoader, past: &Past) -> Result<Sources, PolicyRejection> {
         let number = past.generation;
         if !self.archive.has(&past.files) {
-            let why = format!("the files of generation {number} are not kept any more");
+            let why = format!("the files of generation {number} are no longer stored");
             return Err(own_refusal(&why));
         }
         let kept = |name: &str, path: &str| loader.kept_list(name, path);
         let sources = past_host(past, &|sha256| self.archive.read(sha256), &kept);
         if past.files.iter().any(|file| sources.held(&file.path).is_none()) {
-            let why = format!("a file of generation {number} is damaged where it is kept");
+            let why = format!("a stored file of generation {number} is damaged");
             return Err(own_refusal(&why));
         }
         Ok(sources)
     }
 
-    /// What these members' parts of a generation were made of, under their entries in `sources`.
+    /// Returns the files of these members' parts in a generation, under their entries in `sources`.
     fn members(
         &self,
         loader: &PolicyLoader,
@@ -103,26 +103,26 @@ impl Standing {
             hers.filter(is_whole).cloned().ok_or_else(|| {
                 let number = past.generation;
                 own_refusal(&format!(
-                    "generation {number} has no part of member {name}, its files are not kept any \
-                     more, or the host's files name them otherwise now"
+                    "generation {number} has no part of member {name}, its files are no longer \
+                     stored, or the operator's files name them differently now"
                 ))
             })
         };
         names.iter().map(one).collect()
     }
 
-    /// Nothing stands instead of the disk any more.
+    /// Forgets the cached files.
     pub(crate) fn release(&self) {
         *self.host.borrow_mut() = None;
     }
 }
 
 impl PolicyLoader {
-    /// Reads what is to be in force while `aside` is not: where the files are still the same ones,
-    /// what `serves` is made of stands instead of them.
+    /// Reads the policy while `aside` is pinned: files that are unchanged since the rollback are
+    /// replaced by those of `serves`.
     ///
     /// # Errors
-    /// What stands instead is not kept any more.
+    /// The files of `serves` are no longer stored.
     pub(crate) fn gather_beside(
         &self,
         standing: &Standing,
@@ -142,8 +142,7 @@ impl PolicyLoader {
         Ok(draft)
     }
 
-    /// Puts the parts in force in the place of members' files that are aside, where these are still
-    /// the same.
+    /// Replaces pinned files of members that are unchanged by the active parts.
     fn stand_in(
         &self,
         standing: &Standing,
@@ -169,11 +168,10 @@ impl PolicyLoader {
         Ok(())
     }
 
-    /// Reads what is to be in force where somebody goes back to `past`, while `serves` is and
-    /// `aside` is not.
+    /// Reads the policy for a rollback to `past`, while `serves` is active and `aside` is pinned.
     ///
     /// # Errors
-    /// What is to be gone back to is not kept any more, or there was none.
+    /// The files of `past` are no longer stored, or do not exist.
     pub(crate) fn gather_back(
         &self,
         standing: &Standing,
@@ -189,7 +187,7 @@ impl PolicyLoader {
         }
         if *back == Back::All && past.parts_gone > 0 {
             let number = past.generation;
-            let why = format!("not all members' files of generation {number} are kept any more");
+            let why = format!("not all members' files of generation {number} are still stored");
             return Err(own_refusal(&why));
         }
         let host = standing.host(self, past)?;
@@ -212,7 +210,7 @@ impl PolicyLoader {
         Ok(draft)
     }
 
-    /// Finds what a member had in the generation that `draft` goes back to.
+    /// Returns a member's part in the generation that `draft` rolls back to.
     pub(crate) fn had(
         &self,
         standing: &Standing,
@@ -223,7 +221,7 @@ impl PolicyLoader {
         standing.members(self, (past, &draft.sources), &[name]).ok()?.pop()
     }
 
-    /// Puts what these members' parts of `past` were made of in the place of what they have.
+    /// Replaces these members' parts by those of `past`.
     fn bring_back(
         &self,
         standing: &Standing,
@@ -245,8 +243,8 @@ impl PolicyLoader {
         Ok(())
     }
 
-    /// Reads members' files under `host`, where `left` says of what the host has on the disk that it
-    /// is aside; else all that is on the disk.
+    /// Reads members' files under `host`, if `left` reports that the operator's files on the disk
+    /// are pinned; otherwise it reads all from the disk.
     fn gather_under(
         &self,
         host: Option<&Sources>,

@@ -1,4 +1,4 @@
-//! What the reloader asks of a policy, and real ones: how they are read, made and published.
+//! The reloader's interface to a policy, and its implementation: read, build, publish.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,18 +29,18 @@ use crate::storage::background_writer::BackgroundWriter;
 pub(crate) enum NotRead {
     /// The files changed while they were read.
     Unsettled,
-    /// What a rollback put in their place is not kept any more.
+    /// The files of a rollback are no longer stored.
     Refused(PolicyRejection),
 }
 
-/// What was left on the disk by a rollback, and the generation that serves instead of it.
+/// The rollback pin, and the generation that is active instead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Beside<'a> {
     pub(crate) aside: &'a RollbackPin,
     pub(crate) serves: &'a Past,
 }
 
-/// Whether a member's files that change while they are read are waited for.
+/// Whether a member's files that change during the read are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
     Some,
@@ -48,50 +48,50 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
-    /// That of a read, counted from nought.
+    /// Returns that of a read, counted from zero.
     pub(crate) const fn of(read: u32) -> Self {
         if read < PATIENT_READS { Self::Some } else { Self::None }
     }
 }
 
-/// A generation that was published.
+/// A published generation.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) generation: u64,
     pub(crate) carried: CounterReport,
     pub(crate) warnings: Vec<String>,
     pub(crate) tests: TestCounts,
-    /// What it is made of.
+    /// Its files.
     pub(crate) made: Made,
 }
 
-/// What is to be ended since it was wrong.
+/// Penalties and bans to end because they were set by mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClearPenalties {
-    /// Whatever this rule set.
+    /// All that this rule set.
     Rule(String),
-    /// Whatever rules of these generations set, the first of which was published then.
+    /// All that rules of these generations set, the first of which was published then.
     Generations(BTreeSet<u64>, Tick),
 }
 
-/// What makes and publishes generations. A trait, so that the reloader's manners are tested
-/// without a policy language behind them.
+/// Builds and publishes generations. A trait, so that the reloader is tested without a policy
+/// language.
 pub(crate) trait PolicyBackend: Send {
     /// What was read.
     type Draft;
     /// What may be published.
     type Ready;
-    /// Reads all that the root reaches, but for what is aside. Without patience a member's files
-    /// that change are left out of it.
+    /// Reads all files that the root names, except pinned ones. Without patience, changing files of
+    /// a member are left out.
     fn gather(
         &mut self,
         patience: Patience,
         beside: Option<Beside<'_>>,
     ) -> Result<Self::Draft, NotRead>;
-    /// What of the disk this draft leaves out of force.
+    /// Returns which files on the disk this draft leaves out.
     fn aside(&self, draft: &Self::Draft) -> Option<RollbackPin>;
-    /// Reads again and says whether the same was there. Without patience a member whose files
-    /// read otherwise is left out of the draft instead.
+    /// Reads again and returns whether nothing changed. Without patience, a member whose files
+    /// differ is left out of the draft instead.
     fn reads_as(
         &mut self,
         draft: &mut Self::Draft,
@@ -100,77 +100,76 @@ pub(crate) trait PolicyBackend: Send {
     ) -> bool {
         self.gather(patience, beside).is_ok_and(|again| self.digest(&again) == self.digest(draft))
     }
-    /// Whether something was left out since it changes, so that another look is due soon.
+    /// Returns whether changing files were left out, so that another reload is due soon.
     fn is_restless(&self, _draft: &Self::Draft) -> bool {
         false
     }
-    /// Whether what judges was made without all of the files, since there was too much to do at
-    /// once, so that another reload is due soon.
+    /// Returns whether files were postponed in the active generation, so that another reload is due
+    /// soon.
     fn is_unfinished(&self) -> bool {
         false
     }
-    /// Lets what the machine was to blame for be tried again with the same files, since somebody
-    /// asks or since it is a while ago.
+    /// Permits a retry of errors of the machine with the same files, after a request or some time.
     fn try_again(&mut self, _is_asked: bool) {}
-    /// Reads what is to be in force where somebody goes back to an earlier generation, with
-    /// whatever of the disk that leaves out. The files on the disk may be found changing.
+    /// Reads the policy for a rollback, with the files on the disk that it pins. Files on the disk
+    /// may be found changing.
     fn recall(
         &mut self,
         past: &Past,
         back: &Back,
         beside: Beside<'_>,
     ) -> Result<Self::Draft, PolicyRejection>;
-    /// Whether files changed while this was read.
+    /// Returns whether files changed during the read.
     fn is_changing(&self, _draft: &Self::Draft) -> bool {
         false
     }
-    /// What differs where a reload could come out otherwise.
+    /// Returns a digest that differs if a reload could have another result.
     fn digest(&self, draft: &Self::Draft) -> [u8; 32];
-    /// Checks, builds and rehearses it.
+    /// Checks, builds and tests a draft.
     fn assemble(&mut self, draft: &Self::Draft) -> Result<Self::Ready, PolicyRejection>;
-    /// Makes what was assembled of a draft what judges.
+    /// Makes the result of a draft the active generation.
     fn publish(&mut self, ready: Self::Ready, draft: &Self::Draft) -> Published;
-    /// Ends what was set by mistake.
+    /// Ends penalties and bans that were set by mistake.
     fn lift(&mut self, lift: &ClearPenalties) -> ClearedPenalties;
-    /// Does what can wait until the generation is on the board.
+    /// Does what can wait until the generation is in the reload status.
     fn afterwards(&mut self, _posted: ReloadStatusSnapshot) {}
-    /// The number of what judges.
+    /// Returns the number of the active generation.
     fn generation(&self) -> u64;
-    /// The members whose files are not in force.
+    /// Returns the members whose files are not active.
     fn members_refused(&self) -> MembersRefused {
         MembersRefused::default()
     }
 }
 
-/// Most readings in a row where each comes by folders that were not watched.
+/// Maximum of readings in a row that each find folders without a watch.
 const FOLLOWS_MAX: u32 = 3;
 
-/// Real policies for the reloader.
+/// The implementation for real policies.
 pub(crate) struct LivePolicyBackend {
     pub(crate) loader: PolicyLoader,
     pub(crate) handle: Arc<RuleSetHandle>,
     pub(crate) totals: Arc<DecisionTotals>,
     pub(crate) levels: Levels,
     pub(crate) now: Now,
-    /// What serves instead of files that a rollback put aside.
+    /// Files in place of pinned ones.
     pub(crate) standing: Standing,
-    /// What the generation in force is made of.
+    /// The rows of the active generation.
     pub(crate) known: Known,
     pub(crate) archive: GenerationStore,
     pub(crate) scribe: BackgroundWriter,
-    /// Lists and files of the generation that was published last, still to be put away.
+    /// Lists and files of the last published generation that are not stored yet.
     pub(crate) stock: Option<(PublishedLists, Vec<FileBlob>)>,
     pub(crate) watch: Arc<Mutex<PolicyWatcher>>,
-    /// Members whose files kept changing at the last look: nobody waits for them at the next.
+    /// Members whose files were changing in the last reading: the next does not wait for them.
     pub(crate) restless: Vec<Box<str>>,
     pub(crate) members: Arc<Members>,
-    /// Digest of the host's files at the last look.
+    /// Digest of the operator's files in the last reading.
     pub(crate) hosts: Option<[u8; 32]>,
 }
 
 impl LivePolicyBackend {
-    /// Reads, and watches the folders that were come by. What was saved in one before it was
-    /// watched is read again.
+    /// Reads, and watches the folders of the reading. Files that were saved before their folder was
+    /// watched are read again.
     fn read(
         &self,
         how: impl Fn(&PolicyLoader, &Standing) -> Result<Draft, PolicyRejection>,
@@ -279,7 +278,7 @@ impl PolicyBackend for LivePolicyBackend {
     fn assemble(&mut self, read: &Draft) -> Result<Ready, PolicyRejection> {
         let Draft { sources: draft, must, .. } = read;
         let live = self.handle.load();
-        // A part that did not fit the host's policy may fit another one.
+        // A part that did not fit the operator's policy may fit another one.
         let hosts = Some(draft.host_digest());
         let is_other = self.hosts.replace(draft.host_digest()) != hosts;
         let good = self.members.good(&self.loader, draft);
@@ -312,10 +311,10 @@ impl PolicyBackend for LivePolicyBackend {
         let generation = old.generation.next();
         let tally = Arc::new(DecisionCounters::new(rules.rule_names().len()));
         let (rules, state) = (Arc::new(rules), Arc::new(state));
-        // Before its calls can begin, and while the old one's end; a tick too many costs nothing.
+        // Before new calls can begin, and while old ones end; an additional tick costs nothing.
         self.loader.running(&[&rules, &old.rules]);
         let live = ActiveGeneration { generation, rules, state: state.clone(), tally };
-        // Levels are numbers of one generation: known before its first request.
+        // Levels are numbers within one generation: they must be known before its first request.
         self.levels.evaluate(&live);
         self.handle.publish(live);
         state.settle(&old.state);
@@ -341,7 +340,7 @@ impl PolicyBackend for LivePolicyBackend {
                 bans: bans.remove_matching(|why| *why.rule == **rule, now),
                 holds: state.clear_penalties(Some(rule), Tick::default(), now),
             },
-            // What a person banned meanwhile is no rule's mistake.
+            // A manual ban is not the mistake of a rule.
             ClearPenalties::Generations(numbers, since) => ClearedPenalties {
                 bans: bans.remove_matching(
                     |why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0),
@@ -359,7 +358,7 @@ impl PolicyBackend for LivePolicyBackend {
             self.scribe.enqueue(move || archive.remember(posted, &blobs));
             let members = self.members.clone();
             self.scribe.enqueue(move || members.write());
-            // The next look at a list may need its copy, so this is waited for.
+            // The next read of a list may need its copy, so this is waited for.
             self.loader.put_away(&stock);
         }
     }

@@ -1,8 +1,9 @@
-//! What an edit does to the counters, in the words of a report.
+//! What an edit does to the counters, as a report.
 //!
-//! The state says what became of each counter by its identity; the outlines of the two policies say
-//! the rest: that a condition is another one, that a name counts something else now, and who asks
-//! it. The same words before the fact (`check --against`) and after it (`reload`, `history`).
+//! The state reports what happened to each counter, by its identity. The outlines of the two
+//! policies add the rest: another condition, another counter under the same name, and the rules
+//! that use it. The terms are the same before (`check --against`) and after the edit (`reload`,
+//! `history`).
 
 use seawall_ruleset::Outline;
 use seawall_state::{CarryOverReport, CounterSpec};
@@ -14,15 +15,15 @@ use serde::{Deserialize, Serialize};
 pub struct CounterReport {
     /// Counts continue.
     pub kept: Vec<String>,
-    /// Counts continue, and what is counted from now on is under another condition.
+    /// Counts continue, and further requests are counted under another condition.
     pub condition_changed: Vec<String>,
-    /// Counts are kept and read over another window, or in a table of another size.
+    /// Counts are kept, with another window or another table size.
     pub rescaled: Vec<String>,
-    /// The name counts by another key or something else now: counting starts anew, and holds end.
+    /// The name has another key or another source now: counting starts anew, and holds end.
     pub reset: Vec<CounterReset>,
-    /// Was not there before: counting starts.
+    /// The counter is new: counting starts.
     pub new: Vec<String>,
-    /// Is no longer there; a limit's holds end with it.
+    /// The counter was removed; a limit's holds end with it.
     pub gone: Vec<String>,
 }
 
@@ -31,7 +32,7 @@ pub struct CounterReport {
 pub struct CounterReset {
     /// Its name.
     pub name: String,
-    /// The rules, limits and levels that ask it, which read nothing at first.
+    /// The rules, limits and levels that use it, which read zero at first.
     pub watched_by: Vec<String>,
 }
 
@@ -40,19 +41,19 @@ pub struct CounterReset {
 pub struct PolicyView<'s> {
     /// Its counters.
     pub counters: &'s [CounterSpec],
-    /// What it says.
+    /// Its outline.
     pub outline: &'s Outline,
 }
 
 impl CounterReport {
-    /// What would become of the counters of `old` where `new` follows it.
+    /// Returns what would happen to the counters of `old` if `new` replaced it.
     #[must_use]
     pub fn foreseen(old: PolicyView<'_>, new: PolicyView<'_>) -> Self {
         let report = CarryOverReport::between(old.counters, new.counters);
         Self::of(report, old.outline, new.outline)
     }
 
-    /// What became of the counters, as the state reports it.
+    /// Returns what happened to the counters, as the state reports it.
     pub(crate) fn of(report: CarryOverReport, old: &Outline, new: &Outline) -> Self {
         let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
         let again: Vec<Box<str>> =
@@ -75,7 +76,7 @@ impl CounterReport {
         }
     }
 
-    /// One line for each fate that befell any counter.
+    /// Returns one line for each kind of change that has any counter.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let reset = |reset: &CounterReset| match reset.watched_by.as_slice() {

@@ -1,12 +1,12 @@
-//! The reloader: read, assemble, rehearse, then publish or refuse.
+//! The reloader: reads, builds and tests a policy, then publishes or rejects it.
 //!
-//! One thread does one reload at a time, whoever asked. The hard part is not reading a good file
-//! but not believing a half-written one, so the content is read twice before it is believed, and a
-//! policy that fails right after a change is read once more before anybody is told: an editor's
-//! save in two steps makes no noise, and a policy that is wrong is reported within half a second.
+//! One thread does one reload at a time, for all causes. It must not use a partly written file, so
+//! the content is read twice before it is used. A policy that fails right after a change is read
+//! once more before the error is reported. So an editor's save in two steps causes no error, and an
+//! invalid policy is reported within half a second.
 //!
-//! Where this does not protect: a writer that pauses for longer than the quiet time with a part of
-//! a file on disk that happens to be a good policy has that part published, until it goes on.
+//! Limitation: if a writer pauses for longer than the debounce, and the part on the disk is a valid
+//! policy, that part is published until the writer continues.
 
 pub(crate) mod backend;
 pub(crate) mod counter_report;
@@ -31,40 +31,39 @@ use crate::reload::status::ReloadStatus;
 use crate::reload::trigger::{PendingReload, ReloadKind, ReloadTrigger, WaitResult, Waiter};
 use crate::storage::write_gate::{Closed, WriteGate};
 
-/// Time between two looks that nobody asked for, in milliseconds, which is what a `reload` of a list
-/// may ask for.
+/// Interval of automatic reloads, in milliseconds: the shortest that a list's `reload` may request.
 pub const POLL_MS: u64 = seawall_ruleset::LIST_RELOAD_MS_MIN;
-/// Time in which a policy that fails right after a change may still be being written, in
-/// milliseconds. With the debounce and the check of a large policy it stays under 500.
+/// Milliseconds after a change in which a failing policy may still be incomplete. With the debounce
+/// and the check of a large policy the sum stays under 500.
 pub const DOUBT_MS: u64 = 200;
 
-/// The one that reloads.
+/// Does the reloads.
 pub(crate) struct Reloader<F: PolicyBackend> {
     forge: F,
     trigger: Arc<ReloadTrigger>,
     board: Arc<ReloadStatus>,
     now: Now,
-    /// Digest of what is running.
+    /// Digest of the active sources.
     running: [u8; 32],
-    /// Digest of what was refused last, and why.
+    /// Digest of the last rejected sources, and the reason.
     refused: Option<([u8; 32], PolicyRejection)>,
-    /// What a rollback left on the disk, which is not taken again by itself.
+    /// The rollback pin.
     aside: Option<RollbackPin>,
-    /// Entered to change what is in force, and only for that: whatever takes long is done outside.
+    /// Entered to change what is active, and only for that: long operations run outside.
     still: Arc<WriteGate>,
 }
 
-/// How one attempt ended.
+/// Result of one attempt.
 enum ReloadAttempt {
     Done(ReloadOutcome),
-    /// The same as before, to which nothing is added.
+    /// The same as before: there is nothing to report.
     Stale(ReloadOutcome),
     FilesChanging,
 }
 
 impl<F: PolicyBackend> Reloader<F> {
-    /// A reloader for what runs already, whose content has the digest `running`, while what lies on
-    /// the disk may be `aside`.
+    /// Returns a reloader for active sources with the digest `running`; `aside` is the rollback
+    /// pin.
     pub(crate) fn new(
         forge: F,
         (trigger, board): (Arc<ReloadTrigger>, Arc<ReloadStatus>),
@@ -75,8 +74,8 @@ impl<F: PolicyBackend> Reloader<F> {
         Self { forge, trigger, board, now, running, refused: None, aside, still }
     }
 
-    /// Reloads when asked and looks every `poll`, until the trigger is stopped. `before` runs ahead
-    /// of each reload; where all was given away to a successor, whoever asks is told so.
+    /// Reloads on request and every `poll`, until the trigger is stopped. `before` runs before each
+    /// reload. After the state was transferred to a child process, requests get an error.
     pub(crate) fn run(mut self, poll: Duration, mut before: impl FnMut()) {
         while let Some(call) = self.trigger.wait(poll) {
             let call = self.trigger.settle(call, &self.now);
@@ -90,8 +89,8 @@ impl<F: PolicyBackend> Reloader<F> {
         }
     }
 
-    /// One reload for whoever wants one, then each rollback by itself. What was saved at the moment
-    /// of a rollback is what it goes back from.
+    /// Does one reload for all that request one, then each rollback by itself. Files that were
+    /// saved at the time of a rollback are reloaded before it.
     fn serve(&mut self, call: PendingReload) {
         let is_reload = |waiter: &Waiter| matches!(waiter.wish, ReloadKind::Reload { .. });
         let (reloads, backs): (Vec<_>, Vec<_>) = call.waiters.into_iter().partition(is_reload);
@@ -110,7 +109,7 @@ impl<F: PolicyBackend> Reloader<F> {
         }
     }
 
-    /// Ends what a rule set, where that was wanted and the reload was not refused.
+    /// Ends what a rule set, if that was requested and the reload was not rejected.
     fn lifting(&mut self, outcome: ReloadOutcome, wish: &ReloadKind) -> ReloadOutcome {
         let ReloadKind::Reload { lift: Some(rule) } = wish else { return outcome };
         self.clear_penalties(outcome, &ClearPenalties::Rule(rule.clone()))
@@ -128,7 +127,7 @@ impl<F: PolicyBackend> Reloader<F> {
             let ended = self.forge.lift(lift);
             log::info!(
                 target: "seawall::policy",
-                "ended {} bans and {} holds",
+                "cleared {} bans and {} holds",
                 ended.bans, ended.holds,
             );
             *lifted = Some(ended);
@@ -139,7 +138,7 @@ impl<F: PolicyBackend> Reloader<F> {
     fn reload(&mut self, cause: ReloadCause, by_uid: Option<u32>) -> ReloadOutcome {
         let began = (self.now)();
         let occasion = PublishContext { cause, by_uid, restores: None, host_since: None, began };
-        // Files that changed are another try by themselves.
+        // Changed files are a retry by themselves.
         if cause != ReloadCause::Change {
             self.forge.try_again(cause >= ReloadCause::Signal);
         }
@@ -163,10 +162,10 @@ impl<F: PolicyBackend> Reloader<F> {
         outcome
     }
 
-    /// Reads and judges what is there. Nothing is believed that does not read the same twice.
+    /// Reads and builds the policy. Sources are only used if two reads are the same.
     fn attempt(&mut self, occasion: PublishContext, patience: Patience) -> ReloadAttempt {
         let cause = occasion.cause;
-        // Whoever asks has what is on the disk.
+        // A request activates the files on the disk.
         let aside = self.aside.clone().filter(|_| cause < ReloadCause::Signal);
         let serves = self.board.newest();
         let beside = aside.as_ref().zip(serves.as_deref());
@@ -187,7 +186,7 @@ impl<F: PolicyBackend> Reloader<F> {
             return ReloadAttempt::FilesChanging;
         }
         let running = self.forge.digest(&draft);
-        // What was left out at the second look may be all that differed.
+        // The part that was left out in the second read may be the only difference.
         if running != before
             && let Some(known) = self.known(&draft, cause)
         {
@@ -209,8 +208,8 @@ impl<F: PolicyBackend> Reloader<F> {
         }
     }
 
-    /// How it ends where what a rollback put in force cannot be read again: what is on the disk is
-    /// not taken instead of it. That is told once.
+    /// Returns the result if the files of a rollback cannot be read again. The files on the disk
+    /// are not used instead, and the error is reported once.
     fn not_kept(&mut self, refusal: PolicyRejection) -> ReloadAttempt {
         let outcome = ReloadOutcome::Rejected { generation: self.forge.generation(), refusal };
         let ReloadOutcome::Rejected { refusal, .. } = &outcome else {
@@ -223,7 +222,7 @@ impl<F: PolicyBackend> Reloader<F> {
         ReloadAttempt::Done(outcome)
     }
 
-    /// How it ends where nothing is to be done for this draft.
+    /// Returns the result if there is nothing to do for this draft.
     fn known(&mut self, draft: &F::Draft, cause: ReloadCause) -> Option<ReloadAttempt> {
         if self.forge.is_restless(draft) {
             self.trigger.look_soon();
@@ -239,7 +238,7 @@ impl<F: PolicyBackend> Reloader<F> {
             .map(ReloadAttempt::Stale)
     }
 
-    /// What was said of this content before, where it was refused.
+    /// Returns the earlier rejection of this content, if there was one.
     fn previous_outcome(&self, running: [u8; 32]) -> Option<ReloadOutcome> {
         let (refused, refusal) = self.refused.as_ref()?;
         let generation = self.forge.generation();
@@ -257,7 +256,7 @@ impl<F: PolicyBackend> Reloader<F> {
         ReloadOutcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
     }
 
-    /// A panic while building is our fault and must not end the reloading for good.
+    /// Builds a draft. A panic is an error of Seawall and must not end the reloading for good.
     fn assemble(&mut self, draft: &F::Draft) -> Result<F::Ready, PolicyRejection> {
         if self.trigger.is_stopped() {
             return Err(own_refusal("the server is stopping"));
@@ -268,9 +267,9 @@ impl<F: PolicyBackend> Reloader<F> {
         })
     }
 
-    /// Puts in force what was assembled, unless that was too long ago: this process may have handed
-    /// over since, or be about to end. `running` is the draft's digest from before it was assembled:
-    /// what was left for another reload shows in a later one.
+    /// Publishes a built draft, unless this process has handed over since, or is about to end.
+    /// `running` is the draft's digest from before the build: postponed files change the digest of
+    /// a later one.
     fn publish(
         &mut self,
         (ready, draft): (F::Ready, &F::Draft),
@@ -305,7 +304,7 @@ impl<F: PolicyBackend> Reloader<F> {
         }
     }
 
-    /// Tells how it ended, and then does what could wait until that was known.
+    /// Records and logs the result, and then does what could wait for that.
     fn tell(&mut self, occasion: PublishContext, outcome: &ReloadOutcome) {
         let PublishContext { cause, began, .. } = occasion;
         self.board.record_outcome(cause, (self.now)().since_ms(began), outcome);
@@ -326,7 +325,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
             let from = from.unwrap_or_default();
             log::info!(
                 target: "seawall::policy",
-                "generation {generation} judges now ({took_ms} ms){from}",
+                "generation {generation} is active ({took_ms} ms){from}",
             );
             carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
             warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
@@ -334,7 +333,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
         ReloadOutcome::Unchanged { generation, .. } if cause >= ReloadCause::Signal => {
             log::info!(
                 target: "seawall::policy",
-                "nothing changed: generation {generation} goes on",
+                "no change: generation {generation} stays active",
             );
         }
         ReloadOutcome::Unchanged { .. } => {}
@@ -344,7 +343,7 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
             }
             log::error!(
                 target: "seawall::policy",
-                "the reload is refused: generation {generation} goes on",
+                "the reload is rejected: generation {generation} stays active",
             );
         }
     }

@@ -1,11 +1,11 @@
-//! Going back to an earlier generation.
+//! Rollback to an earlier generation.
 //!
-//! What is published is a new generation made of old files, by the same way as every other: counts
-//! go on, bans stay. The files on the disk are not touched, since they are somebody's work in hand;
-//! they are put aside, and come into force when they change or when somebody asks for a reload.
+//! A new generation is published, made of old files: counts continue, and bans stay. The files on
+//! the disk are not changed, since they may be work in progress. They are pinned, and become active
+//! when they change or when an operator requests a reload.
 //!
-//! Whose files go back is said: the host's alone, one member's alone, or all. What the others have
-//! is theirs and stays, also what they saved since.
+//! A rollback names the owner of the files: the operator, one member, or all. Files of others stay,
+//! also those that they saved since.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
 use crate::reload::trigger::{ReloadKind, WaitResult};
 
 impl<F: PolicyBackend> Reloader<F> {
-    /// Puts the files of an earlier generation in force.
+    /// Activates the files of an earlier generation.
     pub(super) fn rollback_to(&mut self, wish: &ReloadKind, by_uid: Option<u32>) -> ReloadOutcome {
         let ReloadKind::RollBack { to, back, lift } = wish else { return self.unchanged() };
         let began = (self.now)();
@@ -31,7 +31,7 @@ impl<F: PolicyBackend> Reloader<F> {
         let outcome = match select_generation(history, posted.aside.as_ref(), (*to, back)) {
             Err(why) => self.refuse_with(&why),
             Ok(_) if *lift && matches!(back, Back::Member(_)) => self.refuse_with(
-                "what a member's rules set is not told from what other rules set: \
+                "the penalties of a member's rules cannot be distinguished from others: \
                  `seawall reload --clear-penalties RULE` clears those of one rule",
             ),
             Ok(past) => {
@@ -47,7 +47,7 @@ impl<F: PolicyBackend> Reloader<F> {
             }
         };
         match &outcome {
-            // The files on the disk are no worse for it: what is said of them stays.
+            // The rollback did not change the files on the disk: their errors stay in the status.
             ReloadOutcome::Rejected { refusal, .. } => {
                 refusal.errors.iter().for_each(|complaint| {
                     log::error!(
@@ -55,7 +55,7 @@ impl<F: PolicyBackend> Reloader<F> {
                         "{complaint}",
                     )
                 });
-                log::error!(target: "seawall::policy", "the rollback is refused");
+                log::error!(target: "seawall::policy", "the rollback is rejected");
             }
             outcome => {
                 let (restores, host_since) = (None, None);
@@ -83,8 +83,8 @@ impl<F: PolicyBackend> Reloader<F> {
         }
     }
 
-    /// What is to be in force, read when the files on the disk are at rest, as far as they come to
-    /// it.
+    /// Returns the draft of a rollback. The files on the disk are read when they are complete, as
+    /// far as possible.
     fn recalled(
         &mut self,
         past: &Past,
@@ -105,15 +105,14 @@ impl<F: PolicyBackend> Reloader<F> {
         }
         log::warn!(
             target: "seawall::policy",
-            "the files keep changing: what they hold is loaded when they come to rest",
+            "the files keep changing: they are loaded when they stop changing",
         );
         Ok(draft)
     }
 }
 
-/// The generation that is meant: the one with this number, or the newest before what is in force
-/// that was made of other files of whoever goes back. Going back twice goes back two steps, never
-/// forth again.
+/// Returns the generation with this number, or the newest one before the active files of the owner
+/// that has other files of that owner. Two rollbacks in a row go back two steps.
 fn select_generation<'h>(
     history: &'h VecDeque<Arc<Past>>,
     aside: Option<&RollbackPin>,
@@ -143,14 +142,14 @@ fn select_generation<'h>(
     };
     let whose = match back {
         Back::Member(name) => format!("of member {name}"),
-        Back::Host | Back::All => "of the host".to_owned(),
+        Back::Host | Back::All => "of the operator".to_owned(),
     };
     found
         .map(|past| &**past)
-        .ok_or_else(|| format!("there is no generation of other files {whose} to go back to"))
+        .ok_or_else(|| format!("there is no earlier generation with other files {whose}"))
 }
 
-/// The numbers that there are, those in a row as one: `1 to 4, 9, 12 to 60`.
+/// Returns the existing numbers, with consecutive ones as a range: `1 to 4, 9, 12 to 60`.
 pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
     let mut rows: Vec<(u64, u64)> = Vec::new();
     for number in numbers {
@@ -166,7 +165,7 @@ pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
     rows.iter().map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// The generations after `past` that were made of other files of the host.
+/// Returns the generations after `past` that have other files of the operator.
 fn generations_to_undo(history: &VecDeque<Arc<Past>>, past: &Past) -> Option<ClearPenalties> {
     let is_later = |of: &&Arc<Past>| of.generation > past.generation && of.host != past.host;
     let since = history.iter().filter(is_later).map(|of| of.loaded_ms).min()?;
@@ -182,8 +181,8 @@ mod tests {
     use crate::admin::api::FileDigest;
     use crate::generations::record::{Left, Marks, MarksOfParts};
 
-    /// Generations as number, the host's files, the generation whose edit these are, and what ann
-    /// has.
+    /// Returns generations, each with its number, the operator's files, the generation that
+    /// introduced them, and the files of member ann.
     fn history(of: &[(u64, &str, u64, &str)]) -> VecDeque<Arc<Past>> {
         let past = |(generation, host, host_since, ann): &(u64, &str, u64, &str)| {
             let marks: Marks = vec![FileDigest { path: "m".into(), sha256: (*ann).into() }].into();
@@ -211,8 +210,8 @@ mod tests {
         all.push((4, "b", 2, ""));
         assert_eq!(host(&all), Ok(1));
         all.push((5, "a", 1, ""));
-        assert!(host(&all).unwrap_err().contains("no generation of other files"));
-        // A restart changes nothing, so it is no step.
+        assert!(host(&all).unwrap_err().contains("no earlier generation with other files"));
+        // A restart changes nothing, so it is not a step.
         assert_eq!(host(&[(1, "a", 1, ""), (2, "b", 2, ""), (3, "b", 2, "")]), Ok(1));
         assert!(host(&[]).is_err());
     }
@@ -221,7 +220,7 @@ mod tests {
     fn what_a_member_saved_is_no_step_of_the_hosts() {
         let all = [(1, "a", 1, "x"), (2, "b", 2, "x"), (3, "b", 2, "y"), (4, "b", 2, "z")];
         assert_eq!(host(&all), Ok(1));
-        // Back, and then she saves: once more goes one further, and not forth.
+        // A rollback, and then the member saves: the next rollback goes one step further back.
         let all =
             [(1, "a", 1, ""), (2, "b", 2, ""), (3, "c", 3, ""), (4, "b", 2, "x"), (5, "b", 2, "y")];
         assert_eq!(host(&all), Ok(1));

@@ -1,7 +1,7 @@
-//! What the control plane knows about its own doings: the last error, the last reload, history.
+//! The reload status of the control plane: the last error, the last reload, the history.
 //!
-//! In memory and short: the last generations are what an operator goes back to tonight; what is
-//! older is in version control. How many of them there are is in `generations/retention.rs`.
+//! It is in memory and short: an operator rolls back to a recent generation, and older ones are in
+//! version control. Their maximum is in `generations/retention.rs`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,40 +14,40 @@ use crate::generations::record::{Past, RollbackPin};
 use crate::generations::retention::trim;
 use crate::reload::counter_report::CounterReport;
 
-/// The last reload that changed something or was refused.
+/// The last reload that changed something or was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LastReload {
-    /// Milliseconds from the first look at the files to the end.
+    /// Duration in milliseconds, from the first read of the files.
     pub took_ms: u64,
-    /// What led to it.
+    /// The cause.
     pub cause: ReloadCause,
-    /// What became of the counters; absent where it was refused.
+    /// What happened to the counters; absent after a rejection.
     pub report: Option<CounterReport>,
 }
 
-/// How often reloads ended how, since the start.
+/// Number of reloads by result, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ReloadCounts {
-    /// With a new generation.
+    /// A new generation was published.
     pub published: u64,
-    /// With what is running already.
+    /// Nothing changed.
     pub unchanged: u64,
-    /// With a refusal.
+    /// The policy was rejected.
     pub refused: u64,
 }
 
-/// What is on the board.
+/// Content of the reload status.
 #[derive(Debug, Clone, Default)]
 pub struct ReloadStatusSnapshot {
-    /// Why the files as they stand are not what is running.
+    /// Why the present files are not active.
     pub last_error: Option<PolicyError>,
-    /// The last reload that did something.
+    /// The last reload that had an effect.
     pub last_reload: Option<LastReload>,
-    /// When the running generation was published.
+    /// When the active generation was published.
     pub loaded: Tick,
-    /// Counts of outcomes.
+    /// Number of results.
     pub reloads: ReloadCounts,
-    /// What is on the disk and not in force, since somebody went back.
+    /// The rollback pin.
     pub aside: Option<RollbackPin>,
     /// The newest last.
     pub history: VecDeque<Arc<Past>>,
@@ -58,13 +58,13 @@ pub struct ReloadStatusSnapshot {
 pub struct ReloadStatus(Mutex<ReloadStatusSnapshot>);
 
 impl ReloadStatus {
-    /// What is on it now.
+    /// Returns the present content.
     #[must_use]
     pub fn read(&self) -> ReloadStatusSnapshot {
         self.lock().clone()
     }
 
-    /// With the generations of an earlier process, the newest last.
+    /// Returns a status with the generations of an earlier process, the newest last.
     pub(crate) fn remembering(history: Vec<Arc<Past>>) -> Self {
         Self(Mutex::new(ReloadStatusSnapshot {
             history: history.into(),
@@ -80,17 +80,17 @@ impl ReloadStatus {
         trim(&mut posted.history);
     }
 
-    /// The generation that was published last.
+    /// Returns the last published generation.
     pub(crate) fn newest(&self) -> Option<Arc<Past>> {
         self.lock().history.back().cloned()
     }
 
-    /// Notes which files are on the disk and not in force.
+    /// Sets the rollback pin.
     pub(crate) fn set_rollback_pin(&self, aside: Option<RollbackPin>) {
         self.lock().aside = aside;
     }
 
-    /// Notes how a reload ended.
+    /// Records the result of a reload.
     pub(crate) fn record_outcome(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
         let mut posted = self.lock();
         match outcome {

@@ -1,4 +1,4 @@
-//! The reloader's manners, over real files in a folder and a forge that knows three words.
+//! The behaviour of the reloader, with real files in a folder and a backend that knows three words.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,11 +21,11 @@ use crate::reload::watcher::PolicyWatcher;
 use crate::storage::digest::hex;
 use crate::util::clock::clock;
 
-/// Far beyond what a reload takes; a test that waits this long has failed.
+/// Far more than a reload takes; a test that waits this long has failed.
 const LONG_MS: u64 = 20_000;
 
-/// A file is good where it ends in `end`, and panics the forge where it says so. One that begins with
-/// `hold` takes as long as nobody lets it go.
+/// A file is valid if it ends in `end`, and makes the backend panic if it contains that word. One
+/// that begins with `hold` blocks until it is released.
 struct Toy {
     hold: mpsc::Receiver<()>,
     file: PathBuf,
@@ -34,7 +34,7 @@ struct Toy {
     assembled: Arc<AtomicU64>,
 }
 
-/// What a file holds, and what of the disk is not in it.
+/// Content of a file, and what is pinned.
 struct Read {
     text: String,
     aside: Option<RollbackPin>,
@@ -58,7 +58,7 @@ impl Toy {
     }
 }
 
-/// A generation of one file of the host.
+/// Returns a generation of one file of the operator.
 fn made(text: &str) -> Made {
     let digest = hex(&digest_of(text));
     Made {
@@ -111,7 +111,7 @@ impl PolicyBackend for Toy {
         self.assembled.fetch_add(1, Ordering::Relaxed);
         assert!(draft != "panic", "asked to");
         if draft.starts_with("hold") {
-            // Gone where the test is.
+            // Fails when the test has ended.
             let _let_go = self.hold.recv();
         }
         if draft.ends_with("end") { Ok(draft.clone()) } else { Err(own_refusal(draft)) }
@@ -155,7 +155,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A running reloader with a watch over a folder, whose file `a` is read.
+    /// A running reloader with a watcher on a folder, whose file `a` is read.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
@@ -196,7 +196,7 @@ impl Bench {
         self.dir.path().join("root/a")
     }
 
-    /// Waits until the board shows what is wanted.
+    /// Waits until the status has the wanted content.
     #[track_caller]
     fn until(
         &self,
@@ -223,7 +223,7 @@ impl Bench {
         self.trigger.request(wish, Some(1_000)).unwrap().blocking_recv().unwrap()
     }
 
-    /// Has a reload assemble something that takes as long as nobody lets it go.
+    /// Makes a reload build something that blocks until it is released.
     fn hold(&self) -> oneshot::Receiver<ReloadOutcome> {
         let before = self.assembled.load(Ordering::Relaxed);
         rename_save(&self.file(), "hold end");
@@ -280,7 +280,7 @@ fn a_broken_save_leaves_the_old_generation_and_one_error() {
     fs::write(bench.file(), "broken").unwrap();
     let posted = bench.until("the error", |p| p.last_error.is_some());
     assert_eq!(posted.last_error.unwrap().message, "broken");
-    // The same content again, and a look that nobody asked for, add nothing.
+    // The same content again, and an automatic reload, add nothing.
     rename_save(&bench.file(), "broken");
     rename_save(&bench.file().with_file_name("marker"), "x");
     assert!(matches!(bench.ask(), ReloadOutcome::Rejected { generation: 1, .. }));
@@ -316,13 +316,13 @@ fn a_save_in_two_steps_makes_no_noise() {
         let mut file = fs::File::create(bench.file()).unwrap();
         let half = "half ".repeat(round + 1);
         file.write_all(half.as_bytes()).unwrap();
-        // The pause that reliability.md's F5 names: as long as the debounce.
+        // The pause of a slow editor: as long as the debounce.
         std::thread::park_timeout(Duration::from_millis(50));
         file.write_all(b"end").unwrap();
         drop(file);
         bench.until("the whole file", |p| newest(p, &format!("{half}end")));
     }
-    // A reload is counted a moment after its generation is there.
+    // A reload is counted a moment after its generation is published.
     let posted = bench.until("all are told", |p| p.reloads.published == 5);
     assert_eq!((posted.reloads.refused, posted.reloads.published), (0, 5));
 }
@@ -357,14 +357,15 @@ fn a_storm_of_saves_is_a_few_reloads_and_ends_with_the_last() {
         } else {
             rename_save(&bench.file(), &format!("{n} end"));
         }
-        // Where the machine holds up whoever saves, that is the quiet after which a reload is due.
+        // If the machine delays the writer, that is the quiet time after which a reload is due.
         let saved = now();
         stalls += u64::from(saved.since_ms(last) >= DEBOUNCE_MS / 2);
         last = saved;
     }
     let stormed_ms = last.since_ms(began);
     bench.until("the last save", |p| newest(p, "999 end"));
-    // One at each end of the longest wait, and the last: what the storm's length allows.
+    // One reload at each end of the longest delay, and the last: the storm's length permits no
+    // more.
     let allowed = stormed_ms / SETTLE_MS_MAX + 3 + stalls;
     let assembled = bench.assembled.load(Ordering::Relaxed);
     assert!(assembled <= allowed, "{assembled} reloads in {stormed_ms} ms with {stalls} stalls");
@@ -403,7 +404,7 @@ fn a_file_that_goes_away_is_an_error_and_comes_back() {
     bench.until("the file", |p| newest(p, "back end"));
 }
 
-/// A forge whose files never read the same twice.
+/// A backend whose files are different in each read.
 struct Restless(u8);
 
 impl PolicyBackend for Restless {
@@ -451,7 +452,7 @@ fn files_that_never_rest_are_refused_in_the_end() {
     assert!(board.read().last_error.unwrap().message.contains("keep changing"));
 }
 
-/// A bench whose file has been saved anew so often: generations 1, 2, 3 …
+/// Returns a bench whose file was saved so often: generations 1, 2, 3 …
 fn bench_of(saves: &[&str]) -> Bench {
     let bench = Bench::new();
     for content in saves {
@@ -483,7 +484,7 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
         (ReloadCause::Rollback, Some(1_000), Some(2))
     );
     assert_eq!(posted.aside.unwrap().host.unwrap().active_generation, 2);
-    // Any look at the disk that nobody asked for leaves it at that, and once more goes one further.
+    // Automatic reloads do not undo the rollback, and another rollback goes one step further.
     bench.trigger.on_file_change(FileChange::Closed);
     assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
     assert_eq!(bench.published().last().unwrap(), "first end");
@@ -520,7 +521,7 @@ fn mistakes_are_lifted_only_where_that_is_asked_for() {
         ReloadOutcome::Rejected { .. } => panic!("refused"),
     };
     assert_eq!(holds(to_first(false)), None);
-    // What is in force already is not published again, and its mistakes can still be ended.
+    // Active files are not published again, and their bans can still be ended.
     let again = to_first(true);
     assert!(matches!(again, ReloadOutcome::Unchanged { generation: 4, .. }), "{again:?}");
     assert_eq!(holds(again), Some(2), "those of generations 2 and 3");
@@ -548,7 +549,7 @@ fn a_refused_save_can_be_gone_back_from_and_stays_refused() {
 fn nobody_who_changes_something_waits_for_a_reload() {
     let bench = Bench::new();
     let waiting = bench.hold();
-    // A ban, a level and a snapshot, at once.
+    // A ban, a level and a snapshot at once.
     let _changing = [(); 3].map(|()| bench.still.enter_within(0).unwrap());
     bench.let_go();
     assert!(matches!(
@@ -567,8 +568,11 @@ fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
         ReloadOutcome::Rejected { generation: 1, refusal } => refusal.errors[0].message.clone(),
         other => panic!("{other:?}"),
     };
-    assert!(refused(waiting.blocking_recv().unwrap()).contains("a successor serves now"));
-    assert!(refused(bench.ask()).contains("a successor serves now"), "nothing is even assembled");
+    assert!(refused(waiting.blocking_recv().unwrap()).contains("another process serves now"));
+    assert!(
+        refused(bench.ask()).contains("another process serves now"),
+        "nothing is even assembled"
+    );
     assert_eq!(bench.assembled.load(Ordering::Relaxed), 1);
     assert!(bench.published().is_empty());
 }
@@ -586,20 +590,20 @@ fn a_reload_that_is_stopped_publishes_nothing() {
 /// What a [`Crowd`] is to do, and what it did.
 #[derive(Default)]
 struct Doings {
-    /// The host's file.
+    /// The operator's file.
     host: u8,
-    /// A member's file is another one at each read.
+    /// A member's file differs in each read.
     churns: bool,
-    /// Publications that leave something for the next.
+    /// Publications that postpone something for the next reload.
     unfinished: u32,
     reads: u32,
     published: Vec<(u8, bool)>,
 }
 
-/// A forge of a host and one member, whose file may change all the time.
+/// A backend with an operator and one member, whose file may change all the time.
 struct Crowd(Arc<Mutex<Doings>>);
 
-/// The host's file, and the member's; nothing where nobody waits for her.
+/// The operator's file, and the member's; none if the member is not waited for.
 type Two = (u8, Option<u32>);
 
 impl PolicyBackend for Crowd {
@@ -626,7 +630,7 @@ impl PolicyBackend for Crowd {
         let mut digest = [draft.0; 32];
         digest[0] = u8::from(draft.1.is_none());
         let doings = self.0.lock().unwrap();
-        // What is left for the next time makes the same files worth another reload.
+        // What is postponed makes the same files worth another reload.
         digest[1] = doings.unfinished as u8;
         digest[2] = draft.1.unwrap_or(0) as u8;
         digest
@@ -658,7 +662,7 @@ impl PolicyBackend for Crowd {
     }
 }
 
-/// Does what it says in another thread, with a poll that never comes, and stops when told.
+/// Runs a reloader without polls in another thread while `then` runs, and stops it after that.
 fn crowd(doings: Doings, then: impl FnOnce(&ReloadTrigger, &ReloadStatus, &Mutex<Doings>)) {
     let doings = Arc::new(Mutex::new(doings));
     let (trigger, board) = (Arc::new(ReloadTrigger::default()), Arc::new(ReloadStatus::default()));
@@ -699,8 +703,8 @@ fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
             assert_eq!(doings.lock().unwrap().published.last(), Some(&(edit, false)));
         }
         assert_eq!(board.read().reloads.refused, 0);
-        // Two looks each at what changes, and two without her; what looks by itself meanwhile does
-        // no more than that.
+        // Two reads each of changing files, and two without the member; automatic reloads meanwhile
+        // do no more than that.
         let reads = doings.lock().unwrap().reads;
         assert!(reads < 5 * 4 * READS_MAX / 5, "{reads} reads");
     });
@@ -711,7 +715,7 @@ fn a_member_whose_files_come_to_rest_is_looked_at_soon() {
     crowd(Doings { churns: true, host: 1, ..Doings::default() }, |trigger, _, doings| {
         trigger.on_file_change(FileChange::Closed);
         comes("the host's edit", doings, |doings| doings.published == [(1, false)]);
-        // Nobody asks any more, and no event is seen.
+        // There are no more requests, and no event is seen.
         doings.lock().unwrap().churns = false;
         comes("hers", doings, |doings| doings.published.last() == Some(&(1, true)));
     });

@@ -1,8 +1,8 @@
-//! Where everything that asks for a reload meets.
+//! The reload trigger, which collects the causes of reloads.
 //!
-//! A thousand saves, three signals and an operator's command are one reload: causes are flags that
-//! are set, not a queue that grows, and one reload serves whoever asked before it began. Only
-//! those who wait for an answer take room, and that room has a limit.
+//! A thousand saves, three signals and an operator's command are one reload. Causes are flags, not
+//! a queue that grows, and one reload serves all requests before it. Only callers that wait for the
+//! result use memory, and their number is limited.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,42 +13,42 @@ use tokio::sync::oneshot;
 use crate::admin::api::{Back, ReloadCause, ReloadOutcome};
 use crate::util::stop_flag::StopFlag;
 
-/// Quiet that a change must be followed by, in milliseconds. An editor's save is a handful of
-/// events within two milliseconds; the rest is for slow disks, and a person does not notice it.
+/// Debounce in milliseconds: the quiet time after a change. An editor's save is a few events within
+/// two milliseconds. The rest is for slow disks, and people do not notice it.
 pub const DEBOUNCE_MS: u64 = 50;
-/// The same while some file is still held open by whoever writes it, in milliseconds.
+/// The same while a writer still has a file open, in milliseconds.
 pub const WRITING_QUIET_MS: u64 = 250;
-/// Most that changes may put a reload off, in milliseconds: a storm of saves ends in at most three
-/// reloads a second. Among hundreds of members somebody saves all the time, and the host's edit is to
-/// be in force within a second.
+/// Maximum by which changes may delay a reload, in milliseconds: a storm of saves causes at most
+/// three reloads per second. Among hundreds of members there are saves all the time, and the
+/// operator's edit must become active within a second.
 pub const SETTLE_MS_MAX: u64 = 300;
-/// Time to the next look where files kept changing while they were read, in milliseconds.
+/// Time to the next automatic reload after files kept changing during the read, in milliseconds.
 pub(crate) const LOOK_SOON_MS: u64 = 1_000;
-/// Most callers that wait for the outcome of one reload.
+/// Maximum of callers that wait for the result of one reload.
 pub const WAITERS_MAX: usize = 64;
 
 /// What the watcher saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileChange {
-    /// Every file that was written to has been closed, or was never open to our knowledge.
+    /// Every written file was closed, or is not known to be open.
     Closed,
-    /// Somebody wrote to a file and still has it open.
+    /// A writer still has a file open.
     StillOpen,
 }
 
-/// Why nobody can be waited for.
+/// Why a caller cannot wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TooManyWaiters {
     /// There are [`WAITERS_MAX`] callers already.
     #[error("too many callers wait for a reload already")]
     Waiters,
-    /// Nothing is reloaded any more.
+    /// No reload takes place any more.
     #[error("the server is stopping")]
     Stopping,
 }
 
-/// The place where reloads are asked for.
+/// Collects requests for reloads.
 #[derive(Debug, Default)]
 pub struct ReloadTrigger {
     pending: Mutex<Pending>,
@@ -61,61 +61,61 @@ struct Pending {
     cause: Option<ReloadCause>,
     change: Option<FileChange>,
     waiters: Vec<Waiter>,
-    /// Another look is due after [`LOOK_SOON_MS`].
+    /// Another reload is due after [`LOOK_SOON_MS`].
     soon: bool,
     stopped: bool,
 }
 
-/// One reload to do, and who waits for it.
+/// One reload to do, and its waiting callers.
 #[derive(Debug)]
 pub(crate) struct PendingReload {
-    /// The strongest of what asked.
+    /// The strongest cause.
     pub(crate) cause: ReloadCause,
-    /// Who waits.
+    /// The waiting callers.
     pub(crate) waiters: Vec<Waiter>,
 }
 
-/// What somebody wants done.
+/// What is requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadKind {
-    /// That the files are read again; and that what this rule set is ended then.
+    /// A reload; `lift` also ends what this rule set.
     Reload {
         /// The rule's full name.
         lift: Option<String>,
     },
-    /// That an earlier generation is in force again.
+    /// A rollback.
     RollBack {
-        /// Which; without it the one before.
+        /// The generation; without it the previous one.
         to: Option<u64>,
-        /// Whose files go back.
+        /// The owner of the files.
         back: Back,
-        /// That what the later ones set is ended.
+        /// Whether to end what later generations set.
         lift: bool,
     },
 }
 
 impl ReloadKind {
-    /// That the files are read again, and no more.
+    /// A plain reload.
     pub const RELOAD: Self = Self::Reload { lift: None };
 }
 
-/// Somebody who waits for what comes of it.
+/// A caller that waits for the result.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) wish: ReloadKind,
-    /// The user, by number.
+    /// The user id.
     pub(crate) by_uid: Option<u32>,
     sender: oneshot::Sender<ReloadOutcome>,
 }
 
 impl Waiter {
-    /// Tells them. One who has gone meanwhile is no concern of ours.
+    /// Sends the result. A caller that has left is ignored.
     pub(crate) fn answer(self, outcome: ReloadOutcome) {
         drop(self.sender.send(outcome));
     }
 }
 
-/// Whether to go on.
+/// Whether to continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitResult {
     Over,
@@ -123,12 +123,12 @@ pub(crate) enum WaitResult {
 }
 
 impl ReloadTrigger {
-    /// A trigger that raises `stop` where the reloading is to end.
+    /// Returns a trigger that sets `stop` when the reloading is to end.
     pub(crate) fn stopping_with(stop: StopFlag) -> Self {
         Self { stop, ..Self::default() }
     }
 
-    /// Files may have changed.
+    /// Records that files may have changed.
     pub fn on_file_change(&self, change: FileChange) {
         let mut pending = self.lock();
         pending.cause = pending.cause.max(Some(ReloadCause::Change));
@@ -136,17 +136,17 @@ impl ReloadTrigger {
         self.rung.notify_all();
     }
 
-    /// Asks for a reload without waiting for it, as SIGHUP does.
+    /// Requests a reload without waiting for it, as SIGHUP does.
     pub fn on_sighup(&self) {
         let mut pending = self.lock();
         pending.cause = pending.cause.max(Some(ReloadCause::Signal));
         self.rung.notify_all();
     }
 
-    /// The same, and hands back where its outcome will arrive.
+    /// Does the same, and returns the receiver of the result.
     ///
     /// # Errors
-    /// Too many wait already; it is asked for all the same.
+    /// Too many callers wait; the reload is requested all the same.
     pub fn on_sighup_with_result(
         &self,
     ) -> Result<oneshot::Receiver<ReloadOutcome>, TooManyWaiters> {
@@ -154,10 +154,10 @@ impl ReloadTrigger {
         waiting.inspect_err(|_| self.on_sighup())
     }
 
-    /// Asks for something and hands back where its outcome will arrive.
+    /// Requests a reload or a rollback, and returns the receiver of the result.
     ///
     /// # Errors
-    /// Too many wait already.
+    /// Too many callers wait.
     pub fn request(
         &self,
         wish: ReloadKind,
@@ -190,13 +190,13 @@ impl ReloadTrigger {
         Ok(receiver)
     }
 
-    /// Makes the next look that nobody asks for come soon.
+    /// Makes the next automatic reload come soon.
     pub(crate) fn look_soon(&self) {
         self.lock().soon = true;
     }
 
-    /// Ends the reloading: one that runs ends at its next step and publishes nothing. Who waits for one
-    /// hears that nothing comes.
+    /// Ends the reloading: a current reload ends at its next step and publishes nothing. Waiting
+    /// callers get no result.
     pub fn stop(&self) {
         let mut pending = self.lock();
         pending.stopped = true;
@@ -207,13 +207,13 @@ impl ReloadTrigger {
         self.rung.notify_all();
     }
 
-    /// Whether the reloading is to end.
+    /// Returns whether the reloading is to end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
     }
 
-    /// Waits for something to do, at most `poll`, after which looking is the thing to do. Nothing
-    /// once stopped.
+    /// Waits for a request for at most `poll`, after which an automatic reload is due. Returns none
+    /// once it is stopped.
     pub(crate) fn wait(&self, poll: Duration) -> Option<PendingReload> {
         let idle = |p: &mut Pending| p.cause.is_none() && !p.stopped;
         let mut pending = self.lock();
@@ -225,8 +225,8 @@ impl ReloadTrigger {
         (!pending.stopped).then(|| pending.take(ReloadCause::Poll))
     }
 
-    /// Lets changes come to rest, and adds what is asked for meanwhile to `call`. Who waits for an
-    /// answer, or sent a signal, is not made to wait.
+    /// Debounces changes, and adds requests that arrive meanwhile to `call`. Callers that wait, and
+    /// signals, are not delayed.
     pub(crate) fn settle(&self, mut call: PendingReload, now: &Now) -> PendingReload {
         let began = now();
         while call.cause == ReloadCause::Change && now().since_ms(began) < SETTLE_MS_MAX {
@@ -260,19 +260,20 @@ impl ReloadTrigger {
         if pending.stopped { WaitResult::Stopped } else { WaitResult::Over }
     }
 
-    /// A poisoned lock holds flags that are valid one by one, so it is used on.
+    /// A poisoned lock is used on: it holds flags that are valid one by one.
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long a look that nobody asks for is waited for.
+/// Returns the time to the next automatic reload.
 fn patience(poll: Duration, soon: bool) -> Duration {
     if soon { poll.min(Duration::from_millis(LOOK_SOON_MS)) } else { poll }
 }
 
 impl Pending {
-    /// What is pending as one call. The kind of the last change stays for [`ReloadTrigger::settle`].
+    /// Takes what is pending as one reload. The kind of the last change stays for
+    /// [`ReloadTrigger::settle`].
     fn take(&mut self, otherwise: ReloadCause) -> PendingReload {
         PendingReload {
             cause: self.cause.take().unwrap_or(otherwise),
@@ -354,7 +355,7 @@ mod tests {
         let trigger = ReloadTrigger::default();
         trigger.look_soon();
         assert!(trigger.lock().soon);
-        // Far from any poll: that it comes at all is what is tested.
+        // Far from any poll: the test is that it comes at all.
         assert_eq!(trigger.wait(Duration::from_secs(3_600)).unwrap().cause, ReloadCause::Poll);
         assert!(!trigger.lock().soon, "once");
     }

@@ -1,12 +1,10 @@
-//! Watching the policy root for changes.
+//! Watches the policy root for changes.
 //!
-//! Directories are watched and never files, and of those only the ones that the policy's files lie
-//! in or were looked for in, with those that lead there: what a member makes in her folder beside
-//! that costs no watch. Editors save by renaming over, and Kubernetes swaps a
-//! link two levels up, so a watch on a file is a watch on what it used to be. What changed is not
-//! looked at, only that something did; the reload reads and compares content. Whatever the
-//! notifications miss (an overflow on a network file system, a link above the root), the poll
-//! behind them finds.
+//! Directories are watched and never files: only those that policy files lie in or are expected in,
+//! and those that lead there. Other folders of a member use no watch. Editors save by a rename, and
+//! Kubernetes swaps a link two levels up, so a watch on a file would follow the old one. The events
+//! only tell that something changed; the reload reads and compares the content. The poll finds what
+//! the events miss (an overflow on a network file system, a link above the root).
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -19,11 +17,11 @@ use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watche
 
 use crate::reload::trigger::{FileChange, ReloadTrigger};
 
-/// Most files whose writers are remembered; past it all are taken for closed, which costs at most
-/// a reload of a half-written file that is then reloaded again.
+/// Maximum of files whose writers are remembered. Beyond it all files count as closed, which costs
+/// at most one reload of a partly written file and another one after it.
 const WRITERS_MAX: usize = 1_024;
 
-/// Which directory a path led to when it was looked at.
+/// The directory that a path led to when it was resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ResolvedDir {
     path: PathBuf,
@@ -31,23 +29,23 @@ struct ResolvedDir {
     inode: u64,
 }
 
-/// Most folders that are watched; the poll has to do for those past it, which are members'.
+/// Maximum of watched folders; beyond it only the poll finds changes, in members' folders.
 pub(crate) const WATCHES_MAX: usize = 32_768;
 
-/// Of these folders those that are watched beside `root`.
+/// Returns the folders to watch beside `root`.
 fn watchable<'f>(root: &Path, folders: &'f [PathBuf]) -> impl Iterator<Item = &'f PathBuf> {
     let is_inside = move |folder: &&PathBuf| folder.starts_with(root) && **folder != *root;
     folders.iter().filter(is_inside).take(WATCHES_MAX)
 }
 
-/// A watch over one folder, by the path that leads to it, and over folders below it.
+/// Watches one folder, by the path that leads to it, and folders below it.
 #[derive(Debug)]
 pub(crate) struct PolicyWatcher {
     root: PathBuf,
     real: Option<ResolvedDir>,
-    /// The folders that are watched, with what tells whether another has their place.
+    /// The watched folders, with what shows whether one was replaced.
     followed: BTreeMap<PathBuf, ResolvedDir>,
-    /// It was told that there is no watch for some.
+    /// It was logged that some have no watch.
     told: bool,
     watcher: Option<RecommendedWatcher>,
     trigger: Arc<ReloadTrigger>,
@@ -63,13 +61,13 @@ impl PolicyWatcher {
         watch
     }
 
-    /// Watches anew where the path leads to another folder than before.
+    /// Renews the watch if the path leads to another folder than before.
     pub(crate) fn renew(&mut self) {
         let real = real(&self.root);
         if self.watcher.is_some() && self.real == real {
             return;
         }
-        // Two watchers for a moment rather than none.
+        // For a moment there are two watchers rather than none.
         let made = self.make(real.as_ref());
         self.followed.clear();
         self.watcher = match made {
@@ -77,7 +75,7 @@ impl PolicyWatcher {
             Err(error) => {
                 log::warn!(
                     target: "seawall::policy",
-                    "the policy folder is not watched, only looked at now and then: {error}",
+                    "the policy folder is not watched, only polled: {error}",
                 );
                 None
             }
@@ -85,7 +83,7 @@ impl PolicyWatcher {
         self.real = real;
     }
 
-    /// Watches these folders and no others, as far as they lie in the root; says whether one was
+    /// Watches these folders and no others, as far as they lie in the root; returns whether one was
     /// not watched before.
     pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> bool {
         let (Some(root), Some(watcher)) = (&self.real, &mut self.watcher) else { return false };
@@ -97,7 +95,7 @@ impl PolicyWatcher {
             self.followed.iter().filter(gone).map(|(path, _)| path.clone()).collect();
         for path in gone {
             self.followed.remove(&path);
-            // Of a folder that is gone there is no watch left to take away.
+            // A removed folder has no watch any more.
             let _is_gone = watcher.unwatch(&path);
         }
         let mut is_new = false;
@@ -114,7 +112,7 @@ impl PolicyWatcher {
                     self.told = true;
                     log::warn!(
                         target: "seawall::policy",
-                        "a folder is not watched, only looked at now and then: {error}",
+                        "a folder is not watched, only polled: {error}",
                     );
                 }
                 Err(_) => {}
@@ -126,15 +124,15 @@ impl PolicyWatcher {
     fn make(&self, real: Option<&ResolvedDir>) -> notify::Result<RecommendedWatcher> {
         let mut filter =
             EventFilter { trigger: self.trigger.clone(), ..EventFilter::of(&self.root, real) };
-        // Links are not followed: one that points out of the root would have us watch what no
-        // policy may read.
+        // Links are not followed: one that points out of the root would watch what no policy may
+        // read.
         let config = Config::default().with_follow_symlinks(false);
         let mut watcher = RecommendedWatcher::new(move |event| filter.take(event), config)?;
         if let Some(real) = real {
             watcher.watch(&real.path, RecursiveMode::NonRecursive)?;
         }
-        // The folder above tells when the root itself is swapped; where we may not watch it, the
-        // poll has to do.
+        // The folder above shows when the root itself is swapped; without a watch on it, the poll
+        // finds that.
         if let Some(above) = above(&self.root)
             && let Err(error) = watcher.watch(&above, RecursiveMode::NonRecursive)
         {
@@ -161,10 +159,10 @@ fn above(root: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(parent).ok()
 }
 
-/// Tells the trigger about events that matter.
+/// Notifies the trigger of relevant events.
 struct EventFilter {
     trigger: Arc<ReloadTrigger>,
-    /// The real folder: whatever happens below it matters.
+    /// The real folder: all events below it are relevant.
     inside: Option<PathBuf>,
     /// The root's own name in the folder above.
     name: Option<OsString>,
@@ -190,7 +188,7 @@ impl EventFilter {
             Err(_) => return self.trigger.on_file_change(FileChange::Closed),
         };
         let closed = event.kind == EventKind::Access(AccessKind::Close(AccessMode::Write));
-        // Reading is no change, and we read ourselves.
+        // Reading is not a change, and the reload itself reads.
         if (event.kind.is_access() && !closed) || !event.paths.iter().any(|p| self.is_relevant(p)) {
             return;
         }
@@ -229,7 +227,7 @@ mod tests {
     use super::*;
     use crate::admin::api::ReloadCause;
 
-    /// Far beyond what a notification takes; a test that waits this long has failed.
+    /// Far more than a notification takes; a test that waits this long has failed.
     const LONG: Duration = Duration::from_secs(20);
 
     fn quiet(trigger: &ReloadTrigger) {
@@ -276,7 +274,7 @@ mod tests {
     fn as_many_folders_are_watched_as_may_be_and_those_past_it_are_left_to_the_poll() {
         let root = Path::new("/p");
         let folders = |count: usize| -> Vec<PathBuf> {
-            // The host's come first, and what is outside takes no place.
+            // The operator's folders come first, and folders outside the root do not count.
             let all = ["/q".into(), "/p".into(), "/p/host".into()].into_iter();
             all.chain((1..count).map(|n| format!("/p/members/{n}").into())).collect()
         };
@@ -303,7 +301,7 @@ mod tests {
         quiet(&trigger);
         fs::write(root.join("b/x"), "1").unwrap();
         assert_eq!(trigger.wait(Duration::from_millis(100)).unwrap().cause, ReloadCause::Poll);
-        // One that is no longer looked into, and one that took another's place.
+        // A folder that is no longer used, and one that was replaced.
         assert!(watch.follow(&[root.join("b")]));
         fs::write(root.join("a/x"), "1").unwrap();
         quiet(&trigger);

@@ -1,4 +1,4 @@
-//! What a start loads.
+//! Loads what a start needs.
 
 use std::io;
 use std::path::Path;
@@ -23,11 +23,11 @@ use crate::snapshot::SnapshotStore;
 use crate::storage::background_writer::BackgroundWriter;
 use crate::upgrade::UpgradeError;
 
-/// The first generation, before anything serves.
+/// The first generation, before the server serves.
 pub struct Bootstrap {
-    /// Where it is found, and the next ones will be.
+    /// The handle of the active generation.
     pub handle: Arc<RuleSetHandle>,
-    /// What is probably not what was meant.
+    /// Warnings about the policy.
     pub warnings: Vec<String>,
     pub(super) loader: PolicyLoader,
     pub(super) keeper: SnapshotStore,
@@ -35,12 +35,12 @@ pub struct Bootstrap {
     pub(super) archive: GenerationStore,
     /// The generations of earlier processes.
     pub(super) history: Vec<Arc<Past>>,
-    /// This one.
+    /// This generation.
     pub(super) past: Past,
     pub(super) blobs: Vec<FileBlob>,
     pub(super) known: Known,
     pub(super) aside: Option<RollbackPin>,
-    /// What the history said of that, before it was held against the disk.
+    /// The rollback pin of the history, before it was compared with the disk.
     pub(super) read_aside: Option<RollbackPin>,
     pub(super) stock: PublishedLists,
     pub(super) members: Arc<Members>,
@@ -53,11 +53,11 @@ impl std::fmt::Debug for Bootstrap {
 }
 
 impl Bootstrap {
-    /// Loads the policy as a reload would, with the state that `keeper` has of it; an empty one
-    /// is hashed under `seed`. The generations of earlier processes lie in `state_dir`.
+    /// Loads the policy as a reload would, with its state from `keeper`; an empty state uses
+    /// `seed`. The generations of earlier processes lie in `state_dir`.
     ///
     /// # Errors
-    /// Why the policy cannot be taken.
+    /// Returns why the policy is rejected.
     pub fn load(
         loader: PolicyLoader,
         seed: Seed,
@@ -98,7 +98,7 @@ impl Bootstrap {
         let past = Past { tests, warnings: warnings.len(), ..past };
         let live =
             ActiveGeneration { generation, rules: Arc::new(rules), state: Arc::new(state), tally };
-        // Where a member's turn has yet to come, nothing that is read is the same as what runs.
+        // With postponed files no sources on the disk equal the active ones.
         let is_whole = live.rules.postponed().is_empty();
         let digest = if is_whole { digest } else { [0; 32] };
         let handle = Arc::new(RuleSetHandle::new(live));
@@ -123,15 +123,15 @@ impl Bootstrap {
 }
 
 impl Bootstrap {
-    /// Takes over what the process before remembers, as one that was restarted would.
+    /// Takes over the state of the parent process.
     ///
     /// # Errors
-    /// It cannot be taken, or somebody went back to another generation meanwhile.
+    /// The state is invalid, or the parent has done a rollback meanwhile.
     pub fn inherit(&mut self, content: &[u8]) -> Result<(), UpgradeError> {
-        // It may have published since this process looked.
+        // The parent may have published since this process read the history.
         let index = self.archive.load();
         if index.aside != self.read_aside {
-            let why = "somebody went back to another generation meanwhile; try again";
+            let why = "a rollback took place meanwhile; try again";
             return Err(UpgradeError::State(why.to_owned()));
         }
         let live = self.handle.load();
@@ -154,7 +154,7 @@ impl Bootstrap {
 }
 
 impl Bootstrap {
-    /// The board with what serves on it, and the one that writes down what that is made of.
+    /// Returns the reload status with the active generation, and the writer that stores its files.
     pub(super) fn posted(&self) -> io::Result<(Arc<ReloadStatus>, BackgroundWriter)> {
         self.loader.put_away(&self.stock);
         let board = Arc::new(ReloadStatus::remembering(self.history.clone()));
@@ -170,17 +170,17 @@ impl Bootstrap {
     }
 }
 
-/// The files that are loaded at start: those on the disk, or those that somebody went back to.
+/// The files that are loaded at start: those on the disk, or those of a rollback.
 pub(super) struct InitialSources {
     pub(super) sources: Sources,
-    /// Of the sources as a reload sees them, taken before anything was made of them.
+    /// Digest of the sources as a reload sees them, taken before the build.
     pub(super) digest: [u8; 32],
     pub(super) aside: Option<RollbackPin>,
     pub(super) ready: Ready,
 }
 
-/// What is on the disk, unless somebody went back from just that before the restart: then what
-/// served, as long as it can be made again.
+/// Returns the files on the disk. If they were pinned before the restart and are unchanged, it
+/// returns the active ones, if these can still be built.
 pub(super) fn initial_sources(
     loader: &PolicyLoader,
     archive: &GenerationStore,
@@ -192,7 +192,7 @@ pub(super) fn initial_sources(
         if loader.is_stopped() {
             return Err(stopped());
         }
-        // What is compiled while the others are built differs in it, and is published later.
+        // A component that is compiled during the build changes the digest, and is published later.
         let digest = loader.digest(sources);
         let good = members.good(loader, sources);
         let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
@@ -210,14 +210,14 @@ pub(super) fn initial_sources(
                     let host = aside.as_ref().and_then(|aside| aside.host.as_ref());
                     let what = match host {
                         Some(left) => {
-                            format!("the host's files of generation {}", left.active_generation)
+                            format!("the operator's files of generation {}", left.active_generation)
                         }
                         None => "members' files of an earlier generation".to_owned(),
                     };
                     log::warn!(
                         target: "seawall::server",
-                        "{what} are in force, since somebody went back to it; what is on the disk \
-                         comes into force when it changes, or with `seawall reload`"
+                        "{what} are active after a rollback; the files on the disk are ignored until they \
+                         change, or until `seawall reload`"
                     );
                     return Ok(InitialSources { sources, digest, aside, ready });
                 }
@@ -226,7 +226,7 @@ pub(super) fn initial_sources(
                 }
                 log::error!(
                     target: "seawall::server",
-                    "what somebody went back to cannot be made again: the files on the disk are loaded",
+                    "the pinned generation cannot be built: the files on the disk are loaded",
                 );
             }
             // All of it has changed since.
@@ -241,13 +241,13 @@ pub(super) fn initial_sources(
     Ok(InitialSources { sources, digest, aside: None, ready })
 }
 
-/// What is to be said where a start is refused while components are being compiled.
+/// Returns the error of a start that needs components which are still being compiled.
 fn still_compiling(loader: &PolicyLoader, mut refusal: PolicyRejection) -> PolicyRejection {
     if loader.is_compiling() && !loader.is_stopped() {
         let wait_s = START_COMPILE_WAIT_MS / 1_000;
         refusal.rendered.push_str(&format!(
-            "help: a start waits {wait_s} s for the host's components; those that are compiled \
-             are kept, so that the next start goes on from there\n"
+            "help: a start waits {wait_s} s for the operator's components; those that are compiled \
+             are cached, so the next start continues from there\n"
         ));
     }
     refusal

@@ -1,4 +1,4 @@
-//! What the control plane asks of others.
+//! Dependencies of the control plane.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::admin::api::UpgradeOutcome;
 use crate::level_ticker::LevelInputsFn;
 use crate::observe::metrics::ProxyMetric;
 
-/// Has a successor started, and says what came of it.
+/// Starts an upgrade, and returns the receiver of its result.
 pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Send + Sync>;
 
-/// What the control plane asks of others.
+/// Dependencies of the control plane.
 pub struct ControlDeps {
-    /// The numbers of the data plane.
+    /// Report of the data plane.
     pub edge: ProxyReportFn,
-    /// What levels look at besides counters.
+    /// Inputs of levels besides counters.
     pub level_inputs: LevelInputsFn,
-    /// Which of them are metrics, with what each says.
+    /// The metrics in that report, with their help texts.
     pub described: Vec<ProxyMetric>,
-    /// Has a successor started.
+    /// Starts an upgrade.
     pub upgrade: StartUpgradeFn,
 }
 
@@ -30,5 +30,5 @@ impl std::fmt::Debug for ControlDeps {
     }
 }
 
-/// Where the numbers of the data plane come from.
+/// Returns the report of the data plane.
 pub type ProxyReportFn = Arc<dyn Fn() -> Value + Send + Sync>;

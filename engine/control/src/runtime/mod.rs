@@ -1,7 +1,7 @@
 //! The control plane as one value: started once, stopped once.
 //!
-//! Four threads: one reloads, one answers the admin socket, one ticks, one writes snapshots. None of
-//! them is on the way of a request; the one thing they share with the data plane is the `Handle`.
+//! It has four threads: reloads, the admin socket, ticks, snapshots. No request passes them; they
+//! only share the `RuleSetHandle` with the data plane.
 
 pub(crate) mod bootstrap;
 pub(crate) mod deps;
@@ -38,9 +38,9 @@ use crate::upgrade::TransferableState;
 use crate::util::join_timeout::Ending;
 use crate::util::periodic_task::PeriodicTask;
 
-/// Milliseconds between two beats of the admin thread.
+/// Milliseconds between two heartbeats of the admin thread.
 const BEAT_MS: u64 = 250;
-/// Milliseconds that a reload, and the answers of the admin socket, have to end by themselves when the
+/// Milliseconds that a reload, and pending responses of the admin socket, have to end when the
 /// process stops.
 pub const STOP_MS: u64 = 600;
 
@@ -48,10 +48,10 @@ pub const STOP_MS: u64 = 600;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// No admin socket.
+    /// The admin socket could not be bound.
     #[error("the admin socket cannot be opened: {0}")]
     Socket(#[from] SocketError),
-    /// The system gave no thread or no runtime.
+    /// The system provided no thread or no runtime.
     #[error("the control plane cannot be started: {0}")]
     Io(#[from] io::Error),
 }
@@ -67,16 +67,16 @@ pub struct ControlPlane {
     _levels: PeriodicTask,
     transfer: TransferableState,
     file: SocketFile,
-    /// What the admin thread and the one that looks at levels count.
+    /// Heartbeats of the admin thread and of the level ticker.
     beats: [Arc<AtomicU64>; 2],
 }
 
 impl ControlPlane {
-    /// Watches, reloads and answers for `first`; where that inherits, whoever asks finds this from
-    /// [`take_name`](Self::take_name) on.
+    /// Starts the control plane for `first`. In an upgrade, clients find its admin socket only
+    /// after [`publish_socket`](Self::publish_socket).
     ///
     /// # Errors
-    /// What could not be had.
+    /// Returns the part that could not be started.
     pub fn start(
         config: &Config,
         first: Bootstrap,
@@ -112,11 +112,11 @@ impl ControlPlane {
         let admin = serve_admin(listener, desk, beats[0].clone())?;
         let ticker = loader.ticker();
         loader.running(&[&handle.load().rules]);
-        // What was in force before a restart is in force again, before a second has passed.
+        // Levels from before a restart are active again at once, not a second later.
         levels.evaluate(&handle.load());
         let watching = level_ticker::start(handle.clone(), levels.clone(), beats[1].clone())?;
-        // Watched before this returns, so that no save after "ready" is missed; what was saved
-        // between the first load and now, the look that is asked for finds.
+        // Watched before this returns, so that no save after "ready" is missed. The requested
+        // reload finds saves between the first load and now.
         let watch =
             Arc::new(Mutex::new(PolicyWatcher::new(&folder_of(&config.root), trigger.clone())));
         let forge = LivePolicyBackend {
@@ -151,8 +151,8 @@ impl ControlPlane {
         })
     }
 
-    /// The end is near: a snapshot is written now, and whatever reloads ends at its next step. Waits for
-    /// neither.
+    /// Announces the end: a snapshot is written now, and a current reload ends at its next step. It
+    /// does not wait for either.
     pub fn stopping(&self) {
         if let Some(keeping) = &self.keeping {
             keeping.at_once();
@@ -160,27 +160,27 @@ impl ControlPlane {
         self.trigger.stop();
     }
 
-    /// What a successor inherits.
+    /// Returns the state that a child process takes over.
     #[must_use]
     pub fn transferable_state(&self) -> TransferableState {
         self.transfer.clone()
     }
 
-    /// What its threads have counted: one whose number stands still for seconds is stuck.
+    /// Returns the counts of its threads: a thread whose count does not change for seconds hangs.
     #[must_use]
     pub fn heartbeats(&self) -> Vec<u64> {
         self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
     }
 
-    /// How it stands, in one line.
+    /// Returns a summary in one line.
     #[must_use]
     pub fn status_line(&self) -> String {
         let live = self.transfer.handle.load();
         let (level, bans) = (live.rules.level_name(&live.state, ""), live.state.bans().len());
-        format!("generation {} judges, level {level}, {bans} bans", live.generation.0)
+        format!("generation {} is active, level {level}, {bans} bans", live.generation.0)
     }
 
-    /// Lets whoever asks find this, and no longer whoever served before.
+    /// Publishes the admin socket in place of the parent's.
     ///
     /// # Errors
     /// The folder of the socket has changed.
@@ -188,7 +188,7 @@ impl ControlPlane {
         self.file.take_name()
     }
 
-    /// Where reloads are asked for.
+    /// Returns the reload trigger.
     #[must_use]
     pub fn reload_trigger(&self) -> Arc<ReloadTrigger> {
         self.trigger.clone()
@@ -196,8 +196,8 @@ impl ControlPlane {
 }
 
 impl ControlPlane {
-    /// Ends within `ms`, whatever runs: who reloads may be in the middle of what takes long, and who
-    /// writes may wait for a disk. What does not end is left where it is, for the end of the process.
+    /// Ends within `ms`: the reloader may be in a long operation, and the writer may wait for the
+    /// disk. A thread that does not end in time ends with the process.
     pub fn end(mut self, ms: u64) {
         self.end_within(ms);
     }
@@ -208,27 +208,28 @@ impl ControlPlane {
             drop(stop);
             ending
         });
-        // What was published is written first; a reload that ends takes the writer along.
+        // Published files are written first; the writer ends with the reloader.
         if self.reloading.is_some() {
             self.transfer.settle.wait(ms / 4);
         }
-        for (what, ending) in [("the reload under way", self.reloading.take()), ("answers", admin)]
+        for (what, ending) in
+            [("the reload under way", self.reloading.take()), ("pending responses", admin)]
         {
             if ending.is_some_and(|ending| !ending.within(STOP_MS.min(ms / 4))) {
-                log::warn!(target: "seawall::server", "{what} did not end in time and is left");
+                log::warn!(target: "seawall::server", "{what} did not end in time");
             }
         }
         // Last, when nothing is published any more.
         if self.keeping.take().is_some_and(|keeping| !keeping.end(ms / 4)) {
             log::error!(
                 target: "seawall::server",
-                "the last snapshot is not on the disk in time and is left",
+                "the last snapshot was not written in time",
             );
         }
     }
 }
 
-/// The same where nobody says how long that may take.
+/// Ends with a default time.
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         self.end_within(STOP_MS.saturating_mul(4));
@@ -246,7 +247,7 @@ fn reload(
     Ending::of("seawall-reload", move || reloader.run(poll, before))
 }
 
-/// The folder of a root policy.
+/// Returns the folder of a root policy.
 fn folder_of(root: &Path) -> PathBuf {
     match root.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -254,12 +255,12 @@ fn folder_of(root: &Path) -> PathBuf {
     }
 }
 
-/// The admin socket; where another process still answers on it, beside that.
+/// Binds the admin socket; while the parent still uses the path, beside it.
 fn admin_socket(path: &Path, keeper: &SnapshotStore) -> Result<AdminSocket, SocketError> {
     if keeper.inherits() { AdminSocket::bind_beside(path) } else { AdminSocket::bind(path) }
 }
 
-/// All that the admin socket gives access to.
+/// Returns what the admin socket gives access to.
 fn admin_state(
     trigger: Arc<ReloadTrigger>,
     sight: StatusReporter,
@@ -292,7 +293,7 @@ fn serve_admin(
     desk: admin::AdminState,
     beats: Arc<AtomicU64>,
 ) -> io::Result<(oneshot::Sender<()>, Ending)> {
-    // As many as ask at a time may wait for a disk, and nobody else for them.
+    // As many threads as connections: requests may wait for the disk without delaying others.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(admin::ADMIN_CONNECTIONS_MAX)
@@ -310,9 +311,9 @@ fn serve_admin(
     };
     let ending = Ending::of("seawall-admin", move || {
         if let Err(error) = runtime.block_on(serve) {
-            log::error!(target: "seawall::server", "the admin socket no longer answers: {error}");
+            log::error!(target: "seawall::server", "the admin socket failed: {error}");
         }
-        // What still waits for a disk is not waited for.
+        // Requests that still wait for the disk are not waited for.
         runtime.shutdown_background();
     })?;
     Ok((stop, ending))

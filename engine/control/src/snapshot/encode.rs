@@ -1,11 +1,11 @@
-//! What a snapshot holds, before it is encrypted.
+//! The content of a snapshot, before it is encrypted.
 
 use seawall_model::Tick;
 use seawall_state::{SNAPSHOT_BYTES_MAX, State};
 
 use super::timestamp::SnapshotTimestamp;
 
-/// What a snapshot of `state` holds, for a process that takes over.
+/// Returns the content of a snapshot of `state`, for a child process.
 ///
 /// # Errors
 /// It would be too large.
@@ -13,7 +13,7 @@ pub(crate) fn content_of(state: &State, now: Tick) -> Result<Vec<u8>, String> {
     content(state, now, &SnapshotTimestamp::now()).map(|(content, _)| content)
 }
 
-/// What a snapshot of `state` holds, and how many entries are left out of it.
+/// Returns the content of a snapshot of `state`, and the number of omitted entries.
 pub(super) fn content(
     state: &State,
     now: Tick,

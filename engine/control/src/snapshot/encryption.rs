@@ -1,11 +1,11 @@
-//! What lies on the disk: a snapshot, encrypted whole.
+//! The file of a snapshot, encrypted as a whole.
 //!
-//! A header that says what it is and how long, then XChaCha20-Poly1305 over the content with the
-//! header as its associated data. Whole and not in pieces: nothing of it is parsed before all of it
-//! is known to be ours, and it is in memory anyway, where it was made. The nonce is random for each
-//! snapshot; with 192 bits none comes twice in the life of a key.
+//! A header with type and length, then XChaCha20-Poly1305 over the content, with the header as
+//! associated data. It is not split into pieces: nothing is parsed before all of it is
+//! authenticated, and it is in memory anyway. Each snapshot has a random nonce of 192 bits, so none
+//! repeats in the life of a key.
 //!
-//! Where this does not protect: whoever can read the key can read the snapshot, and can write one.
+//! Limitation: a user that can read the key can read and write snapshots.
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -19,15 +19,15 @@ pub(crate) const KEY_BYTES: usize = 32;
 pub(crate) const NONCE_BYTES: usize = 24;
 /// Bytes before the content: the words below, the version, the nonce, the length of what follows.
 pub(crate) const HEADER_BYTES: usize = MAGIC.len() + 2 + NONCE_BYTES + 8;
-/// Bytes after the content, by which it is known to be whole.
+/// Bytes of the authentication tag after the content.
 const TAG_BYTES: usize = 16;
-/// Bytes of a file at most.
+/// Maximum bytes of a file.
 pub(crate) const FILE_BYTES_MAX: u64 =
     (SNAPSHOT_BYTES_MAX + STAMP_BYTES + HEADER_BYTES + TAG_BYTES) as u64;
 const MAGIC: [u8; 8] = *b"seawall\n";
 const VERSION: u16 = 1;
 
-/// The secret of one host's snapshots.
+/// The key of one server's snapshots.
 #[derive(Clone)]
 pub(crate) struct SnapshotKey(pub(crate) [u8; KEY_BYTES]);
 
@@ -37,22 +37,22 @@ impl std::fmt::Debug for SnapshotKey {
     }
 }
 
-/// Why a file is no snapshot of ours.
+/// Why a file is not a valid snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum DecryptError {
-    #[error("it is no snapshot")]
+    #[error("not a snapshot")]
     Strange,
-    #[error("it is of version {0}")]
+    #[error("unknown version {0}")]
     Version(u16),
-    #[error("it is not as long as it says")]
+    #[error("its length differs from its header")]
     Length,
-    #[error("it is damaged, or made with another key")]
+    #[error("damaged, or made with another key")]
     Damaged,
 }
 
-/// Encrypts `content` in place, its tag behind it, and hands back the header to stand before it.
-/// `None` if it is too long for the cipher, which nothing is.
+/// Encrypts `content` in place, appends its tag, and returns the header. Returns `None` if the
+/// content is too long for the cipher, which is impossible here.
 pub(crate) fn seal(
     key: &SnapshotKey,
     nonce: [u8; NONCE_BYTES],
@@ -69,10 +69,10 @@ pub(crate) fn seal(
     Some(header)
 }
 
-/// The content of a file.
+/// Returns the content of a file.
 ///
 /// # Errors
-/// It is none that [`seal`] has made with this key, byte for byte.
+/// [`seal`] has not made this file with this key.
 pub(crate) fn open(key: &SnapshotKey, mut file: Vec<u8>) -> Result<Vec<u8>, DecryptError> {
     let mut content = file.split_off(HEADER_BYTES.min(file.len()));
     let (magic, rest) = file.split_first_chunk::<8>().ok_or(DecryptError::Strange)?;

@@ -1,4 +1,4 @@
-//! The key of the snapshots: from the service manager, else a file of our own.
+//! The key of the snapshots: from the service manager, or a file of our own.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use crate::storage::atomic_write::{FileSystem, put};
 use crate::storage::damaged::keep_damaged;
 use crate::util::random::random_bytes;
 
-/// The name of the credential (systemd: `LoadCredential=`).
+/// Name of the credential (systemd: `LoadCredential=`).
 const CREDENTIAL: &str = "seawall-snapshot.key";
-/// The name of our own file in the state folder.
+/// Name of our own file in the state folder.
 const FILE: &str = "snapshot.key";
-/// Bytes that are looked at, so that a longer one is seen to be longer.
+/// Maximum bytes to read, so that a longer key is detected.
 const LOOK_BYTES: u64 = 4_096;
 
 /// Where the key is.
@@ -24,12 +24,12 @@ pub(crate) struct KeySource {
     origin: Origin,
 }
 
-/// Who made a key.
+/// The creator of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// The service manager: it is theirs to mend.
+    /// The service manager: only the operator can repair it.
     Credential,
-    /// We did.
+    /// Seawall.
     Ours,
 }
 
@@ -43,12 +43,12 @@ pub(crate) enum KeyError {
     Length(PathBuf),
     #[error("the key {0} cannot be read: {1}")]
     Unreadable(PathBuf, String),
-    #[error("the key {0} cannot be made: {1}")]
+    #[error("the key {0} cannot be created: {1}")]
     Unmade(PathBuf, io::Error),
 }
 
 impl KeySource {
-    /// The credential, where the folder of credentials has one, else the file in `folder`.
+    /// Returns the credential if there is one, otherwise the file in `folder`.
     pub(crate) fn find(folder: &Path, credentials: Option<&Path>) -> Self {
         let credential = credentials.map(|folder| folder.join(CREDENTIAL));
         match credential.filter(|path| path.exists()) {
@@ -57,7 +57,7 @@ impl KeySource {
         }
     }
 
-    /// The key as it is.
+    /// Returns the existing key.
     ///
     /// # Errors
     /// There is none that can be used.
@@ -74,10 +74,11 @@ impl KeySource {
         Ok(SnapshotKey(key))
     }
 
-    /// The key, made where there is none. One of ours with a wrong length is set aside for it.
+    /// Returns the key, and creates it if there is none. One of our own with a wrong length is
+    /// moved aside.
     ///
     /// # Errors
-    /// There is none, and none can be made.
+    /// There is none, and none can be created.
     pub(crate) fn read_or_make(&self, medium: &dyn FileSystem) -> Result<SnapshotKey, KeyError> {
         match (self.read(), self.origin) {
             (Err(KeyError::Missing(_)), Origin::Ours) => self.make(medium),
@@ -98,16 +99,16 @@ impl KeySource {
         Ok(SnapshotKey(key))
     }
 
-    /// A key that came with a copied folder may be open to others.
+    /// Removes other users' access to the key: the folder may have been copied.
     fn close_to_others(&self) {
         let Ok(seen) = fs::metadata(&self.path) else { return };
         if seen.mode() & 0o077 != 0 {
             log::warn!(
                 target: "seawall::state",
-                "{} could be read by others; it is 0600 now",
+                "other users could read {}; its mode is 0600 now",
                 self.path.display(),
             );
-            // Where that fails the key is as open as before, which was said.
+            // If that fails, the key stays readable; that was logged.
             let _open = fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600));
         }
     }

@@ -1,13 +1,13 @@
-//! State over a restart: a snapshot every ten seconds and on stop, read at start.
+//! Snapshots: the state over a restart. One is written every ten seconds and on stop, and read at
+//! start.
 //!
-//! The decision: whatever fails here is told and costs at most what was counted since the last good
-//! snapshot, and nothing that serves notices. A snapshot is written beside the old one, brought to
-//! the disk and moved over it, so that there is always a whole one; one that cannot be used is set
-//! aside and the state begins empty. It is encrypted, since what is banned is addresses.
+//! An error here is logged and costs at most the counts since the last good snapshot; serving is
+//! not affected. A snapshot is written to a temporary file, synced and moved, so that there is
+//! always a complete one. An unusable one is moved aside, and the state starts empty. It is
+//! encrypted, since bans contain addresses.
 //!
-//! Where this does not protect: a process that is killed loses the seconds since its last snapshot;
-//! and where a snapshot takes longer than a second to make, they come as much more seldom as it
-//! takes them to cost a tenth of one processor.
+//! Limitations: a killed process loses the seconds since its last snapshot. If a snapshot takes
+//! longer than a second, the interval grows so that snapshots use a tenth of one CPU.
 
 pub(crate) mod encode;
 mod encryption;
@@ -39,15 +39,14 @@ use crate::storage::write_gate::WriteGate;
 use crate::util::join_timeout::Ending;
 use crate::util::random::random_bytes;
 
-/// Time between two snapshots, in milliseconds: DESIGN §3's figure, and the most that is lost when
-/// the process is killed.
+/// Interval of snapshots in milliseconds, and the most that is lost when the process is killed.
 pub const SNAPSHOT_EVERY_MS: u64 = 10_000;
-/// Making snapshots takes at most one part in so many of one processor's time.
+/// Snapshots use at most one part in so many of one CPU.
 pub const SNAPSHOT_TIME_PARTS: u64 = 10;
 /// The file in the state folder.
 const FILE: &str = "snapshot";
 
-/// Where snapshots are kept.
+/// The snapshots of a state folder.
 #[derive(Debug, Clone)]
 pub struct SnapshotStore {
     folder: PathBuf,
@@ -55,13 +54,13 @@ pub struct SnapshotStore {
     medium: Arc<dyn FileSystem>,
     stamp: fn() -> SnapshotTimestamp,
     now: NowClock,
-    /// What a state may hold.
+    /// Limits of a state.
     limits: StateLimits,
-    /// Whether the state comes from a process that still runs, and not from the disk.
+    /// Whether the state comes from a parent process, and not from the disk.
     inherits: bool,
 }
 
-/// A clock that can be in something that is printed.
+/// A clock with `Debug`.
 #[derive(Clone)]
 struct NowClock(Now);
 
@@ -72,8 +71,8 @@ impl std::fmt::Debug for NowClock {
 }
 
 impl SnapshotStore {
-    /// Snapshots in the folder `state_dir`, which need not be there yet, of a state that may hold
-    /// so much.
+    /// Returns the snapshots in the folder `state_dir`, which need not exist yet, of a state with
+    /// these limits.
     #[must_use]
     pub fn new(state_dir: &Path, limits: StateLimits, now: Now) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -88,21 +87,22 @@ impl SnapshotStore {
         }
     }
 
-    /// The same for a process that takes over from one that runs: what is on the disk is older.
+    /// Marks a child process in an upgrade: the snapshot on the disk is older than the parent's
+    /// state.
     #[must_use]
     pub fn inheriting(self) -> Self {
         Self { inherits: true, ..self }
     }
 
-    /// Whether there is a process whose place this one takes.
+    /// Returns whether there is a parent process.
     pub(crate) const fn inherits(&self) -> bool {
         self.inherits
     }
 
-    /// The state of `specs` as the process before had it.
+    /// Returns the state of `specs` from the parent process.
     ///
     /// # Errors
-    /// It is none.
+    /// The content is invalid.
     pub(crate) fn inherit(&self, content: &[u8], specs: &[CounterSpec]) -> Result<State, String> {
         let (state, restored, _) = self.decode(content, specs)?;
         let counters = &restored.counters;
@@ -119,8 +119,8 @@ impl SnapshotStore {
         self.folder.join(FILE)
     }
 
-    /// The state of `specs` as the last snapshot has it; an empty one hashed under `seed` where
-    /// there is none, or where it cannot be used. That is told then, and it is set aside.
+    /// Returns the state of `specs` from the last snapshot; an empty one with `seed` if there is
+    /// none. An unusable snapshot is logged and moved aside.
     pub(crate) fn restore(&self, seed: Seed, specs: &[CounterSpec]) -> State {
         if self.inherits {
             return State::with_limits(seed, specs, self.limits.clone());
@@ -128,8 +128,7 @@ impl SnapshotStore {
         match self.read(specs) {
             Ok(Some((state, restored, elapsed_ms))) => {
                 log_failure(&restored, elapsed_ms);
-                // The generation after the one that was remembered: bans of that one are not this
-                // one's.
+                // The generation after the stored one: bans of that one do not belong to this one.
                 state.carry(specs).0
             }
             Ok(None) => State::with_limits(seed, specs, self.limits.clone()),
@@ -137,12 +136,12 @@ impl SnapshotStore {
                 let place = self.place();
                 let kept = match damaged::keep_damaged(&place) {
                     Ok(aside) => format!("it is kept as {}", aside.display()),
-                    Err(error) => format!("it cannot be set aside either: {error}"),
+                    Err(error) => format!("it cannot be moved aside: {error}"),
                 };
                 log::error!(
                     target: "seawall::state",
                     "the snapshot {} cannot be used: {why}; {kept}; \
-                     counts, holds and bans begin empty",
+                     counts, holds and bans start empty",
                     place.display()
                 );
                 State::with_limits(seed, specs, self.limits.clone())
@@ -174,7 +173,7 @@ impl SnapshotStore {
         Ok((state, restored, elapsed_ms))
     }
 
-    /// Writes a snapshot, and says how many bytes it has and how many entries were left out of it.
+    /// Writes a snapshot; returns its bytes and the number of omitted entries.
     fn write(&self, state: &State) -> Result<(usize, usize), String> {
         let folder = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         folder.map_err(|error| format!("{}: {error}", self.folder.display()))?;
@@ -188,10 +187,10 @@ impl SnapshotStore {
         Ok((header.len().saturating_add(content.len()), left_out))
     }
 
-    /// Keeps snapshots of what is live, until dropped.
+    /// Writes snapshots of the active state until dropped.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system provides no thread.
     pub(crate) fn keep(
         self,
         handle: Arc<RuleSetHandle>,
@@ -205,7 +204,7 @@ impl SnapshotStore {
             let mut wait_ms = SNAPSHOT_EVERY_MS;
             loop {
                 let is_last = stopped.wanted_within(wait_ms) == Wanted::Last;
-                // The successor's snapshots are newer.
+                // The child process writes newer snapshots.
                 let Ok(_changing) = still.enter() else { return };
                 let took_ms = writer.look(&handle.load().state);
                 if is_last {
@@ -235,13 +234,13 @@ fn log_failure(restored: &RestoreReport, elapsed_ms: u64) {
     if !counters.removed.is_empty() {
         log::warn!(
             target: "seawall::state",
-            "the policy has no more: {}; their counts end",
+            "counters removed from the policy: {}; their counts end",
             counters.removed.join(", "),
         );
     }
 }
 
-/// Whoever writes, and what it remembers between two snapshots.
+/// The writer, and what it remembers between two snapshots.
 struct SnapshotWriter {
     keeper: SnapshotStore,
     ledger: Arc<SnapshotStatus>,
@@ -249,7 +248,7 @@ struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    /// Writes a snapshot if anything changed since the last, and says how long that took.
+    /// Writes a snapshot if the state has changed since the last; returns the duration.
     fn look(&mut self, state: &State) -> u64 {
         let now = || (self.keeper.now.0)();
         let began = now();
@@ -267,20 +266,20 @@ impl SnapshotWriter {
     }
 }
 
-/// What became of the snapshots, for the status.
+/// Results of snapshots, for the status.
 #[derive(Debug, Default)]
 struct SnapshotStatus(Mutex<SnapshotReport>);
 
 #[derive(Debug, Default)]
 struct SnapshotReport {
-    /// When the last good one was begun, its bytes, and how long it took.
+    /// Start, bytes and duration of the last good one.
     last: Option<(Tick, usize, u64)>,
     error: Option<String>,
     left_out: usize,
 }
 
 impl SnapshotStatus {
-    /// Notes how a snapshot went; the log hears of what is new.
+    /// Records the result of a snapshot, and logs changes.
     fn enter(&self, written: Result<(usize, usize), String>, took_ms: u64, began: Tick) {
         let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match written {
@@ -291,7 +290,7 @@ impl SnapshotStatus {
                 if left_out > 0 && report.left_out == 0 {
                     log::warn!(
                         target: "seawall::state",
-                        "{left_out} keys do not fit into a snapshot and are left out",
+                        "{left_out} keys do not fit into a snapshot and are omitted",
                     );
                 }
                 report.last = Some((began, bytes, took_ms));
@@ -301,7 +300,7 @@ impl SnapshotStatus {
                 if report.error.as_ref() != Some(&error) {
                     log::error!(
                         target: "seawall::state",
-                        "no snapshot is written, a restart would forget: {error}",
+                        "no snapshot is written, a restart would lose the state: {error}",
                     );
                 }
                 report.error = Some(error);
@@ -310,22 +309,22 @@ impl SnapshotStatus {
     }
 }
 
-/// Tells the writer what is wanted of it.
+/// Tells the writer what to do.
 #[derive(Debug, Default)]
 struct StopSignal {
     wanted: Mutex<Wanted>,
     changed: Condvar,
 }
 
-/// What a writer is to do.
+/// What the writer has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Wanted {
-    /// What it does by itself.
+    /// Its regular work.
     #[default]
     Nothing,
     /// A snapshot now.
     One,
-    /// The last, and then to end.
+    /// The last one, and then to end.
     Last,
 }
 
@@ -337,7 +336,7 @@ impl StopSignal {
         self.changed.notify_all();
     }
 
-    /// Waits for so long at most, and says what is wanted.
+    /// Waits for at most `ms`, and returns what is wanted.
     fn wanted_within(&self, ms: u64) -> Wanted {
         let going_on = |wanted: &mut Wanted| *wanted == Wanted::Nothing;
         let pause = Duration::from_millis(ms);
@@ -355,7 +354,7 @@ impl StopSignal {
     }
 }
 
-/// The thread that writes; told to end, it writes once more before.
+/// The thread that writes; before it ends, it writes once more.
 pub(crate) struct SnapshotTask {
     thread: Ending,
     stop: Arc<StopSignal>,
@@ -370,18 +369,19 @@ impl std::fmt::Debug for SnapshotTask {
 }
 
 impl SnapshotTask {
-    /// Has a snapshot written now, and waits for nothing.
+    /// Requests a snapshot now, without waiting.
     pub(crate) fn at_once(&self) {
         self.stop.want(Wanted::One);
     }
 
-    /// Has the last snapshot written, and waits for it for so long at most. Says whether it was.
+    /// Requests the last snapshot and waits for at most `ms`; returns whether it was
+    /// written.
     pub(crate) fn end(self, ms: u64) -> bool {
         self.stop.want(Wanted::Last);
         self.thread.within(ms)
     }
 
-    /// Says how it goes, for as long as anybody asks.
+    /// Returns a function that reports the results.
     pub(crate) fn status(&self) -> impl Fn() -> Value + Send + Sync + use<> {
         let (ledger, now) = (self.ledger.clone(), self.now.clone());
         move || {

@@ -1,22 +1,21 @@
-//! When a snapshot was made, on two clocks.
+//! The time of a snapshot, on two clocks.
 //!
-//! Within one run of the machine its boot clock counts, which nobody puts and which goes on while
-//! the machine sleeps; across a reboot there is the wall clock only, and it is believed from 0 to 30
-//! days.
+//! Within one run of the machine its boot clock counts, which cannot be set and continues during
+//! sleep. Across a reboot there is only the wall clock, which is trusted from 0 to 30 days.
 //!
-//! Where this does not protect: a wall clock that is put while the machine is down ends bans sooner
-//! or later by that much.
+//! Limitation: a wall clock that is changed while the machine is down moves the end of bans by that
+//! much.
 
 use std::time::SystemTime;
 
 use seawall_state::REMEMBERED_MS_MAX;
 
-/// Bytes of a stamp.
+/// Bytes of a timestamp.
 pub(crate) const STAMP_BYTES: usize = 32;
-/// The boot of a machine that does not tell.
+/// Boot id of a machine that does not report one.
 const UNKNOWN: [u8; 16] = [0; 16];
 
-/// A moment on both clocks, in milliseconds.
+/// A time on both clocks, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SnapshotTimestamp {
     pub(crate) boot: [u8; 16],
@@ -25,7 +24,7 @@ pub(crate) struct SnapshotTimestamp {
 }
 
 impl SnapshotTimestamp {
-    /// Now.
+    /// Returns the present time.
     #[expect(clippy::disallowed_methods, reason = "the one place that compares with the wall")]
     pub(crate) fn now() -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -36,7 +35,7 @@ impl SnapshotTimestamp {
         }
     }
 
-    /// How long after `earlier` this is.
+    /// Returns the time from `earlier` to this.
     pub(crate) fn since_ms(&self, earlier: &Self) -> u64 {
         let same_boot = self.boot == earlier.boot && self.boot != UNKNOWN;
         let elapsed_ms = if same_boot {
@@ -53,7 +52,7 @@ impl SnapshotTimestamp {
         to.extend_from_slice(&self.wall_ms.to_le_bytes());
     }
 
-    /// The stamp at the end of `content`, and what stands before it.
+    /// Splits the timestamp from the end of `content`.
     pub(crate) fn split(content: &[u8]) -> Option<(&[u8], Self)> {
         let (before, stamp) = content.split_last_chunk::<STAMP_BYTES>()?;
         let (boot, clocks) = stamp.split_first_chunk()?;

@@ -1,13 +1,13 @@
-//! The five things that a snapshot asks of a disk, each of which can fail.
+//! The five operations of a snapshot on the disk, each of which can fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// A place for files.
+/// A file system.
 pub(crate) trait FileSystem: Send + Sync + std::fmt::Debug {
-    /// Makes a file that only we can read, in place of one that was left behind.
+    /// Creates a file that only its owner can read, in place of a leftover one.
     fn create(&self, path: &Path) -> io::Result<File> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -43,12 +43,12 @@ pub(crate) struct RealFileSystem;
 
 impl FileSystem for RealFileSystem {}
 
-/// Puts `parts` at `place`, whole or not at all: beside it first, then over it.
+/// Writes `parts` to `place` atomically: to a temporary file first, which is then moved.
 pub(crate) fn put(medium: &dyn FileSystem, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let new = place.with_extension("new");
     let written = write_temp(medium, &new, parts).and_then(|()| medium.rename(&new, place));
     if written.is_err() {
-        // On a full disk it would be in the way; where it stays, the next one replaces it.
+        // On a full disk it would use space; if it stays, the next one replaces it.
         let _stays = fs::remove_file(&new);
         return written;
     }

@@ -1,8 +1,8 @@
-//! Writes to the disk what a reload leaves behind, on a thread of its own.
+//! Writes files after a reload, on a thread of its own.
 //!
-//! Bringing something to the disk can take half a minute where others write much, and an edit under
-//! attack waits for nothing. So whoever publishes hands over what is to be written and goes on. What
-//! is not written yet when the process is killed is not there after it; what was written is whole.
+//! A sync can take half a minute on a busy disk, and an edit under attack must not wait. So the
+//! publisher enqueues its writes and continues. Writes that are pending when the process is killed
+//! are lost; each completed file is intact.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Most jobs that wait; past it the oldest is given up.
+/// Maximum of waiting jobs; beyond it the oldest is dropped.
 pub(crate) const SCRIBE_JOBS_MAX: usize = 64;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -27,15 +27,17 @@ struct Pending {
     stopped: bool,
 }
 
-/// The thread; dropped, it does what is left and ends.
+/// The thread; when dropped, it completes the pending jobs and ends.
 pub(crate) struct BackgroundWriter {
     queue: Arc<JobQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl BackgroundWriter {
+    /// Starts the thread.
+    ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system provides no thread.
     pub(crate) fn start() -> io::Result<Self> {
         let queue = Arc::new(JobQueue::default());
         let of_thread = queue.clone();
@@ -48,20 +50,20 @@ impl BackgroundWriter {
         Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// What waits for it.
+    /// Returns a handle that waits for it.
     pub(crate) fn settle(&self) -> FlushHandle {
         FlushHandle(self.queue.clone())
     }
 
-    /// Has `job` done after those before it.
+    /// Enqueues `job` behind those before it.
     pub(crate) fn enqueue(&self, job: impl FnOnce() + Send + 'static) {
         let mut pending = self.queue.lock();
         if pending.jobs.len() >= SCRIBE_JOBS_MAX {
             pending.jobs.pop_front();
             log::error!(
                 target: "seawall::state",
-                "the disk of [state] dir does not keep up with edits: the files of an earlier \
-                 generation are not kept"
+                "the disk of `[state] dir` is too slow for the edits: the files of an earlier \
+                 generation are not stored"
             );
         }
         pending.jobs.push_back(Box::new(job));
@@ -69,19 +71,19 @@ impl BackgroundWriter {
     }
 }
 
-/// Waits for a scribe, for whoever has none of its own.
+/// Waits for a writer that another component owns.
 #[derive(Clone)]
 pub(crate) struct FlushHandle(Arc<JobQueue>);
 
 impl FlushHandle {
-    /// Waits until all that is there now is done, for so long at most.
+    /// Waits until all present jobs are done, for at most `ms`.
     pub(crate) fn wait(&self, ms: u64) {
         let (done, is_done) = mpsc::channel();
         let mut pending = self.0.lock();
         if pending.stopped {
             return;
         }
-        // Nobody may be left to hear it.
+        // The receiver may be gone.
         pending.jobs.push_back(Box::new(move || {
             let _unheard = done.send(());
         }));
@@ -108,7 +110,7 @@ impl Drop for BackgroundWriter {
         self.queue.lock().stopped = true;
         self.queue.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // One that panicked has written what it could.
+            // A writer that panicked has written what it could.
             let _ended = thread.join();
         }
     }

@@ -1,13 +1,13 @@
-//! What cannot be used is kept for whoever looks into it, a few of each.
+//! Keeps a few unusable files of each name for analysis.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Damaged files of one name that are kept; the oldest goes.
+/// Maximum of damaged files of one name; the oldest is removed.
 pub const DAMAGED_FILES_MAX: usize = 3;
 
-/// Moves a file aside as `NAME.damaged-1`, the newest, and says where it is.
+/// Moves a file aside as `NAME.damaged-1`, the newest, and returns its path.
 pub(crate) fn keep_damaged(path: &Path) -> io::Result<PathBuf> {
     let place = |n: usize| {
         let mut name = OsString::from(path.as_os_str());

@@ -1,4 +1,4 @@
-//! Files of our own in the state folder: how they are written, and what becomes of damaged ones.
+//! Files of our own in the state folder: how they are written, and what happens to damaged ones.
 
 pub(crate) mod atomic_write;
 pub(crate) mod background_writer;

@@ -1,15 +1,15 @@
-//! Whether what is remembered here may still be changed.
+//! Whether the state of this process may still be changed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Whether what is remembered here still counts. While it is [frozen](Self::freeze) nothing is
-/// changed by hand, no generation is published and no snapshot is written; once it is given away,
-/// never again.
+/// Controls changes of the state. While it is [frozen](Self::freeze), no manual change is made, no
+/// generation is published and no snapshot is written. Once the state is transferred to a child
+/// process, that holds for good.
 ///
-/// Those who change something do not exclude each other, only a hand-over: a ban is set while a
-/// reload assembles and while a snapshot is written. They come in while somebody waits to freeze it
-/// too, since what they do inside is short; so whoever freezes has a limit on that wait.
+/// Changes do not exclude each other, only a transfer: a ban is set while a reload builds and while
+/// a snapshot is written. A change may also begin while a freeze waits, since changes are short; so
+/// the freeze has a timeout.
 #[derive(Debug, Default)]
 pub(crate) struct WriteGate {
     now: Mutex<Standing>,
@@ -18,33 +18,33 @@ pub(crate) struct WriteGate {
 
 #[derive(Debug, Default)]
 struct Standing {
-    /// How many change something.
+    /// Number of current changes.
     inside: usize,
     frozen: bool,
     gone: bool,
 }
 
-/// Why nothing may be changed.
+/// Why no change is possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Closed {
-    /// All was given away.
-    #[error("a successor serves now; ask again")]
+    /// The state was transferred.
+    #[error("another process serves now: repeat the request")]
     Gone,
-    /// It is being given away, for longer than was waited.
-    #[error("a successor is just taking over; ask again")]
+    /// The state is frozen for longer than the caller waited.
+    #[error("an upgrade is in progress: repeat the request")]
     Frozen,
 }
 
-/// Why nothing is frozen.
+/// Why the state was not frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfrozen {
-    /// All was given away.
+    /// The state was transferred.
     Gone,
-    /// Somebody changes something, or another freezes it, for longer than was waited.
+    /// A change or another freeze lasts for longer than the caller waited.
     Busy,
 }
 
-/// Somebody changes something; until it is dropped nothing is given away.
+/// A change in progress; until it is dropped the state cannot be transferred.
 #[derive(Debug)]
 pub(crate) struct Changing<'s>(&'s WriteGate);
 
@@ -57,12 +57,12 @@ impl Drop for Changing<'_> {
     }
 }
 
-/// Nobody changes anything; dropped, all goes on.
+/// The frozen state; dropping it permits changes again.
 #[derive(Debug)]
 pub(crate) struct Rest<'s>(&'s WriteGate);
 
 impl Rest<'_> {
-    /// From now on nothing is changed here.
+    /// Prevents changes for good.
     pub(crate) fn give_away(self) {
         self.0.lock().gone = true;
     }
@@ -79,17 +79,17 @@ impl WriteGate {
     /// Waits until nothing is frozen, which takes seconds at most.
     ///
     /// # Errors
-    /// Everything was given away.
+    /// The state was transferred.
     pub(crate) fn enter(&self) -> Result<Changing<'_>, Closed> {
         let frozen = |now: &mut Standing| now.frozen && !now.gone;
         let waited = self.changed.wait_while(self.lock(), frozen);
         self.admit(waited.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same, for so long at most.
+    /// Does the same, for at most `ms`.
     ///
     /// # Errors
-    /// It is frozen for longer, or everything was given away.
+    /// It is frozen for longer, or the state was transferred.
     pub(crate) fn enter_within(&self, ms: u64) -> Result<Changing<'_>, Closed> {
         let frozen = |now: &mut Standing| now.frozen && !now.gone;
         let waited =
@@ -108,12 +108,12 @@ impl WriteGate {
         Ok(Changing(self))
     }
 
-    /// Whether everything was given away.
+    /// Returns whether the state was transferred.
     pub(crate) fn is_gone(&self) -> bool {
         self.lock().gone
     }
 
-    /// Waits until nobody changes anything, for so long at most, and lets nobody begin.
+    /// Waits until no change is in progress, for at most `ms`, and prevents new ones.
     pub(crate) fn freeze(&self, ms: u64) -> Result<Rest<'_>, Unfrozen> {
         let busy = |now: &mut Standing| (now.inside > 0 || now.frozen) && !now.gone;
         let waited = self.changed.wait_timeout_while(self.lock(), Duration::from_millis(ms), busy);
@@ -128,14 +128,14 @@ impl WriteGate {
         Ok(Rest(self))
     }
 
-    /// Gives all away at once.
+    /// Marks the state as transferred at once.
     #[cfg(test)]
     pub(crate) fn give_away(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
     }
 
-    /// What it holds is valid at every moment, so a panic elsewhere changes nothing.
+    /// Its content is valid at every moment, so a panic elsewhere changes nothing.
     fn lock(&self) -> MutexGuard<'_, Standing> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! One end of the channel between the two processes, and the form of what goes over it.
+//! One end of the channel between parent and child process, and its message format.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::UpgradeError;
 
-/// A listening socket under the address that it was configured as.
+/// A listening socket with its configured address.
 pub type HandedSocket = (SocketAddr, Arc<TcpListener>);
 
 /// One end of the channel.
@@ -23,8 +23,8 @@ impl UpgradeChannel {
         Ok(self.0.write_all(content)?)
     }
 
-    /// The next message, which must be of this kind. The time is for each part of it: a process that
-    /// sends its state steadily is not late.
+    /// Returns the next message, which must be of this kind. The timeout applies to each part of
+    /// it: a process that sends its state steadily is in time.
     pub(super) fn receive(
         &mut self,
         kind: u8,

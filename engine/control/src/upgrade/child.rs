@@ -1,4 +1,4 @@
-//! The successor's end.
+//! The child's side of an upgrade.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::{
     STATE_BYTES_MAX, UpgradeError, VERSION,
 };
 
-/// The successor's end.
+/// The child's end of the channel.
 #[derive(Debug)]
 pub struct UpgradeChild(pub(super) UpgradeChannel);
 
 impl UpgradeChild {
-    /// Over the channel that this process was given as its standard input, and what listens already.
+    /// Opens the channel on standard input, and receives the listening sockets.
     ///
     /// # Errors
-    /// There is none, or nobody hands over in a way that is known here.
+    /// There is no channel, or the parent uses another version.
     pub fn begin() -> Result<(Self, Vec<HandedSocket>), UpgradeError> {
         let channel = seawall_sys::channel_from_stdin().map_err(|_| UpgradeError::NoChannel)?;
         let mut channel = UpgradeChannel(channel);
@@ -36,27 +36,27 @@ impl UpgradeChild {
         Ok((Self(channel), addresses.into_iter().zip(sockets).collect()))
     }
 
-    /// Says that all is loaded, and waits for the state.
+    /// Reports that everything is loaded, and waits for the state.
     ///
     /// # Errors
-    /// It does not come: then the older process serves on.
+    /// It does not come: then the parent continues to serve.
     pub fn receive_state(&mut self) -> Result<Vec<u8>, UpgradeError> {
         self.0.send(READY, &[])?;
-        // The older one may wait for its disk first.
+        // The parent may wait for its disk first.
         self.0.receive(STATE, STATE_BYTES_MAX, HAND_OVER_LOAD_MS)
     }
 
-    /// Says that this process serves.
+    /// Reports that this process serves.
     ///
     /// # Errors
-    /// Nobody hears it: then the older process serves, and this one must not.
+    /// The parent does not receive it: then the parent serves, and this process must not.
     pub fn notify_serving(&mut self) -> Result<(), UpgradeError> {
         self.0.send(SERVING, &[])
     }
 
-    /// Says that this process can be asked.
+    /// Reports that the admin socket of this process is published.
     pub fn finish(mut self) {
-        // The older one waits for it a moment and no more.
+        // The parent only waits for it for a moment.
         let _unheard = self.0.send(DONE, &[]);
     }
 }

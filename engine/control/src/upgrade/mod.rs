@@ -1,10 +1,10 @@
-//! Handing over to a successor: what two processes say to each other while one takes the place of
-//! the other.
+//! The upgrade: the protocol with which a child process replaces its parent.
 //!
-//! The older one starts the newer and keeps one end of a channel that nobody else has. Over it go
-//! the listening sockets, at once; *ready*, when the newer one has loaded all that can be wrong; the
-//! state, while nobody is let in; and *serving*. From there on the newer one is the server. Until
-//! then whatever goes wrong there, or takes too long, ends it and changes nothing here.
+//! The parent starts the child and keeps one end of a channel that no other process has. It sends
+//! the listening sockets at once. The child reports *ready* when it has loaded everything that can
+//! fail. Then the parent pauses accepting and sends the state, and the child reports *serving*:
+//! from there on the child is the server. Before that, an error or a timeout ends the child and
+//! changes nothing in the parent.
 
 mod channel;
 mod child;
@@ -23,20 +23,20 @@ pub use state::{FrozenState, TransferableState};
 use crate::admin::api::UpgradeOutcome;
 use crate::storage::write_gate::Unfrozen;
 
-/// The form of all this; another one's is refused.
+/// Version of the protocol; another one is rejected.
 const VERSION: u8 = 1;
-/// Milliseconds that a successor has for loading. A policy whose rules must be compiled again, since
-/// the program is another one, takes a minute and a half for the largest of them.
+/// Milliseconds that a child has for loading. Another program must compile the rules of a policy
+/// again, which takes a minute and a half for the largest of them.
 pub const HAND_OVER_LOAD_MS: u64 = 300_000;
-/// Milliseconds for which nobody is let in while the state changes hands; past it the older process
-/// goes on. New connections wait in the kernel meanwhile.
+/// Milliseconds for which accepting is paused while the state is transferred; after that the parent
+/// continues. New connections wait in the kernel meanwhile.
 pub const HAND_OVER_SHUT_MS: u64 = 5_000;
-/// Milliseconds that a snapshot or a ban that is being written has to end before a hand-over is given
-/// up. A reload is not waited for at all.
+/// Milliseconds that a snapshot or a ban in progress has to end before an upgrade is aborted. A
+/// reload is not waited for.
 pub const HAND_OVER_REST_MS: u64 = 30_000;
-/// Bytes of any message but the state: 128 addresses.
+/// Maximum bytes of any message but the state: 128 addresses.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
-/// Bytes of the state, with the stamp of its moment.
+/// Maximum bytes of the state, with its timestamp.
 const STATE_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX + 4_096;
 
 /// Kinds of messages.
@@ -46,32 +46,32 @@ const STATE: u8 = 3;
 const SERVING: u8 = 4;
 const DONE: u8 = 5;
 
-/// Why a hand-over came to nothing.
+/// Why an upgrade failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// The other side ended, or the channel broke.
-    #[error("the other process is gone")]
+    /// The other process ended, or the channel broke.
+    #[error("the other process ended")]
     Gone,
-    /// It took too long.
+    /// The timeout expired.
     #[error("the other process took too long")]
     Late,
-    /// It is of a version that does this in another way.
-    #[error("the other process is of a version that hands over in another way")]
+    /// The other process uses another version of the protocol.
+    #[error("the other process uses another version of the upgrade protocol")]
     Version,
-    /// It says something that is not to be said now.
-    #[error("the other process says what cannot be understood")]
+    /// The message is invalid at this point.
+    #[error("invalid message from the other process during the upgrade")]
     Strange,
-    /// Standard input is no channel.
+    /// Standard input is not a channel.
     #[error(
         "`--upgrade-child` is for a process that a running server starts: send SIGUSR2 to the server"
     )]
     NoChannel,
-    /// What is remembered does not come to rest.
+    /// Changes of the state did not end in time.
     #[error("the state is still being written to the disk; try again")]
     Busy,
-    /// The state cannot be given or taken.
-    #[error("the state cannot change hands: {0}")]
+    /// The state cannot be sent or used.
+    #[error("the state cannot be transferred: {0}")]
     State(String),
 }
 
@@ -94,7 +94,7 @@ impl From<Unfrozen> for UpgradeError {
     }
 }
 
-/// What came of the last attempt to hand over, for the status.
+/// Result of the last upgrade, for the status.
 #[derive(Debug, Default)]
 pub(crate) struct LastUpgrade(Mutex<Option<UpgradeOutcome>>);
 

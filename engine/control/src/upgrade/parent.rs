@@ -1,4 +1,4 @@
-//! The older process's end.
+//! The parent's side of an upgrade.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -10,21 +10,21 @@ use super::{
     VERSION,
 };
 
-/// The older process's end.
+/// The parent's end of the channel.
 #[derive(Debug)]
 pub struct UpgradeParent(pub(super) UpgradeChannel);
 
 impl UpgradeParent {
-    /// Over this channel, whose other end the successor has as its standard input.
+    /// Uses this channel, whose other end is the child's standard input.
     #[must_use]
     pub const fn new(channel: UnixStream) -> Self {
         Self(UpgradeChannel(channel))
     }
 
-    /// Shares the sockets, and waits until the successor has loaded everything.
+    /// Sends the sockets, and waits until the child has loaded everything.
     ///
     /// # Errors
-    /// It has not.
+    /// The child has not.
     pub fn prepare(&mut self, sockets: &[HandedSocket]) -> Result<(), UpgradeError> {
         let shut = Some(Duration::from_millis(HAND_OVER_SHUT_MS));
         self.0.0.set_write_timeout(shut)?;
@@ -38,18 +38,18 @@ impl UpgradeParent {
         self.0.receive(READY, 0, HAND_OVER_LOAD_MS).map(drop)
     }
 
-    /// Gives the state away, and waits until the successor serves.
+    /// Sends the state, and waits until the child serves.
     ///
     /// # Errors
-    /// It does not.
+    /// The child does not.
     pub fn send_sockets(&mut self, state: &[u8]) -> Result<(), UpgradeError> {
         self.0.send(STATE, state)?;
         self.0.receive(SERVING, 0, HAND_OVER_SHUT_MS).map(drop)
     }
 
-    /// Waits until the successor can be asked in our place; for a while.
+    /// Waits, for a limited time, until the admin socket of the child is published.
     pub fn wait_done(mut self) {
-        // It serves, whether it says this or not.
+        // The child serves, whether it reports this or not.
         let _unheard = self.0.receive(DONE, 0, HAND_OVER_SHUT_MS);
     }
 }

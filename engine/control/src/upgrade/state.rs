@@ -1,4 +1,4 @@
-//! What a successor inherits.
+//! The state that a child process takes over.
 
 use std::sync::{Arc, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::snapshot::encode;
 use crate::storage::background_writer::FlushHandle;
 use crate::storage::write_gate::{Rest, WriteGate};
 
-/// What a successor inherits.
+/// The state that a child process takes over.
 #[derive(Clone)]
 pub struct TransferableState {
     pub(crate) still: Arc<WriteGate>,
@@ -27,7 +27,7 @@ impl std::fmt::Debug for TransferableState {
     }
 }
 
-/// What a successor inherits, at rest. Dropped, all goes on as before.
+/// The same, frozen. Dropping it permits changes again.
 #[derive(Debug)]
 pub struct FrozenState<'e> {
     transfer: &'e TransferableState,
@@ -39,19 +39,19 @@ impl TransferableState {
         Self { still: Arc::default(), handle, now, settle, last: Arc::default() }
     }
 
-    /// Notes what came of an attempt, for the status.
+    /// Records the result of an upgrade, for the status.
     pub fn note(&self, upgraded: &UpgradeOutcome) {
         *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded.clone());
     }
 
-    /// Waits for what is being changed or written, and lets nothing begin. A reload that is under way
-    /// is not waited for: it publishes nothing from here on, and the successor reads what it read.
+    /// Waits for changes and writes in progress, and prevents new ones. A current reload is not
+    /// waited for: it publishes nothing from here on, and the child reads the same files.
     ///
     /// # Errors
-    /// Something is being written for longer than [`HAND_OVER_REST_MS`], or all was given away before.
+    /// A write lasts for longer than [`HAND_OVER_REST_MS`], or the state was transferred before.
     pub fn freeze(&self) -> Result<FrozenState<'_>, UpgradeError> {
-        // The successor reads the history from the disk. Most of that wait is over before anybody who
-        // wants to change something is made to wait too.
+        // The child reads the history from the disk. Most of that wait is over before changes have
+        // to wait too.
         self.settle.wait(HAND_OVER_REST_MS);
         let rest = self.still.freeze(HAND_OVER_REST_MS)?;
         self.settle.wait(HAND_OVER_SHUT_MS);
@@ -60,16 +60,17 @@ impl TransferableState {
 }
 
 impl FrozenState<'_> {
-    /// What is remembered at this moment.
+    /// Returns the state at this moment.
     ///
     /// # Errors
-    /// It is more than a snapshot may hold.
+    /// It exceeds the maximum of a snapshot.
     pub fn state(&self) -> Result<Vec<u8>, UpgradeError> {
         let live = self.transfer.handle.load();
         encode::content_of(&live.state, (self.transfer.now)()).map_err(UpgradeError::State)
     }
 
-    /// The successor serves: nothing that is remembered here is written from now on.
+    /// Marks the state as transferred: the child serves, and this process writes nothing from now
+    /// on.
     pub fn give_away(self) {
         self.rest.give_away();
     }

@@ -1,14 +1,14 @@
-//! The clock: anchored to the wall once, monotonic since.
+//! The clock: it starts at the wall clock's time, and is monotonic since.
 //!
-//! The only place of this room that reads one. A wall clock that jumps (NTP, a resumed machine)
-//! would otherwise free every hold or make it endless.
+//! It is the only clock of this crate. A wall clock that jumps (NTP, a resumed machine) would
+//! otherwise end every hold or make it endless.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use seawall_model::{Now, Tick};
 
-/// A clock that starts at the wall's time and never goes back.
+/// Returns a clock that starts at the wall clock's time and never goes back.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the edge makes the ticks that the core is handed")]
 pub fn clock() -> Now {
@@ -23,7 +23,7 @@ pub fn clock() -> Now {
 /// The last second of the year 9999, after which HTTP has no dates.
 const LAST_DATE_S: u64 = 253_402_300_799;
 
-/// The machine's clock reads a time that no certificate, ticket or date of an answer can have.
+/// The wall clock reads a time that no certificate, ticket or response date can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this machine's clock reads a time before 1970 or past 9999, for which HTTP and TLS have no dates; \
@@ -31,12 +31,12 @@ const LAST_DATE_S: u64 = 253_402_300_799;
 )]
 pub struct WallClock;
 
-/// Whether the wall clock can be served by. HTTP and TLS read it for themselves, and end where it
-/// reads what they have no date for, so it is asked before they are. While we run it cannot come to
-/// that: the kernel sets no clock to a time before 1970, nor to one past 2232.
+/// Checks whether the wall clock can be used. HTTP and TLS read it themselves, and end the process
+/// at a time without a date, so it is checked before. It cannot change to such a time later: the
+/// kernel sets no clock to a time before 1970 or after 2232.
 ///
 /// # Errors
-/// It cannot.
+/// The wall clock cannot be used.
 #[expect(clippy::disallowed_methods, reason = "it is the clock that is looked at")]
 pub fn check_wall_clock() -> Result<(), WallClock> {
     has_a_date(SystemTime::now())
@@ -47,7 +47,7 @@ fn has_a_date(at: SystemTime) -> Result<(), WallClock> {
     if since < Duration::from_secs(LAST_DATE_S) { Ok(()) } else { Err(WallClock) }
 }
 
-/// A tick as RFC 3339 has it, in UTC and to the second.
+/// Returns a tick as RFC 3339, in UTC and in seconds.
 #[must_use]
 pub fn rfc3339(tick: Tick) -> String {
     let seconds = tick.0 / 1_000;
@@ -57,15 +57,15 @@ pub fn rfc3339(tick: Tick) -> String {
     format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar. Counting from a 1st of
-/// March puts the leap day last, so that the month follows from the day by one division.
+/// Returns year, month and day of a day since 1970-01-01 in the Gregorian calendar. Counting from
+/// the 1st of March puts the leap day last, so that the month follows from the day by one division.
 const fn civil(day: u64) -> (u64, u64, u64) {
     // 719,468 days from 0000-03-01 to 1970-01-01; 146,097 days in 400 years.
     let day = day.saturating_add(719_468);
     let (era, of_era) = (day / 146_097, day % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Months from March on are 31, 30, 31, 30, 31 days long, again and again: 153 in five.
+    // From March on the months have 31, 30, 31, 30, 31 days, repeatedly: 153 in five.
     let from_march = (5 * of_year + 2) / 153;
     let date = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };

@@ -1,26 +1,26 @@
-//! A thread that is waited for, and not for ever.
+//! A thread that is joined with a timeout.
 //!
-//! At the end of the process everything that runs is to end, and nothing of it may keep the process
-//! from ending: a thread that does not come is left where it is, and the process takes it along.
+//! At the end of the process no thread may prevent its exit: one that does not end in time ends
+//! with the process.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A thread that is to end some time.
+/// A thread that is to end at some time.
 #[derive(Debug)]
 pub(crate) struct Ending {
     thread: JoinHandle<()>,
-    /// Closed when the thread is done, or has panicked.
+    /// Closed when the thread has ended, or has panicked.
     running: Receiver<()>,
 }
 
 impl Ending {
-    /// Does `work` on a thread of this name.
+    /// Runs `work` on a thread of this name.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system provides no thread.
     pub(crate) fn of(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let (done, running) = channel();
         let work = move || {
@@ -31,13 +31,13 @@ impl Ending {
         Ok(Self { thread, running })
     }
 
-    /// Waits for its end for so long at most, and says whether it came.
+    /// Waits for its end for at most `ms`, and returns whether it ended.
     pub(crate) fn within(self, ms: u64) -> bool {
         let waited = self.running.recv_timeout(Duration::from_millis(ms));
         if waited == Err(RecvTimeoutError::Timeout) {
             return false;
         }
-        // A thread that panicked has nothing left to end.
+        // A thread that panicked has ended.
         let _ended = self.thread.join();
         true
     }

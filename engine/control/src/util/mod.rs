@@ -1,4 +1,4 @@
-//! Small things that know nothing of Seawall: clocks, threads, flags.
+//! Small parts that know nothing of Seawall: clocks, threads, flags.
 
 pub(crate) mod clock;
 pub(crate) mod join_timeout;

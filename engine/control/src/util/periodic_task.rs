@@ -1,7 +1,7 @@
-//! Clocks that tick: the millisecond of rules that are running, the second of levels.
+//! Periodic tasks: the epoch of running rules every millisecond, and levels every second.
 //!
-//! Without the first a rule's time limit limits nothing. A thread of its own, since a busy worker must
-//! not be able to hold it up; a policy without externs runs nothing, so then it only waits.
+//! Without the first a rule's time limit has no effect. It has a thread of its own, since a busy
+//! worker must not delay it. With a policy without externs it only waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,12 +24,12 @@ struct Shared {
 }
 
 impl PeriodicTask {
-    /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted; at first it is.
+    /// Calls `tick` every [`EPOCH_TICK_MS`] while that is wanted, which it is at first.
     pub(crate) fn start(tick: impl FnMut() + Send + 'static) -> std::io::Result<Self> {
         Self::every(EPOCH_TICK_MS, tick)
     }
 
-    /// The same every `period_ms`.
+    /// Calls `tick` every `period_ms`.
     pub(crate) fn every(
         period_ms: u64,
         mut tick: impl FnMut() + Send + 'static,
@@ -50,7 +50,7 @@ impl PeriodicTask {
         Ok(Self { thread: Some(thread), shared })
     }
 
-    /// From now on there are, or are no, rules that can run.
+    /// Sets whether rules can run.
     pub(crate) fn want(&self, wanted: bool) {
         self.shared.wanted.store(wanted, Ordering::Release);
         if let Some(thread) = &self.thread {
@@ -64,7 +64,7 @@ impl Drop for PeriodicTask {
         self.shared.stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It can only have panicked in the tick, and we are ending anyway.
+            // It can only have panicked in the tick, and the process ends anyway.
             let _ended = thread.join();
         }
     }

@@ -1,18 +1,18 @@
-//! Chance, from the system.
+//! Random bytes from the system.
 
 use std::io::{self, Read};
 
 use seawall_state::Seed;
 
-/// A secret for the hashing of keys, from the system.
+/// Returns a secret for the hashing of keys.
 ///
 /// # Errors
-/// The system has none to give.
+/// The system provides no random bytes.
 pub fn random_seed() -> io::Result<Seed> {
     random_bytes().map(Seed)
 }
 
-/// Chance, from the system.
+/// Returns random bytes from the system.
 pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

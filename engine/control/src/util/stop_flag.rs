@@ -1,23 +1,23 @@
-//! The sign that the process is to end, for whoever works long.
+//! The flag that ends long operations when the process is to end.
 //!
-//! It is raised once and never lowered. Raising it ends nothing by itself: who reads many files,
-//! compiles many parts or waits for a compiler looks at it between two steps and gives up. What was
-//! made until then is not all, so whoever publishes looks at it once more.
+//! It is set once and never cleared. Setting it ends nothing by itself: an operation that reads
+//! many files, compiles many parts or waits for a compiler checks it between two steps and stops.
+//! Its result is then incomplete, so the publisher checks the flag once more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that is raised where the process is to end. Copies are the same flag.
+/// A flag that is set when the process is to end. Copies are the same flag.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// Raises it.
+    /// Sets it.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it is raised.
+    /// Returns whether it is set.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Acquire)

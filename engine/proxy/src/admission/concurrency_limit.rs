@@ -1,15 +1,15 @@
-//! Who may hold a connection, or have a request under way at an origin.
+//! Limits on concurrent connections and on concurrent requests at origins.
 //!
-//! Counted before anything is spent on it: all, those of a client, and those of its network (an
-//! IPv4 /24 or an IPv6 /56 by default), because whoever holds a network holds all its addresses.
-//! The maps hold at most as many entries as there are permits, so the total cap bounds them; std's
-//! map hashes with a random key, so nobody can aim at one bucket. The permit is the only way to
-//! count down.
+//! Three counts are kept: the total, per client, and per network of the client (an IPv4 /24 or an
+//! IPv6 /56 by default). The network counts because its holder can use all its addresses. The maps
+//! have at most as many entries as there are permits, so the total limit bounds them. The standard
+//! map hashes with a random key, so a client cannot choose its bucket. Only dropping a permit
+//! decrements a count.
 //!
-//! A hop that is listed as trusted brings many clients, so it counts in the total alone, until a
-//! PROXY header names the client behind the connection.
+//! A trusted proxy brings many clients, so its connection counts in the total only, until a PROXY
+//! header names the client.
 //!
-//! Where this does not protect you: many networks at once; that is what the total is for.
+//! Limitation: many networks at once reach only the total limit.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use seawall_model::{Client, ClientKey, Prefix};
 
-/// How many there may be.
+/// The limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConcurrencyLimits {
     pub(crate) total: usize,
@@ -26,11 +26,11 @@ pub(crate) struct ConcurrencyLimits {
     pub(crate) net: u32,
 }
 
-/// What is counted.
+/// Counts permits and enforces the limits.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimiter {
     caps: ConcurrencyLimits,
-    /// Networks whose clients many people share: the total alone is theirs.
+    /// Networks whose addresses many people share: only the total limit applies.
     exempt: Arc<[Prefix]>,
     open: Mutex<LiveCounts>,
 }
@@ -43,7 +43,7 @@ struct LiveCounts {
 }
 
 impl LiveCounts {
-    /// Which of its caps `client` has reached.
+    /// Returns which limit `client` has reached.
     fn reached(&self, client: &Client, caps: &ConcurrencyLimits) -> Option<LimitReached> {
         let held = |held: Option<&u32>| held.copied().unwrap_or_default();
         if held(self.by_client.get(&client.key)) >= caps.client {
@@ -52,7 +52,7 @@ impl LiveCounts {
         (held(self.by_net.get(&client.net)) >= caps.net).then_some(LimitReached::Network)
     }
 
-    /// Counts one of `client`.
+    /// Counts one permit of `client`.
     fn name(&mut self, client: &Client) {
         *self.by_client.entry(client.key).or_default() += 1;
         *self.by_net.entry(client.net).or_default() += 1;
@@ -64,7 +64,7 @@ impl LiveCounts {
     }
 }
 
-/// Takes one away, and the entry with the last.
+/// Decrements the count of `key` and removes the entry at zero.
 fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
     match held.get_mut(&key) {
         Some(count) if *count > 1 => *count -= 1,
@@ -74,35 +74,35 @@ fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
     }
 }
 
-/// Connections that have been ended for newcomers and have not gone yet, at most: they are open files
-/// beside the cap, out of those that are kept for everything else.
+/// Maximum of evicted connections that are not closed yet. They are open files in addition to the
+/// limit and come out of the descriptors reserved for everything else.
 const GOING_MAX: usize = 128;
 
-/// Whether one that waits is being ended for the newcomer.
+/// Whether an idle connection was evicted for the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotSource {
-    /// No: it needs a free place.
+    /// No: the connection needs a free slot.
     Free,
-    /// Yes: it counts beside that one for the moment until that one has gone.
+    /// Yes: the connection counts beside the evicted one until that one has closed.
     Evicted,
 }
 
-/// Why somebody was not let in.
+/// Which limit rejected a connection or a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitReached {
-    /// All places are taken.
+    /// The total limit.
     Total,
-    /// The client's places are.
+    /// The limit of the client.
     Client,
-    /// Its network's places are.
+    /// The limit of its network.
     Network,
 }
 
-/// One connection's place, given back when dropped.
+/// Permit of one connection or request, released when dropped.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyPermit {
     admission: Arc<ConcurrencyLimiter>,
-    /// Whom it counts for; nobody while only a trusted hop is known.
+    /// The client that it counts for; none while only the trusted proxy is known.
     client: Option<Client>,
 }
 
@@ -111,13 +111,13 @@ impl ConcurrencyLimiter {
         Self { caps, exempt: Arc::default(), open: Mutex::new(LiveCounts::default()) }
     }
 
-    /// With networks whose clients many people share.
+    /// Adds networks whose addresses many people share.
     pub(crate) fn exempt(mut self, nets: &Arc<[Prefix]>) -> Self {
         self.exempt = Arc::clone(nets);
         self
     }
 
-    /// Whether `client` has a place left. The networks are looked at only where it has none.
+    /// Checks the limits of `client`. The exempt networks are only searched if a limit is reached.
     fn has_room(&self, client: &Client, open: &LiveCounts) -> Result<(), LimitReached> {
         match open.reached(client, &self.caps) {
             Some(why) if !self.exempts(client) => Err(why),
@@ -125,16 +125,16 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Whether many people share the addresses of `client`.
+    /// Returns whether many people share the addresses of `client`.
     pub(crate) fn exempts(&self, client: &Client) -> bool {
         self.exempt.iter().any(|net| net.contains(client.ip))
     }
 
-    /// A place for one of `client`, or of a trusted hop.
+    /// Acquires a permit for `client`, or for a trusted proxy.
     ///
     /// # Errors
-    /// Which cap is reached; the total only where the others are not, so that making room for a
-    /// client is never asked for one that has its share.
+    /// Returns the limit that is reached. The total is checked last, so that a client over its own
+    /// limit never causes an eviction.
     pub(crate) fn enter(
         self: &Arc<Self>,
         client: Option<&Client>,
@@ -158,7 +158,7 @@ impl ConcurrencyLimiter {
         Ok(ConcurrencyPermit { admission: Arc::clone(self), client: client.copied() })
     }
 
-    /// How many a client has.
+    /// Returns the number of permits that a client holds.
     pub(crate) fn held(&self, client: &Client) -> u32 {
         self.open.lock().by_client.get(&client.key).copied().unwrap_or_default()
     }
@@ -168,7 +168,7 @@ impl ConcurrencyPermit {
     /// Counts the connection for `client` from now on.
     ///
     /// # Errors
-    /// Which cap is reached; the connection then counts for nobody.
+    /// Returns the limit that is reached; the connection then counts for no client.
     pub(crate) fn name(&mut self, client: &Client) -> Result<(), LimitReached> {
         let mut open = self.admission.open.lock();
         if let Some(before) = self.client.take() {
@@ -241,7 +241,7 @@ mod tests {
             let held: Vec<_> =
                 (1..=3).map(|n| enter(&admission, &format!("{inside}{n}")).unwrap()).collect();
             let refused = enter(&admission, &format!("{inside}4")).err();
-            // The default client of IPv6 is as wide as the network.
+            // The default client prefix of IPv6 is as wide as the network.
             assert!(
                 matches!(refused, Some(LimitReached::Network | LimitReached::Client)),
                 "{refused:?}"

@@ -1,18 +1,19 @@
-//! How fast a client may open connections.
+//! Connection rate limit of each client.
 //!
-//! The caps count what is open; whoever opens and closes at once is below them and still costs an
-//! accept each time, and over TLS a signature (0.7 ms of a processor for RSA with 2,048 bits). So
-//! each client has a rate, counted like a policy's `limit`, with a reserve as large again that fills
-//! in ten seconds, and what is past it is reset before a byte is read.
+//! The concurrency limits count open connections. A client that opens and closes at once stays
+//! below them, but each connection costs an accept, and over TLS a signature (0.7 ms of CPU time
+//! for RSA with 2,048 bits). Therefore each client has a rate limit, counted like a policy's
+//! `limit`. Its burst equals the rate and refills in ten seconds. A connection over the limit is
+//! reset before a byte is read.
 //!
-//! Where this does not protect you: from many clients, each below its rate.
+//! Limitation: many clients, each below its limit.
 
 use seawall_model::{Client, Tick};
 use seawall_state::{Rate, RateLimitTable, State};
 
 use crate::ProxyLimits;
 
-/// The connections that clients opened in the last second.
+/// Connections that each client opened in the last second.
 #[derive(Debug)]
 pub(crate) struct ConnectionRateLimiter {
     counts: RateLimitTable,
@@ -26,8 +27,8 @@ impl ConnectionRateLimiter {
         Self { counts: RateLimitTable::alone(limits.arrival_keys_max), rate }
     }
 
-    /// Counts a connection of `client` and says whether it is one too many. `state` gives the key's
-    /// secret.
+    /// Counts a connection of `client` and returns whether it is over the limit. `state` supplies
+    /// the secret for the key.
     pub(crate) fn is_over(&self, state: &State, client: &Client, now: Tick) -> bool {
         let mut key = state.key();
         match client.key.0.addr() {
@@ -59,7 +60,7 @@ mod tests {
         assert_eq!(come("192.0.2.2", 5, start), 5);
         assert_eq!(come("2001:db8::1", 15, start), 15);
         assert_eq!(come("2001:db8::2", 15, start), 5, "a household is one client");
-        // Ten seconds later all of it is there again.
+        // After ten more seconds the whole burst is available again.
         assert_eq!(come("192.0.2.1", 100, start.plus_ms(12_000)), 20);
     }
 }

@@ -1,5 +1,5 @@
-//! Who may come in, and how often: limits on the connections and requests of a client and of its
-//! network, on new connections in a second, and whose word about the client is believed.
+//! Limits on connections and requests per client and per network, the connection rate limit, and
+//! the trusted proxies.
 
 pub(crate) mod concurrency_limit;
 pub(crate) mod connection_rate;

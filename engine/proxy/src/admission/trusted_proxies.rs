@@ -1,65 +1,66 @@
-//! Hops in front of us, and whose word about the client is believed.
+//! Trusted proxies, and how they name the client.
 //!
-//! Only hops that the host lists are believed, and only in the one way it names. A header is read
-//! from its right end, because each hop adds at the right and what stands left of a listed hop's
-//! own entry may be a stranger's: the client is the first address from the right that is no listed
-//! hop. What cannot be read ends the walk, and the hop walked to last counts as the client.
+//! Only proxies that the operator lists are trusted, and only in the one way that is configured.
+//! A header is read from its right end, because each proxy appends on the right. Anything left of
+//! a trusted proxy's own entry may come from the client. The client is the first address from the
+//! right that is not a trusted proxy. An unreadable entry ends the search; the last trusted proxy
+//! reached then counts as the client.
 //!
-//! Where this does not protect you: a network that is listed too wide lets whoever sits in it name
-//! any client, and so does a listed hop that passes on what it should have written itself.
+//! Limitations: in a listed network that is too wide, every machine can name any client. The same
+//! holds for a trusted proxy that passes on a header which it should overwrite.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use seawall_model::{Client, ClientPrefixes, HeaderView, Prefix, Scheme};
 
-/// The field in which hops say whom they forward a request for.
+/// The header in which trusted proxies name the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientHeader {
-    /// `X-Forwarded-For`: each hop adds the address that it was asked from.
+    /// `X-Forwarded-For`: each proxy appends the address of its peer.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239): each hop adds `for=…`.
+    /// `Forwarded` (RFC 7239): each proxy appends `for=…`.
     Forwarded,
-    /// `X-Real-IP`: one address, which the nearest hop sets.
+    /// `X-Real-IP`: one address, set by the nearest proxy.
     XRealIp,
 }
 
-/// The hops whose word about the client is believed, and how they give it.
+/// The trusted proxies, and how they name the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies {
-    /// Where they are. Empty: nobody is believed.
+    /// Their networks. Empty: no proxy is trusted.
     pub nets: Vec<Prefix>,
     /// Whether each of their connections begins with a PROXY header.
     pub proxy_protocol: bool,
-    /// The field that says for whom a request is.
+    /// The header that names the client.
     pub header: Option<ClientHeader>,
-    /// Milliseconds for which their own connections may be silent before a request: longer than they
-    /// keep one, so that it is they who end it.
+    /// Milliseconds for which their own connections may be idle before a request. It is longer than
+    /// their own keep-alive timeout, so that they close the connection first.
     pub idle_ms: u64,
 }
 
 impl Default for TrustedProxies {
     fn default() -> Self {
-        // Balancers and nginx keep one for 60 s.
+        // Load balancers and nginx keep an idle connection for 60 s.
         Self { nets: Vec::new(), proxy_protocol: false, header: None, idle_ms: 75_000 }
     }
 }
 
-/// Whose connection a request came through.
+/// Whether a connection belongs to one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionOwnership {
-    /// The client's own, or one that is forwarded byte by byte.
+    /// It belongs to the client, or is forwarded byte by byte.
     Own,
-    /// A listed hop's, which it may use for any client.
+    /// It belongs to a trusted proxy, which may use it for any client.
     Shared,
 }
 
-/// What a hop says of the scheme, where it is one that we know.
+/// Returns the scheme that a trusted proxy reports, if it is a known one.
 fn scheme_of(word: &[u8]) -> Option<Scheme> {
     let known = [Scheme::Http, Scheme::Https].into_iter();
     known.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme.word().as_bytes()))
 }
 
-/// Who asks, resolved once per request.
+/// The client of a request, resolved once per request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResolvedClient {
     pub(crate) client: Client,
@@ -67,18 +68,18 @@ pub(crate) struct ResolvedClient {
     pub(crate) line: ConnectionOwnership,
 }
 
-/// What an entry of a hop says.
+/// Address and scheme of an entry.
 type ForwardedEntry = (Option<IpAddr>, Option<Scheme>);
 
 impl TrustedProxies {
-    /// Whether `ip` is a listed hop.
+    /// Returns whether `ip` is a trusted proxy.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.nets.iter().any(|net| net.contains(ip))
     }
 
-    /// Who asks in a request that came from `direct`, whom the connection names, over `scheme`.
+    /// Returns the client of a request that came over `scheme` from the peer `direct`.
     pub(crate) fn resolve_client(
         &self,
         (direct, scheme): (Client, Scheme),
@@ -112,7 +113,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The last entry that can be read, from the right up to the first that is no listed hop.
+    /// Returns the last readable entry, from the right up to the first that is not a trusted proxy.
     fn walk<'v>(
         &self,
         entries: impl Iterator<Item = &'v [u8]>,
@@ -131,7 +132,7 @@ impl TrustedProxies {
     }
 }
 
-/// The values of a field, in their order.
+/// Returns the values of a header, in their order.
 fn values(fields: &dyn HeaderView, name: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     fields.any_value(name, &mut |value| {
@@ -145,20 +146,20 @@ fn last(values: &[Vec<u8>]) -> &[u8] {
     values.last().map_or(&[], Vec::as_slice)
 }
 
-/// The entries of all values, the last first. Empty ones say nothing (RFC 9110 §5.6.1).
+/// Returns the entries of all values, the last first. Empty ones have no meaning (RFC 9110 §5.6.1).
 fn entries(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
     let all = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     all.filter(|entry| !entry.trim_ascii().is_empty())
 }
 
-/// The elements of `Forwarded`, the last first.
+/// Returns the elements of `Forwarded`, the last first.
 fn elements(values: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
     let all = values.iter().rev().flat_map(|value| FromRight { rest: Some(value), at: b',' });
     all.filter(|element| !element.trim_ascii().is_empty())
 }
 
-/// Parts between delimiters that stand in no quotes (RFC 9110 §5.6.4), the last first. Read from the
-/// right, a quote that a client left open on the left swallows nothing that a hop wrote behind it.
+/// Parts between delimiters outside quotes (RFC 9110 §5.6.4), the last first. Because they are read
+/// from the right, an unclosed quote of the client cannot hide what a proxy appended after it.
 struct FromRight<'v> {
     rest: Option<&'v [u8]>,
     at: u8,
@@ -174,7 +175,8 @@ impl<'v> Iterator for FromRight<'v> {
             if *byte == b'"' {
                 let before = rest.get(..at).unwrap_or_default();
                 let escapes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
-                // Outside quotes nothing is escaped; inside them it is the other end that counts.
+                // Outside quotes a backslash escapes nothing; inside them only an unescaped quote
+                // counts.
                 if !is_quoted || escapes % 2 == 0 {
                     is_quoted = !is_quoted;
                 }
@@ -186,7 +188,7 @@ impl<'v> Iterator for FromRight<'v> {
         if !is_quoted {
             return Some(rest);
         }
-        // A quote that is nowhere closed: from there on it is cut as if there were none.
+        // An unclosed quote: from there on the text is split as if it were unquoted.
         match rest.iter().rposition(|byte| *byte == self.at) {
             Some(at) => {
                 self.rest = rest.get(..at);
@@ -197,7 +199,7 @@ impl<'v> Iterator for FromRight<'v> {
     }
 }
 
-/// What a hop says of the scheme: only where it says one thing.
+/// Returns the scheme that the headers report, only if they agree on one.
 fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
     let values = values(fields, "x-forwarded-proto");
     let mut said = entries(&values);
@@ -207,7 +209,7 @@ fn forwarded_scheme(fields: &dyn HeaderView) -> Option<Scheme> {
     }
 }
 
-/// One element of `Forwarded`. One that says a thing twice says nothing (RFC 7239 §4).
+/// Parses one element of `Forwarded`. A repeated parameter makes it empty (RFC 7239 §4).
 fn forwarded_entry(element: &[u8]) -> ForwardedEntry {
     let mut found = (None, None);
     let mut seen = (false, false);
@@ -234,7 +236,7 @@ fn forwarded_entry(element: &[u8]) -> ForwardedEntry {
     found
 }
 
-/// An address with or without a port, in or without brackets.
+/// Parses an address with or without a port, with or without brackets.
 fn ip_of(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     if let Ok(ip) = text.parse::<IpAddr>() {
@@ -262,7 +264,7 @@ mod tests {
         Client::of(ip.parse().unwrap(), &ClientPrefixes::default())
     }
 
-    /// Who asks, and with which scheme, in a request from `direct` with these fields.
+    /// Returns client and scheme of a request from `direct` with these headers.
     fn asked(header: ClientHeader, direct: &str, fields: &[(&str, &str)]) -> (String, Scheme) {
         let fields: Vec<_> = fields
             .iter()
@@ -301,7 +303,7 @@ mod tests {
             (&["192.0.2.7:4711"], "192.0.2.7"),
             (&["[2001:db8:2::7]:4711"], "2001:db8:2::7"),
             (&["[2001:db8:2::7]"], "2001:db8:2::7"),
-            // What cannot be read ends the walk, and so does the end.
+            // An unreadable entry ends the search, and so does the end.
             (&["192.0.2.7, unknown"], "10.0.0.1"),
             (&["192.0.2.7, unknown, 10.0.0.2"], "10.0.0.2"),
             (&["192.0.2.7, , 10.0.0.2, ,"], "192.0.2.7"),
@@ -310,7 +312,7 @@ mod tests {
             (&["10.0.0.2"], "10.0.0.2"),
             (&[""], "10.0.0.1"),
             (&[], "10.0.0.1"),
-            // So does the most that is walked.
+            // So does the maximum of entries.
             (&["192.0.2.7, 10.0.0.5, 10.0.0.4, 10.0.0.3, 10.0.0.2"], "10.0.0.5"),
             (&["192.0.2.7, 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, 10.0.0.2"], "10.0.0.5"),
         ] {

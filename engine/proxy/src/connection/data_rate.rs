@@ -1,9 +1,9 @@
-//! Who is too slow: the rules, without a clock.
+//! Minimum data rates, without a clock of their own.
 //!
-//! Time that *we* spend elsewhere must not count against a client, so both rules count only the time
-//! in which we wait for it: [`MinBodyRate`] while we want bytes that do not come, [`WriteStallTimer`] while
-//! we have bytes that do not go. Each answers the moment at which it will bite if nothing moves
-//! until then, which the stream sets its alarm to.
+//! Time that the proxy spends elsewhere must not count against a client. So both rules count only
+//! the time in which the proxy waits for the client: [`MinBodyRate`] while it expects bytes,
+//! [`WriteStallTimer`] while it has bytes that the client does not take. Each returns the deadline
+//! at which it is violated if no byte moves until then. The stream sets its timer to it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::ProxyLimits;
 
-/// A body must come at least this fast, counted over the time we waited for it.
+/// Minimum data rate of a request body, over the time in which the proxy waited for it.
 #[derive(Debug)]
 pub(crate) struct MinBodyRate {
     waiting_since: Option<Instant>,
@@ -24,7 +24,7 @@ impl MinBodyRate {
         Self { waiting_since: None, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// Bytes have come.
+    /// Records received bytes.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += now.saturating_duration_since(since);
@@ -32,7 +32,7 @@ impl MinBodyRate {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    /// Nothing has come; answers when that will have lasted too long.
+    /// Records that no byte came; returns the deadline.
     pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
         let earned_ms = self.bytes.saturating_mul(1_000) / limits.body_bytes_per_s_min.max(1);
@@ -41,7 +41,7 @@ impl MinBodyRate {
     }
 }
 
-/// What we send must go at least this fast, counted over the time it did not go at all.
+/// Minimum data rate of a response, over the time in which writes were blocked.
 #[derive(Debug)]
 pub(crate) struct WriteStallTimer {
     blocked_since: Option<Instant>,
@@ -54,7 +54,7 @@ impl WriteStallTimer {
         Self { blocked_since: None, blocked: Duration::ZERO, bytes: 0 }
     }
 
-    /// Bytes have gone.
+    /// Records sent bytes.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant, limits: &ProxyLimits) {
         if let Some(since) = self.blocked_since.take() {
             self.blocked += now.saturating_duration_since(since);
@@ -65,26 +65,27 @@ impl WriteStallTimer {
         }
     }
 
-    /// Whether a write was blocked and too little has gone since; while not, nothing need be told.
+    /// Returns whether a write was blocked and too few bytes were sent since. If not, there is no
+    /// need to record anything.
     pub(crate) fn is_running(&self) -> bool {
         self.blocked_since.is_some() || !self.blocked.is_zero()
     }
 
-    /// We do not send at the moment, for reasons of our own.
+    /// Records that the proxy does not send at the moment, for its own reasons.
     pub(crate) fn pause(&mut self, now: Instant) {
         if let Some(since) = self.blocked_since.take() {
             self.blocked += now.saturating_duration_since(since);
         }
     }
 
-    /// Nothing goes; answers when that will have lasted too long.
+    /// Records that a write is blocked; returns the deadline.
     pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.blocked_since.get_or_insert(now);
         later(since, Duration::from_millis(limits.write_stall_ms).saturating_sub(self.blocked))
     }
 }
 
-/// `at` and `more`, or a day later where that has no name.
+/// Returns `at` plus `more`, or one day after `at` if the sum overflows.
 pub(crate) fn later(at: Instant, more: Duration) -> Instant {
     at.checked_add(more).unwrap_or(at + Duration::from_secs(86_400))
 }
@@ -103,10 +104,10 @@ mod tests {
         let start = Instant::now();
         let mut pace = MinBodyRate::new();
         assert_eq!(pace.waits(start, &limits), start + ms(5_000));
-        // 100 bytes after two seconds earn nothing beyond the grace.
+        // 100 bytes after two seconds add nothing to the grace time.
         pace.moved(100, start + ms(2_000));
         assert_eq!(pace.waits(start + ms(2_000), &limits), start + ms(5_000));
-        // 3,000 bytes in all are six seconds' worth.
+        // 3,000 bytes in all pay for six seconds.
         pace.moved(2_900, start + ms(4_000));
         assert_eq!(pace.waits(start + ms(4_000), &limits), start + ms(6_000));
     }
@@ -118,7 +119,7 @@ mod tests {
         let mut pace = MinBodyRate::new();
         pace.waits(start, &limits);
         pace.moved(10, start + ms(1_000));
-        // A minute later we ask again: four seconds of grace are left.
+        // A minute later the proxy waits again: four seconds of grace remain.
         let again = start + ms(61_000);
         assert_eq!(pace.waits(again, &limits), again + ms(4_000));
     }
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(pace.waits(start, &limits), start + ms(20_000));
         pace.moved(100, start + ms(19_000), &limits);
         assert_eq!(pace.waits(start + ms(19_000), &limits), start + ms(20_000));
-        // Enough bytes do.
+        // Enough bytes end the stall.
         let enough = usize::try_from(limits.write_stall_bytes_min).unwrap();
         pace.moved(enough, start + ms(19_500), &limits);
         assert_eq!(pace.waits(start + ms(19_500), &limits), start + ms(39_500));

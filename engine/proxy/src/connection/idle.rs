@@ -1,21 +1,20 @@
-//! How long a connection may be idle, and which goes first when places are short.
+//! How long a connection may be idle, and the order of eviction.
 
-/// Who waits for a request.
+/// Kinds of idle connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IdleKind {
-    /// Somebody who never asked.
+    /// No request has come on it yet.
     NoRequestYet,
-    /// Somebody of a site that holds no more connections than its share.
+    /// Its site holds no more connections than its fair share.
     WithinShare,
-    /// Somebody of one that holds more.
+    /// Its site holds more.
     OverShare,
 }
 
-/// How little would be lost with a connection that waits for a request: the most idle is the
-/// greatest.
+/// Rank of an idle connection for eviction: the greatest is evicted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IdleRank {
-    /// Whoever asked before is likelier to be somebody.
+    /// A connection that has had a request is more likely a legitimate visitor's.
     pub(crate) no_request_yet: bool,
     pub(crate) idle_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! What bytes go over: plain TCP, or TLS over it.
+//! The transport of a client connection: plain TCP, or TLS over it.
 
 use std::fmt::Debug;
 use std::io;
@@ -11,10 +11,10 @@ use tokio_rustls::server::TlsStream;
 
 use crate::connection::rewind::Rewind;
 
-/// A TLS connection over one whose first bytes were read already.
+/// A TLS connection whose first bytes were read already.
 pub(crate) type DownstreamTls = TlsStream<Rewind>;
 
-/// Either.
+/// Plain TCP or TLS.
 #[derive(Debug)]
 pub(crate) enum DownstreamIo {
     Plain(TcpStream),
@@ -70,17 +70,17 @@ impl AsyncWrite for DownstreamIo {
     }
 }
 
-/// What a guarded stream runs over.
+/// The transport of a guarded stream.
 pub(crate) trait ResettableIo:
     AsyncRead + AsyncWrite + Unpin + Debug + Send + Sync + 'static
 {
-    /// Makes closing send a reset, and forget what was not sent.
+    /// Makes closing send a reset and discard unsent bytes.
     fn reset_on_drop(&self);
 }
 
 impl ResettableIo for TcpStream {
     fn reset_on_drop(&self) {
-        // A socket that refuses the option is closed politely instead.
+        // A socket that rejects the option is closed normally instead.
         let _ = self.set_zero_linger();
     }
 }

@@ -1,8 +1,8 @@
-//! What both ends of a connection's life share: our own loop before pingora, and pingora's hooks.
+//! State of a connection that both parts share: our own loop before pingora, and pingora's hooks.
 //!
-//! Pingora hands a request's hooks nothing of ours but the connection's digest, so what must travel
-//! (where we are in the exchange, the admission) travels in one `Arc` that the digest carries. The
-//! registry of live connections holds it too, and ends a connection through it.
+//! Pingora passes to a request's hooks only the digest of the connection. So the phase and the
+//! admitted request travel in one `Arc` that the digest carries. The table of live connections
+//! holds the same `Arc` and ends a connection through it.
 
 pub(crate) mod data_rate;
 pub(crate) mod idle;
@@ -31,21 +31,21 @@ use crate::http2::forward_window::ForwardWindow;
 use crate::request::enforce::AdmittedRequest;
 use crate::tls::TlsInfo;
 
-/// Where an exchange is.
+/// Phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ConnectionPhase {
-    /// The head of the next request is awaited or read, by us.
+    /// Our loop waits for the header section of the next request, or reads it.
     ReadingHead,
-    /// The request is with the origin, which has not answered.
+    /// The origin has the request and has not responded.
     AwaitingResponse,
-    /// The origin's answer is on its way.
+    /// The origin's response is being sent.
     SendingResponse,
-    /// The origin agreed to an upgrade: both sides talk freely.
+    /// The origin agreed to an upgrade: both sides send at will.
     Tunnel,
 }
 
-/// In place of a time: it does not wait.
+/// In place of a time: the connection is not idle.
 const BUSY: u64 = u64::MAX;
 
 /// One client connection.
@@ -54,39 +54,38 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) port: u16,
     pub(crate) accepted: Tick,
-    /// How long it may wait for a request, where that is not as long as everybody's.
+    /// Its own idle timeout, if it has one.
     idle_ms: Option<u64>,
     spoken: OnceLock<Arc<TlsInfo>>,
-    /// Where it stands in the registry.
+    /// Its index in the connection table.
     pub(crate) place: AtomicUsize,
     phase: AtomicU8,
     born: Instant,
-    /// Milliseconds from `born` to when it last began to wait for a request; [`BUSY`] while it has
-    /// one.
+    /// Milliseconds from `born` to the moment from which it is idle; [`BUSY`] while it has a
+    /// request.
     waits_from_ms: AtomicU64,
-    /// The same for when its client last ceased to take what it is sent; [`BUSY`] while it takes it.
+    /// The same for the moment from which its client takes no bytes; [`BUSY`] while it takes them.
     stalled_from_ms: AtomicU64,
-    /// The same for when its origin last said that an answer will come; 0 where it did not.
+    /// The same for the last interim response of its origin; 0 if there was none.
     interim_at_ms: AtomicU64,
     has_asked: AtomicBool,
     origin_late: AtomicBool,
     malformed_body: AtomicBool,
-    /// For how long the head of its request's answer is waited for.
+    /// Timeout for the header section of the response, in milliseconds.
     answer_within_ms: AtomicU64,
     last: AtomicBool,
     admitted: Mutex<Option<AdmittedRequest>>,
     ended: AtomicBool,
     ending: Notify,
-    /// Requests so far, in HTTP/2.
+    /// Number of requests over HTTP/2.
     requests: AtomicU32,
     retiring: Notify,
-    /// Requests over HTTP/2 that were for nobody, while it served no site.
+    /// Number of unroutable HTTP/2 requests, while the connection belongs to no site.
     astray: AtomicU32,
     going: Notify,
     pub(crate) turns: ForwardWindow,
     pub(crate) stake: SiteAccounting,
-    /// Streams that are open now, those that were taken back unanswered, and frames that mean
-    /// nothing.
+    /// Open streams, streams that the client reset before a response, and frames without effect.
     pub(crate) streams: AtomicU32,
     pub(crate) resets: AtomicU32,
     /// Requests that the HTTP/2 library handed on.
@@ -129,23 +128,23 @@ impl Connection {
         }
     }
 
-    /// The same, with a time of its own to wait for a request, where it has one.
+    /// Sets an idle timeout of its own, if there is one.
     pub(crate) const fn idle_for(mut self, idle_ms: Option<u64>) -> Self {
         self.idle_ms = idle_ms;
         self
     }
 
-    /// What was agreed on below HTTP, where that is TLS.
+    /// Returns what was negotiated by TLS, if the connection uses it.
     pub(crate) fn tls_info(&self) -> Option<&Arc<TlsInfo>> {
         self.spoken.get()
     }
 
-    /// Whether HTTP/2 was agreed on.
+    /// Returns whether HTTP/2 was negotiated.
     pub(crate) fn is_h2(&self) -> bool {
         self.tls_info().is_some_and(|spoken| spoken.is_h2)
     }
 
-    /// Notes what was agreed on, once.
+    /// Records what was negotiated, once.
     pub(crate) fn set_tls_info(&self, spoken: TlsInfo) {
         let _first = self.spoken.set(Arc::new(spoken));
     }
@@ -159,19 +158,19 @@ impl Connection {
         }
     }
 
-    /// Notes how far the exchange is.
+    /// Records the phase of the request.
     pub(crate) fn set_phase(&self, phase: ConnectionPhase) {
         self.phase.store(phase as u8, Relaxed);
         self.waits_from_ms.store(BUSY, Relaxed);
     }
 
-    /// Notes that from `now` on a request is waited for.
+    /// Records that the connection is idle from `now` on.
     pub(crate) fn mark_idle(&self, now: Instant) {
         self.phase.store(ConnectionPhase::ReadingHead as u8, Relaxed);
         self.waits_from_ms.store(self.age_ms(now), Relaxed);
     }
 
-    /// Notes over HTTP/2 how many streams are open; without any, a request is waited for.
+    /// Records the number of open HTTP/2 streams; without any, the connection is idle.
     pub(crate) fn note_streams(&self, open: usize) {
         self.streams.store(u32::try_from(open).unwrap_or(u32::MAX), Relaxed);
         let is_waiting = self.waits_from_ms.load(Relaxed) != BUSY;
@@ -186,7 +185,7 @@ impl Connection {
         u64::try_from(age.as_millis()).unwrap_or(BUSY - 1)
     }
 
-    /// How little would be lost with the connection, while it only waits for a request.
+    /// Returns the rank for eviction while the connection is idle.
     pub(crate) fn idleness(&self) -> Option<IdleRank> {
         let from_ms = self.waits_from_ms.load(Relaxed);
         if from_ms == BUSY {
@@ -196,60 +195,60 @@ impl Connection {
         Some(IdleRank { no_request_yet: !self.has_asked.load(Relaxed), idle_ms: waited_ms })
     }
 
-    /// Notes that its client does not take what it is sent.
+    /// Records that the client takes no bytes.
     pub(crate) fn mark_send_stalled(&self, now: Instant) {
         if self.stalled_from_ms.load(Relaxed) == BUSY {
             self.stalled_from_ms.store(self.age_ms(now), Relaxed);
         }
     }
 
-    /// Notes that it does.
+    /// Records that the client takes bytes.
     pub(crate) fn mark_send_progress(&self) {
         self.stalled_from_ms.store(BUSY, Relaxed);
     }
 
-    /// For how long its client has not taken what it is sent, in milliseconds.
+    /// Returns for how many milliseconds the client has taken no bytes.
     pub(crate) fn send_stalled_ms(&self) -> Option<u64> {
         let from_ms = self.stalled_from_ms.load(Relaxed);
         (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
-    /// Notes that the origin said that an answer will come (RFC 9110 §15.2): it is at work.
+    /// Records an interim response of the origin (RFC 9110 §15.2): the origin works on the request.
     pub(crate) fn note_interim(&self) {
         self.interim_at_ms.store(self.age_ms(Instant::now()), Relaxed);
     }
 
-    /// Notes for how long the head of the answer to its request is waited for.
+    /// Records the timeout for the header section of the response.
     pub(crate) fn await_answer(&self, within_ms: u64) {
         self.answer_within_ms.store(within_ms, Relaxed);
     }
 
-    /// When the head of the answer is due, to a request that was all sent at `asked_at`: so long
-    /// after that, or after the origin last said that it is at work.
+    /// Returns the deadline for the header section of the response to a request that was complete
+    /// at `asked_at`. The timeout starts there, or at the last interim response of the origin.
     pub(crate) fn answer_by(&self, asked_at: Instant) -> Instant {
         let interim = Duration::from_millis(self.interim_at_ms.load(Relaxed));
         let from = asked_at.max(self.born.checked_add(interim).unwrap_or(asked_at));
         later(from, Duration::from_millis(self.answer_within_ms.load(Relaxed)))
     }
 
-    /// Whether a request ever came.
+    /// Returns whether the connection has had a request.
     pub(crate) fn has_received_request(&self) -> bool {
         self.has_asked.load(Relaxed)
     }
 
-    /// How long it may wait for a request.
+    /// Returns the idle timeout.
     pub(crate) fn idle_ms(&self, limits: &ProxyLimits) -> u64 {
         let usual_ms = self.idle_ms.unwrap_or(limits.idle_ms);
         self.stake.idle_ms(self, (usual_ms, limits.idle_tight_ms))
     }
 
-    /// Notes that a request came.
+    /// Records that a request came.
     pub(crate) fn mark_request_received(&self) {
         self.has_asked.store(true, Relaxed);
     }
 
-    /// Counts a request, and says the how-many-th it is; with the last that is taken the connection
-    /// is to end.
+    /// Counts a request and returns its number. With the last permitted request the connection is
+    /// retired.
     pub(crate) fn count_request(&self, most: u32) -> u32 {
         let nth = self.requests.fetch_add(1, Relaxed).saturating_add(1);
         if nth >= most {
@@ -258,8 +257,8 @@ impl Connection {
         nth
     }
 
-    /// Notes a request that was for nobody, on a connection that serves no site and is paid for by
-    /// none: after the first it is to end, and with the next after `most` it is reset.
+    /// Records an unroutable request on a connection that belongs to no site and is charged to
+    /// none. After the first the connection is retired; the next after `most` resets it.
     pub(crate) fn count_unroutable_request(&self, most: u32) {
         let before = self.astray.fetch_add(1, Relaxed);
         if before == 0 {
@@ -269,30 +268,30 @@ impl Connection {
         }
     }
 
-    /// Tells those who wait for it that its stake is given up: nothing is left of it but requests that
-    /// are stepped apart from it.
+    /// Reports that the connection's accounting ended: only requests that run as tasks of their own
+    /// remain.
     pub(crate) fn notify_accounting_ended(&self) {
         self.going.notify_waiters();
     }
 
-    /// Waits until its stake is given up.
+    /// Waits until the connection's accounting ends.
     pub(crate) async fn accounting_ended(&self) {
-        // Made before the look, so that what happens after it is heard.
+        // Created before the check, so that a later notification is not lost.
         let going = self.going.notified();
         if !self.stake.is_given_up() {
             going.await;
         }
     }
 
-    /// Waits until no more requests are to be taken.
+    /// Waits until the connection is to take no more requests.
     pub(crate) async fn retire_requested(&self) {
         self.retiring.notified().await;
     }
 
-    /// Has the connection reset, whatever it does.
+    /// Makes the connection reset, in any phase.
     pub(crate) fn abort(&self) {
         self.ended.store(true, Relaxed);
-        // Kept until somebody waits.
+        // The notification is kept until a task waits for it.
         self.ending.notify_one();
     }
 
@@ -305,7 +304,7 @@ impl Connection {
         self.ending.notified().await;
     }
 
-    /// Notes that the request under way is the connection's last.
+    /// Records that the current request is the last of the connection.
     pub(crate) fn mark_last_response(&self) {
         self.last.store(true, Relaxed);
     }
@@ -314,33 +313,33 @@ impl Connection {
         self.last.load(Relaxed)
     }
 
-    /// Notes that the origin did not answer in time.
+    /// Records that the origin did not respond in time.
     pub(crate) fn mark_origin_timeout(&self) {
         self.origin_late.store(true, Relaxed);
     }
 
-    /// Whether it did not; asking forgets it.
+    /// Returns whether the origin timed out, and clears the flag.
     pub(crate) fn take_origin_timeout(&self) -> bool {
         self.origin_late.swap(false, Relaxed)
     }
 
-    /// Notes that the body of the request cannot be read, and that its client was told nothing yet.
+    /// Records that the request body is malformed and that no response was sent yet.
     pub(crate) fn note_malformed_body(&self) {
         self.malformed_body.store(true, Relaxed);
     }
 
-    /// Whether it cannot; asking forgets it.
+    /// Returns whether the body is malformed, and clears the flag.
     pub(crate) fn take_malformed_body(&self) -> bool {
         self.malformed_body.swap(false, Relaxed)
     }
 
-    /// Leaves an admission for the hooks.
+    /// Stores an admitted request for the hooks.
     pub(crate) fn admit(&self, admitted: AdmittedRequest) {
         self.await_answer(admitted.timeouts().response_header_ms.into());
         *self.admitted.lock() = Some(admitted);
     }
 
-    /// Takes the admission: each is good for one request.
+    /// Takes the admitted request: each is valid for one request.
     pub(crate) fn take_admitted(&self) -> Option<AdmittedRequest> {
         self.admitted.lock().take()
     }

@@ -1,5 +1,5 @@
-//! What pingora wants to know of a client's stream. It learns no address: it needs none, and would
-//! log it.
+//! What pingora needs to know of a client's stream. Pingora gets no address: it needs none, and
+//! would log it.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use pingora_http::ResponseHeader;
 
 use crate::connection::Connection;
 
-/// Answers for a stream with a field `digest`, which carries our connection to the hooks.
+/// Implements pingora's traits for a stream with a field `digest`, which carries the connection to
+/// the hooks.
 macro_rules! told_to_pingora {
     ($stream:ident) => {
         impl<S: crate::connection::io::ResettableIo> pingora_core::protocols::UniqueID
             for $stream<S>
         {
-            /// Only upstream pools tell streams apart by it; a client's stream is in none.
+            /// Only upstream pools use it to tell streams apart; a client's stream is in none.
             fn id(&self) -> pingora_core::protocols::UniqueIDType {
                 0
             }
@@ -56,14 +57,14 @@ macro_rules! told_to_pingora {
 
 pub(crate) use told_to_pingora;
 
-/// The digest that carries the connection to the hooks.
+/// Returns the digest that carries the connection to the hooks.
 pub(crate) fn digest_of(conn: &Arc<Connection>) -> Option<Arc<ProxyDigest>> {
     let unused = ResponseHeader::build_no_case(200, Some(0)).ok()?;
     let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(conn));
     Some(Arc::new(ProxyDigest::new(Box::new(unused), Some(carried))))
 }
 
-/// The connection that a session runs over.
+/// Returns the connection of a session.
 pub(crate) fn conn_of(session: &ServerSession) -> Option<Arc<Connection>> {
     let digest = session.digest()?.proxy_digest.as_ref()?;
     digest.user_data.as_ref()?.downcast_ref::<Arc<Connection>>().cloned()

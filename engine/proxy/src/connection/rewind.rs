@@ -1,4 +1,4 @@
-//! A stream whose first bytes were read already, and are read once more.
+//! A stream whose first bytes were read already and are read again.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection whose first bytes were read already, and are read again.
+/// A connection whose first bytes were read already and are read again.
 #[derive(Debug)]
 pub(crate) struct Rewind {
     heard: BytesMut,
@@ -20,10 +20,10 @@ impl Rewind {
         Self { heard, io }
     }
 
-    /// From here on closing sends what there is to be sent. Before, a handshake that fails costs us
-    /// no memory of a closed connection.
+    /// From here on, closing sends pending bytes. Before that, a failed handshake leaves no closed
+    /// connection in the kernel's memory.
     pub(crate) fn linger_politely(&self) {
-        // A socket that refuses the option is reset instead.
+        // A socket that rejects the option is reset instead.
         let _ = socket2::SockRef::from(&self.io).set_linger(None);
     }
 }
@@ -41,7 +41,7 @@ impl AsyncRead for Rewind {
         buf.put_slice(self.heard.get(..n).unwrap_or_default());
         self.heard.advance(n);
         if self.heard.is_empty() {
-            // Read once, it is not needed again, and a connection may live for long.
+            // The bytes are not needed again, and a connection may live long.
             self.heard = BytesMut::new();
         }
         Poll::Ready(Ok(()))

@@ -1,20 +1,17 @@
-//! The live connections of one worker, so that they can be ended.
+//! The live connections of one worker, and the reasons to end them.
 //!
-//! **By a ban.** A request of a banned client is refused when it comes; a download or an upgraded
-//! connection that is under way has no next request. So, a moment after a ban was set, each worker
-//! asks for each of its connections whether it is banned now. What that costs follows from the
-//! connections and not from the bans, however many are set in a moment.
+//! **Bans.** A request of a banned client is rejected when it comes. A download or a tunnel has no
+//! next request. So shortly after a ban each worker checks all its connections against the bans.
+//! The cost depends on the number of connections, not on the number of bans.
 //!
-//! **By a newcomer**, where all places are taken: thousands of connections that say nothing cost
-//! their owner next to nothing and must not keep anybody out. So one that waits for a request makes
-//! room: first those of sites with more than their share and those that never said for whom they
-//! are, of these the ones that never asked, and then the one that waits longest. Not all are
-//! looked through for that but the next so many, in turn: of 64, the most idle is with odds of 26
-//! to 1 among the most idle twentieth of all (1 - 0.95^64), and what it costs is bounded. One that
-//! came just now is left alone, so that it can speak; but for a client whom a site knows it goes.
+//! **Eviction** when the total limit is reached: idle connections must not keep new clients out.
+//! Connections of sites over their fair share and those without a site go first; among these,
+//! connections without a request; then the one with the longest idle time. Only a sample of the
+//! entries is examined; a cursor moves through the table. Of 64 entries, the most idle is among the
+//! most idle twentieth of all with probability 96 % (1 - 0.95^64). Connections are protected for a
+//! minimum idle time, except those without a request if the new client is known.
 //!
-//! Where this does not protect you: from connections that are busy. A flood of requests has other
-//! limits.
+//! Limitation: busy connections are not evicted. Request limits cover a flood of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,22 +31,22 @@ pub(crate) struct ConnectionTable(Mutex<TableInner>);
 
 #[derive(Debug, Default)]
 struct TableInner {
-    /// Without gaps, so that each look meets somebody; each knows its place.
+    /// Without gaps, so that each sample finds entries; each connection knows its index.
     conns: Vec<Arc<Connection>>,
-    /// Where the last look for one that makes room ended.
+    /// Where the last sample for an eviction ended.
     scan_cursor: usize,
 }
 
-/// For whom room is made.
+/// For which client a connection is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EvictionPriority {
-    /// Whoever comes.
+    /// For any client.
     Normal,
-    /// A client whom a site knows, or a trusted hop.
+    /// For a known client, or a trusted proxy.
     High,
 }
 
-/// A connection's entry, taken out when dropped.
+/// A connection's entry, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct TableEntryGuard {
     registry: Arc<ConnectionTable>,
@@ -77,8 +74,8 @@ impl ConnectionTable {
         TableEntryGuard { registry: Arc::clone(self), conn }
     }
 
-    /// Ends the connection that can best be spared of the next so many, one of a site that `is_over`
-    /// its share before all others; `false` where none can.
+    /// Evicts the connection with the highest rank among the next sample; one of a site that
+    /// `is_over` its fair share goes first. Returns `false` if none can be evicted.
     pub(crate) fn evict_one(
         &self,
         limits: &ProxyLimits,
@@ -94,7 +91,7 @@ impl ConnectionTable {
             .filter_map(|conn| Some(((is_over(conn), conn.idleness()?), conn)))
             .filter(|(of, _)| of.1.idle_ms >= min_idle_before_eviction(*of, newcomer, limits))
             .max_by_key(|(of, _)| *of);
-        // A burst of newcomers may have ended all of them before any has gone.
+        // A burst of new connections may have ended all of them before any has closed.
         let is_going =
             || newcomer == EvictionPriority::High && next().any(|conn| conn.is_aborted());
         let is_made = spared.map(|(_, conn)| conn.abort()).is_some() || is_going();
@@ -102,9 +99,9 @@ impl ConnectionTable {
         is_made
     }
 
-    /// Ends those that wait for a request for longer than they may and, where it is the last step,
-    /// those that do not take their answers, the longest first and so many at most; says how many of
-    /// each.
+    /// Ends connections that are idle for longer than their timeout. In the stage *critical* it
+    /// also ends those that do not take their responses, the longest stall first, up to a maximum.
+    /// Returns the number of each.
     pub(crate) fn shed(
         &self,
         step: Step,
@@ -127,13 +124,13 @@ impl ConnectionTable {
         (idle, stalled.len() as u64)
     }
 
-    /// Ends the connections of whom `banned` names, and says how many.
+    /// Ends the connections that `banned` selects, and returns their number.
     fn end(&self, banned: impl Fn(&Connection) -> bool) -> u64 {
         let live = self.0.lock();
         live.conns.iter().filter(|conn| banned(conn)).map(|conn| conn.abort()).count() as u64
     }
 
-    /// Looks for banned connections after bans were set, until the data plane stops.
+    /// Checks for banned connections after bans were set, until the data plane stops.
     pub(crate) async fn watch(self: Arc<Self>, edge: Arc<SharedContext>, mut stop: ShutdownSignal) {
         let pause = Duration::from_millis(edge.limits.ban_sweep_ms);
         let mut seen = 0;
@@ -145,7 +142,7 @@ impl ConnectionTable {
             }
             let live = edge.handle.load();
             let bans = live.state.bans();
-            // Read before the bans are: one that is set meanwhile is looked at next time.
+            // Read before the bans: a ban that is set meanwhile is checked in the next round.
             let changes = bans.changes();
             if changes == seen {
                 continue;
@@ -159,7 +156,7 @@ impl ConnectionTable {
     }
 }
 
-/// How long a connection is left alone.
+/// Returns how long a connection is protected from eviction.
 fn min_idle_before_eviction(
     (is_over, of): (bool, IdleRank),
     newcomer: EvictionPriority,
@@ -240,7 +237,7 @@ mod tests {
     fn whoever_leaves_leaves_no_gap_and_the_others_are_found_where_they_are() {
         let registry = Arc::new(ConnectionTable::default());
         let mut entries: Vec<_> = (0..100).map(|_| registry.enter(conn("192.0.2.1"))).collect();
-        // First, last, and some between, in an order that moves those that were moved before.
+        // First, last and some between, in an order that removes moved entries again.
         for left in [0, 98, 50, 50, 1, 94, 0, 0, 60] {
             entries.swap_remove(left);
             let live = registry.0.lock();

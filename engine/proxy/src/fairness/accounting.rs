@@ -1,4 +1,4 @@
-//! What one connection has of what sites share.
+//! What one connection uses of the shared resources.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -14,21 +14,22 @@ use crate::fairness::{FairSharing, SiteMetrics, SiteResources};
 
 /// In place of a site: none is known yet.
 const NONE: u32 = u32::MAX;
-/// In place of a site: the connection has ended. Both are more than there can be sites.
+/// In place of a site: the connection has ended. Both exceed the highest number of a site.
 const GONE: u32 = u32::MAX - 1;
 
-/// A connection's stake.
+/// Accounting of one connection.
 #[derive(Debug)]
 pub(crate) struct SiteAccounting {
     shares: OnceLock<Arc<FairSharing>>,
     /// The site that the connection is charged to.
     home: AtomicU32,
-    /// The site of its last request, whose flow it uses; another where a hop brings many clients.
+    /// The site of its last request, whose bandwidth it uses. It differs where a trusted proxy
+    /// brings many clients.
     current: AtomicU32,
     is_known: AtomicBool,
     is_astray: AtomicBool,
     pub(super) egress: Arc<Ticket>,
-    /// Nanoseconds of processor that no site was charged with yet.
+    /// Nanoseconds of CPU time that are not charged to a site yet.
     owed_ns: AtomicU64,
 }
 
@@ -45,7 +46,7 @@ impl SiteAccounting {
         }
     }
 
-    /// What it is a stake in; before, it uses nothing of anybody's.
+    /// Sets the resources that it takes part in; before that it is charged nothing.
     pub(super) fn join(&self, shares: &Arc<FairSharing>) {
         let _first = self.shares.set(Arc::clone(shares));
     }
@@ -54,39 +55,39 @@ impl SiteAccounting {
         self.shares.get()?.sites.get(site.load(Relaxed) as usize)
     }
 
-    /// The part of the site that it is charged to.
+    /// Returns the resources of the site that it is charged to.
     pub(super) fn billed_site(&self) -> Option<&Arc<SiteResources>> {
         self.part_of(&self.home)
     }
 
-    /// Notes the site that it is charged to, once; says whether this was the time.
+    /// Binds it to a site, once; returns whether this call did.
     pub(super) fn bind(&self, site: SiteId) -> bool {
         self.home.compare_exchange(NONE, site.0, Relaxed, Relaxed).is_ok()
     }
 
-    /// The part of the site that it was charged to; from here on it is charged to none.
+    /// Returns the resources of the site that it was charged to and ends the charge.
     pub(super) fn leave_home(&self) -> Option<&Arc<SiteResources>> {
         let site = self.home.swap(GONE, Relaxed);
         self.shares.get()?.sites.get(site as usize)
     }
 
-    /// Whether the connection has ended.
+    /// Returns whether the connection has ended.
     pub(crate) fn is_given_up(&self) -> bool {
         self.home.load(Relaxed) == GONE
     }
 
-    /// Whether it is charged to a site, or was.
+    /// Returns whether it is charged to a site, or was.
     pub(crate) fn is_settled(&self) -> bool {
         self.home.load(Relaxed) != NONE
     }
 
-    /// Whether it is charged to another site than this.
+    /// Returns whether it is charged to another site than this.
     pub(crate) fn is_bound_elsewhere(&self, site: SiteId) -> bool {
         let home = self.home.load(Relaxed);
         home != NONE && home != site.0
     }
 
-    /// Notes for whom it uses what flows from here on; says whether that is another than before.
+    /// Sets the site whose bandwidth it uses from here on; returns whether the site changed.
     pub(crate) fn set_active_site(&self, site: SiteId) -> bool {
         self.current.swap(site.0, Relaxed) != site.0
     }
@@ -95,7 +96,7 @@ impl SiteAccounting {
         self.is_known.load(Relaxed)
     }
 
-    /// Notes that a site does not get what it needs.
+    /// Records that a site is congested.
     pub(super) fn note_trouble(&self, site: usize) {
         let part = self.shares.get().and_then(|shares| Some((shares, shares.sites.get(site)?)));
         if let Some((shares, part)) = part {
@@ -107,13 +108,13 @@ impl SiteAccounting {
         self.is_known.store(is_known, Relaxed);
     }
 
-    /// The number of the site whose flow it uses.
+    /// Returns the number of the site whose bandwidth it uses.
     pub(crate) fn site(&self) -> Option<usize> {
         Some(self.current.load(Relaxed)).filter(|site| *site != NONE).map(|site| site as usize)
     }
 
-    /// Notes that what it brought was for no site, or nothing that could be read. While it is no
-    /// site's, it takes its turns among all that are like it.
+    /// Records an unroutable or unreadable request. A connection without a site is scheduled with
+    /// all others of this kind.
     pub(crate) fn note_astray(&self) {
         self.is_astray.store(true, Relaxed);
     }
@@ -122,12 +123,12 @@ impl SiteAccounting {
         self.is_astray.load(Relaxed)
     }
 
-    /// Where it stands in a line.
+    /// Returns its priority in a queue.
     pub(super) fn class(&self) -> Priority {
         Priority::of(self.is_known())
     }
 
-    /// Counts something for the site whose flow it uses.
+    /// Counts something for the site whose bandwidth it uses.
     pub(super) fn count(&self, count: impl FnOnce(&SiteMetrics)) {
         if let Some(site) = self.site() {
             self.count_for(site, count);
@@ -141,7 +142,7 @@ impl SiteAccounting {
         }
     }
 
-    /// How much of `bytes` may be sent now; pending until some may.
+    /// Returns how much of `bytes` may be sent now; pending until some may.
     pub(crate) fn poll_send<'b>(
         &self,
         conn: &Connection,
@@ -155,14 +156,14 @@ impl SiteAccounting {
         Poll::Ready(bytes.get(..WRITE_BYTES_MAX).unwrap_or(bytes))
     }
 
-    /// How long the connection may wait for a request.
+    /// Returns the idle timeout of the connection.
     pub(crate) fn idle_ms(&self, conn: &Connection, (usual_ms, tight_ms): (u64, u64)) -> u64 {
         let times = (usual_ms, tight_ms);
         let of = |shares: &Arc<FairSharing>| shares.overload.idle_ms(shares.waits(conn), times);
         self.shares.get().map_or(usual_ms, of)
     }
 
-    /// Notes what was sent.
+    /// Records sent bytes.
     pub(crate) fn note_sent(&self, conn: &Connection, bytes: usize) {
         self.count(|counts| {
             counts.egress_bytes.fetch_add(bytes as u64, Relaxed);
@@ -172,12 +173,12 @@ impl SiteAccounting {
         }
     }
 
-    /// Notes time that no site can be charged with yet.
+    /// Records CPU time that cannot be charged to a site yet.
     pub(super) fn defer_cpu(&self, ns: u64) {
         self.owed_ns.fetch_add(ns, Relaxed);
     }
 
-    /// The time that was owed, once there is a site.
+    /// Takes the uncharged CPU time, once there is a site.
     pub(super) fn take_owed(&self) -> u64 {
         if self.owed_ns.load(Relaxed) == 0 { 0 } else { self.owed_ns.swap(0, Relaxed) }
     }

@@ -1,25 +1,18 @@
-//! The processor's time, shared among sites.
+//! CPU time, shared fairly among sites.
 //!
-//! Each worker is one thread on which all its connections take turns. Who wants more turns than
-//! there are makes everybody wait: two hundred connections of a flood are two hundred steps before
-//! it is a neighbour's turn again. So the time of each step is measured, from a connection's wake-up
-//! to when it waits again: reading, judging, rules, handshakes, forwarding, all of it. It is charged
-//! to the connection's site, and a site that has used up what it was dealt waits for the next
-//! millisecond. While the processor is not wanted by others, a site has all of it.
+//! Each worker is one thread that runs all its connections. A site that needs more CPU time than
+//! its share delays all other sites on the worker. So each poll of a connection is measured, with
+//! reading, evaluation, rules, handshakes and forwarding, and is charged to the connection's site.
+//! A site that has used its share is throttled until the next millisecond. A site may use all CPU
+//! time that others do not need. HTTP/2 requests run as tasks of their own, which are measured in
+//! the same way (`http2::request_task`). Unroutable connections share the budget of one site.
 //!
-//! How much there is to be dealt out cannot be known beforehand: the kernel and other programs take
-//! their parts. It is found as TCP finds a line's rate: while the worker comes late to its own
-//! ticks, a tenth less is dealt out at each, else one percent more.
+//! The kernel and other programs use CPU time too, so the amount to share is not known. It is
+//! found as TCP finds its rate: while the worker's ticks are late, each tick distributes a tenth
+//! less, else one percent more.
 //!
-//! Over HTTP/2 the library steps each request apart from its connection; each of these steps is
-//! measured and waits for its turn in the same way (`h2::requests`).
-//!
-//! Connections whose requests are for nobody (an unknown host, or nothing that can be read) wait for
-//! the turn of one site that they are together.
-//!
-//! Where this does not protect you: what a connection costs before its site is known (an accept, a
-//! ClientHello or one head) waits for nobody and is charged afterwards. The limits on a client's
-//! connections are for that.
+//! Limitation: work before the site is known (an accept, a ClientHello, one header section) is not
+//! throttled and is charged later. The connection limits bound it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,33 +29,33 @@ use crate::context::SharedContext;
 use crate::fairness::scheduler::{FairScheduler, Ticket};
 use crate::metrics::count;
 
-/// Nanoseconds that there are in a second.
+/// Nanoseconds in a second.
 const PER_S: u64 = 1_000_000_000;
-/// What all connections together weigh whose requests were for nobody: as much as one site.
+/// Weight of all unroutable connections together: that of one site.
 const ASTRAY_WEIGHT: u32 = 1;
-/// Nanoseconds that a step is reckoned with before one was seen.
+/// Assumed nanoseconds of a poll before one was measured.
 const STEP_NS: u64 = 20_000;
-/// The least that is dealt out, in percent: where the machine is busy with other things, coming late
-/// does not end by dealing out less.
+/// Minimum to distribute, in percent: where other programs use the CPU, late ticks must not reduce
+/// it further.
 const RATE_MIN: u8 = 25;
-/// The most: the rest is for what is no step of a site's.
+/// Maximum to distribute, in percent: the rest is for work that belongs to no site.
 const RATE_MAX: u8 = 98;
-/// As late as a worker can be, in microseconds.
+/// Maximum lateness of a worker, in microseconds.
 const LATE_US_MAX: u64 = 100_000;
-/// Milliseconds of waiting for the processor from which on a site counts as in trouble.
+/// Milliseconds of waiting for the CPU from which on a site counts as congested.
 const TROUBLE_MS: u128 = 20;
-/// The pause between ticks while the worker has little to do, in milliseconds.
+/// Milliseconds between ticks while the worker has little to do.
 const CALM_TICK_MS: u64 = 10;
 
-/// One worker's processor.
+/// Shares the CPU time of one worker.
 #[derive(Debug)]
 pub(crate) struct CpuScheduler {
     dealer: FairScheduler,
-    /// In place of a site's number: connections whose requests were for nobody.
+    /// In place of a site's number: connections with unroutable requests.
     astray: usize,
-    /// Nanoseconds of steps since the last tick.
+    /// Nanoseconds of measured polls since the last tick.
     busy_ns: AtomicU64,
-    /// By how much the last ticks came late, in microseconds, as a mean.
+    /// Mean lateness of the last ticks, in microseconds.
     late_us: AtomicU64,
 }
 
@@ -76,12 +69,12 @@ impl CpuScheduler {
         Self { dealer, astray, busy_ns: AtomicU64::new(0), late_us: AtomicU64::new(0) }
     }
 
-    /// By how much the worker comes late to its ticks, in microseconds.
+    /// Returns the lateness of the worker's ticks, in microseconds.
     pub(crate) fn late_us(&self) -> u64 {
         self.late_us.load(Relaxed)
     }
 
-    /// Deals out what there is, for as long as the worker lives.
+    /// Distributes CPU time for as long as the worker lives.
     pub(crate) async fn run(self: Arc<Self>, edge: Arc<SharedContext>) {
         let tick_ms = edge.limits.cpu_tick_ms.max(1);
         let mut rate = RATE_MAX;
@@ -103,12 +96,12 @@ impl CpuScheduler {
         }
     }
 
-    /// A rate for the next moment, from how late the worker came to this one.
+    /// Returns the next rate, from the lateness of this tick.
     fn adjust(&self, rate: u8, took: Duration, pause_ms: u64, limits: &ProxyLimits) -> u8 {
-        // The timer itself is as coarse as a millisecond.
+        // The timer itself has a resolution of one millisecond.
         let due = Duration::from_millis(pause_ms.saturating_add(1));
         let late = took.saturating_sub(due);
-        // One that stood still for a second is as late as can be, and not ten times that.
+        // A pause of a second counts as the maximum lateness, not as ten times that.
         let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX).min(LATE_US_MAX);
         let mean = self.late_us.load(Relaxed);
         self.late_us.store(mean - mean / 8 + late_us / 8, Relaxed);
@@ -121,7 +114,7 @@ impl CpuScheduler {
         rate
     }
 
-    /// Charges a site for a step of a connection's; where there is none yet, the next that there is.
+    /// Charges a site for a poll of a connection; without a site the time is charged later.
     fn charge(&self, conn: &Connection, site: Option<usize>, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
         let Some(site) = site else { return conn.stake.defer_cpu(ns) };
@@ -133,17 +126,17 @@ impl CpuScheduler {
     }
 }
 
-/// The whole life of a connection, or of a request that is stepped apart from it: each step is
-/// measured and has to be its site's turn.
+/// The future of a connection, or of an HTTP/2 request with its own task. Each poll is measured and
+/// may be throttled.
 pub(crate) struct CpuAccounted<F> {
     life: F,
     conn: Arc<Connection>,
     processor: Arc<CpuScheduler>,
     pass: Arc<Ticket>,
-    /// The site that it is for, where that is not the connection's.
+    /// The site that it is for, where that differs from the connection's.
     site: Option<usize>,
     has_begun: bool,
-    /// Since when it waits for its turn.
+    /// Since when it is throttled.
     waits_since: Option<Instant>,
 }
 
@@ -153,17 +146,17 @@ impl<F: Future + Unpin> CpuAccounted<F> {
         Self { life, conn, processor, pass, site: None, has_begun: false, waits_since: None }
     }
 
-    /// The same for one site of a connection that has none, or many.
+    /// Sets the site, for a connection that has none or many.
     pub(crate) fn for_site(self, site: Option<usize>) -> Self {
         Self { site, ..self }
     }
 
-    /// Whether its first step was done.
+    /// Returns whether it was polled once.
     pub(crate) const fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// The site that its steps are charged to.
+    /// Returns the site that its polls are charged to.
     fn active_site(&self) -> Option<usize> {
         let stake = &self.conn.stake;
         let astray = || stake.is_astray().then_some(self.processor.astray);
@@ -201,7 +194,7 @@ impl<F: Future + Unpin> Future for CpuAccounted<F> {
         let began = Instant::now();
         let polled = Pin::new(&mut self.life).poll(cx);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // It may have turned out just now.
+        // The site may have become known in this poll.
         self.processor.charge(&self.conn, self.active_site(), took);
         polled
     }
@@ -263,7 +256,7 @@ mod tests {
         let processor = Arc::new(CpuScheduler::new(&ProxyLimits::default(), &[1, 1]));
         let conn = conn(0);
         let began = Instant::now();
-        // More than the 2 ms that a site which was quiet may use at once.
+        // More than the 2 ms that an idle site may use at once.
         let works = std::future::poll_fn(|_| {
             while began.elapsed().as_millis() < 5 {}
             Poll::Ready(7)

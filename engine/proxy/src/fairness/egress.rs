@@ -1,15 +1,15 @@
-//! Bytes to visitors, shared among sites.
+//! Egress bandwidth, shared fairly among sites.
 //!
-//! The pipe out of the house is the scarcest thing of all: in 2014 it was what took half of the
-//! members down. How wide it is only the host knows, so this is off until `egress_bytes_per_s` says
-//! it. What sites send is then dealt out moment by moment; a connection whose site has used up its
-//! share waits to send, its origin with it, and while others are quiet a site has the whole pipe.
+//! Outgoing bandwidth is often the scarcest resource under attack. Only the operator knows its
+//! size, so sharing is off until `egress_bytes_per_s` is set. What sites send is then distributed
+//! at each tick. A connection whose site has used its share is throttled, and its origin with it. A
+//! site may use all bandwidth that others do not need.
 //!
-//! Counted is what is handed to TCP or TLS. Headers below that add some 3 % with full packets, and
-//! what is sent again is not seen: set the limit a tenth below what the line carries.
+//! Bytes are counted as they are handed to TCP or TLS. Lower headers add some 3 % with full
+//! packets, and retransmissions are not counted: set the limit a tenth below the bandwidth of the
+//! link.
 //!
-//! Where this does not protect you: what comes *in* fills the same line on the other side, and
-//! nothing that a proxy does empties it.
+//! Limitation: incoming traffic can fill the link too; a proxy cannot prevent that.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,13 +22,13 @@ use crate::connection::Connection;
 use crate::fairness::scheduler::FairScheduler;
 use crate::metrics::count;
 
-/// The most that one write may take: a turn of one must not be everybody's wait.
+/// Maximum bytes of one write: a single write must not delay all others.
 pub(crate) const WRITE_BYTES_MAX: usize = 16 << 10;
 
-/// From one look to the next of a worker that heard nothing.
+/// Interval of the ticks of a worker that was not woken.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What may be sent.
+/// Shares the egress bandwidth.
 #[derive(Debug)]
 pub(crate) struct EgressScheduler {
     dealer: FairScheduler,
@@ -36,7 +36,7 @@ pub(crate) struct EgressScheduler {
 }
 
 impl EgressScheduler {
-    /// None where the limit is 0.
+    /// Returns none if the limit is 0.
     pub(super) fn new(limits: &ProxyLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
         let per_s = limits.egress_bytes_per_s;
         if per_s == 0 {
@@ -48,7 +48,7 @@ impl EgressScheduler {
         Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
     }
 
-    /// Whether a connection may send now.
+    /// Returns whether a connection may send now.
     pub(crate) fn poll(&self, conn: &Connection, cx: &Context<'_>) -> Poll<()> {
         let site = conn.stake.site().filter(|_| !conn.is_aborted());
         let Some(site) = site else { return Poll::Ready(()) };
@@ -60,15 +60,15 @@ impl EgressScheduler {
         polled
     }
 
-    /// Notes what a connection sent.
+    /// Records what a connection sent.
     pub(crate) fn spend(&self, conn: &Connection, bytes: usize) {
         if let Some(site) = conn.stake.site() {
             self.dealer.spend(site, bytes as u64);
         }
     }
 
-    /// Deals out, for as long as the worker lives that it runs on. One of them hears that somebody
-    /// waits; the others look now and then whether it still lives.
+    /// Distributes bandwidth for as long as its worker lives. One worker is woken when a connection
+    /// waits; the others also tick at intervals, in case that worker has ended.
     pub(crate) async fn run(shares: Arc<crate::fairness::FairSharing>) {
         let Some(egress) = &shares.egress else { return };
         loop {

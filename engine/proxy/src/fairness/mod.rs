@@ -1,16 +1,16 @@
-//! What the sites of this host share, and what each has of it.
+//! The resources that the sites of a server share, and the use of each site.
 //!
-//! Rules and reckoning are in `seawall_state` (`SlotCounts`, `Sheet`, `Line`, `Regulars`); here is what
-//! they are applied to. Places: connections, from the moment that a site is known, and requests at
-//! origins ([`queue`](crate::upstream::queue)). Flow: the processor ([`cpu`]) and what is sent to visitors
-//! ([`egress`]), dealt out by a [`scheduler`].
+//! The rules and the arithmetic are in `seawall_state` (`SharedPool`, `TokenBuckets`, `Line`,
+//! `KnownClients`); this folder applies them. Slots: connections, once the site is known, and
+//! requests at origins ([`queue`](crate::upstream::queue)). Rates: CPU time ([`cpu`]) and egress
+//! bandwidth ([`egress`]), both distributed by a [`scheduler`].
 //!
-//! **Shedding** goes from cheap to dear: a connection that nobody knows is reset before its
-//! handshake or with its first request, a request that finds no place is told 503 in a hundred
-//! bytes; and new clients are refused before those that the site knew while it was calm.
+//! **Load shedding** prefers cheap rejections: a connection is reset before its handshake or with
+//! its first request, and a request without a slot gets a 503 of a hundred bytes. New clients are
+//! rejected before known clients.
 //!
-//! Where this does not protect you: one's own visitors against each other, where neither the policy
-//! nor a history tells them apart; and what is lost before it reaches us, in a pipe that is full.
+//! Limitations: visitors of one site compete with each other if neither the policy nor their
+//! history tells them apart. Traffic that is lost on a full link never arrives here.
 
 pub(crate) mod accounting;
 pub(crate) mod congestion;
@@ -42,7 +42,7 @@ use egress::EgressScheduler;
 pub(crate) struct FairSharing {
     pub(crate) connections: SharedPool,
     pub(crate) forwards: SharedPool,
-    /// Each site's, by number.
+    /// The resources of each site, by its number.
     sites: Vec<Arc<SiteResources>>,
     pub(crate) lines: WaitQueues,
     pub(crate) egress: Option<EgressScheduler>,
@@ -57,7 +57,7 @@ impl fmt::Debug for FairSharing {
     }
 }
 
-/// One site's part.
+/// The resources of one site.
 #[derive(Debug)]
 pub(crate) struct SiteResources {
     pub(crate) connections: PoolMember,
@@ -66,36 +66,36 @@ pub(crate) struct SiteResources {
     pub(crate) counts: SiteMetrics,
 }
 
-/// What is counted for each site.
+/// Counters of each site.
 #[derive(Debug, Default)]
 pub(crate) struct SiteMetrics {
-    /// Requests that were judged.
+    /// Requests that were evaluated.
     pub(crate) requests: AtomicU64,
     /// Requests that went to an origin.
     pub(crate) admitted: AtomicU64,
-    /// Requests that wait for a place now.
+    /// Requests that wait for a slot now.
     pub(crate) queued: AtomicU32,
-    /// Requests that had to wait and then got a place.
+    /// Requests that waited and then got a slot.
     pub(crate) waited: AtomicU64,
-    /// Requests that found the queue full of others.
+    /// Requests that found the queue full.
     pub(crate) queue_full: AtomicU64,
-    /// Requests that lost their place in the queue to a known client's.
+    /// Requests that a known client's request displaced from the queue.
     pub(crate) queue_displaced: AtomicU64,
-    /// Requests that waited too long.
+    /// Requests that exceeded the queue timeout.
     pub(crate) queue_late: AtomicU64,
-    /// Requests whose client left while an origin was at work for them.
+    /// Requests whose client left while an origin worked on them.
     pub(crate) given_up: AtomicU64,
-    /// Uploads and WebSockets beyond their places.
+    /// Uploads and tunnels over their limit.
     pub(crate) stays_full: AtomicU64,
-    /// Connections beyond the site's share.
+    /// Connections over the site's fair share.
     pub(crate) connections_shed: AtomicU64,
-    /// Requests of new clients that were refused because the host had too little of something.
+    /// Requests of new clients that were rejected because of overload.
     pub(crate) overload_shed: AtomicU64,
-    /// Times that a connection, or a request over HTTP/2, waited for the processor.
+    /// Times that a connection, or an HTTP/2 request, was throttled for CPU time.
     pub(crate) cpu_waits: AtomicU64,
-    /// Microseconds of processor that its connections took.
+    /// Microseconds of CPU time of its connections.
     pub(crate) cpu_us: AtomicU64,
-    /// Times that a connection waited to send.
+    /// Times that a connection was throttled for egress bandwidth.
     pub(crate) egress_waits: AtomicU64,
     /// Bytes that were sent to its visitors.
     pub(crate) egress_bytes: AtomicU64,
@@ -145,8 +145,8 @@ impl FairSharing {
         }
     }
 
-    /// Notes that a client was served: for its site where that is calm, and for the host where all of
-    /// it is.
+    /// Records that a client was served: for its site unless the site is congested, and for the
+    /// server unless the server is.
     pub(crate) fn note_served(&self, visit: &SiteClient<'_>) {
         if !visit.route.part.is_calm(visit.now, &self.limits) {
             return;
@@ -157,12 +157,12 @@ impl FairSharing {
         }
     }
 
-    /// Charges a connection to the site that it turns out to be for. Says whether it may stay: one
-    /// beyond the site's share may where the site knows its client.
+    /// Charges a connection to its site. Returns whether the connection may stay: over the fair
+    /// share only a known client's may.
     pub(crate) fn charge_connection(&self, conn: &Connection, visit: &SiteClient<'_>) -> bool {
         let (part, limits) = (&visit.route.part, &self.limits);
         if conn.stake.set_active_site(visit.route.id) {
-            // Each site knows its own visitors only.
+            // Each site knows only its own clients.
             conn.stake.note_known(visit.is_known(limits));
         }
         if conn.stake.billed_site().is_some() {
@@ -179,14 +179,14 @@ impl FairSharing {
         }
         let is_settled = conn.stake.bind(visit.route.id);
         if !is_settled {
-            // Another request of its was quicker; or the connection has gone, and this is one of its
-            // streams that has not heard of it.
+            // Another request of the connection was faster; or the connection has ended, and this
+            // is one of its streams that has not noticed yet.
             self.connections.give_back(&part.connections);
         }
         is_settled || conn.stake.billed_site().is_some()
     }
 
-    /// What would be lost with a connection that waits for a request.
+    /// Returns the kind of an idle connection, for its timeout.
     pub(crate) fn waits(&self, conn: &Connection) -> IdleKind {
         match (conn.has_received_request(), self.is_over(conn)) {
             (false, _) => IdleKind::NoRequestYet,
@@ -195,8 +195,8 @@ impl FairSharing {
         }
     }
 
-    /// Whether a connection is one of a site that holds more than its share; or one that never said
-    /// for whom it is, of which there may be thousands.
+    /// Returns whether the connection's site is over its fair share, or the connection has no site
+    /// yet: there may be thousands of these.
     pub(crate) fn is_over(&self, conn: &Connection) -> bool {
         match conn.stake.billed_site() {
             Some(part) => self.connections.is_over(&part.connections),
@@ -205,7 +205,7 @@ impl FairSharing {
     }
 }
 
-/// A connection as it counts among those that sites share, until it ends.
+/// Counts a connection among those that sites share, until it ends.
 #[derive(Debug)]
 pub(crate) struct SiteConnectionGuard {
     shares: Arc<FairSharing>,

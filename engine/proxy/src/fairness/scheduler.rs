@@ -1,10 +1,9 @@
-//! Dealing out what flows: who may go on now, and who waits for the next moment.
+//! Distributes a rate resource among sites.
 //!
-//! A [`Sheet`] says what each site has left; those of a site that has nothing wait in its line,
-//! known clients first (of eight calls, seven), and each tick calls as many as what was dealt out
-//! will do for. A tick
-//! is a millisecond or a few: that is for how long a site that needs little waits behind those that
-//! want all.
+//! [`TokenBuckets`] hold what each site may still use. Connections of a site with an empty bucket
+//! wait in the site's queue, known clients first (in seven of eight releases). Each tick refills
+//! the buckets and releases as many as the refill covers. A tick is a millisecond or a few: for at
+//! most so long a site with a small load waits behind sites with a large one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -15,14 +14,14 @@ use seawall_state::{Line, Priority, TokenBuckets};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How much of the last step's cost the reckoned cost of the next takes on: one part in so many.
+/// Weight of the last step in the mean cost of a step: one part in so many.
 const SMOOTHED: u64 = 8;
 
-/// One call in so many is for the worst class: a film that a known client watches must not keep
-/// everybody else waiting until it ends.
+/// One release in so many is for the lowest priority: a long download of a known client must not
+/// block all others until it ends.
 const WORST_EVERY: u64 = 8;
 
-/// Where one that uses what flows stands.
+/// State of one user of the resource.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(AtomicU8);
 
@@ -45,7 +44,7 @@ struct WaitingTicket {
 #[derive(Debug)]
 struct SiteQueue {
     line: Line<WaitingTicket>,
-    /// What one of the site uses at a time, as a mean of the last ones.
+    /// Mean cost of the site's last steps.
     step: u64,
     calls: u64,
 }
@@ -54,23 +53,23 @@ struct SiteQueue {
 struct SchedulerState {
     sheet: TokenBuckets,
     queues: Vec<SiteQueue>,
-    /// Sites of whom somebody waits.
+    /// Sites with a queue that is not empty.
     waiting: Vec<usize>,
     dealt: Instant,
 }
 
-/// Deals out one thing.
+/// Distributes one resource.
 #[derive(Debug)]
 pub(crate) struct FairScheduler {
     table: Mutex<SchedulerState>,
-    /// Rings when somebody begins to wait.
+    /// Notified when a connection begins to wait.
     notified: Notify,
-    /// In percent of what there is.
+    /// Rate in percent of the configured amount.
     rate: AtomicU8,
 }
 
 impl FairScheduler {
-    /// Deals out from `sheet`; a step is reckoned with at `step` until one was seen.
+    /// Distributes from `sheet`; a step is assumed to cost `step` until one was measured.
     pub(crate) fn new(sheet: TokenBuckets, sites: usize, step: u64) -> Self {
         let queue = || SiteQueue { line: Line::new(usize::MAX), step, calls: 0 };
         let queues = std::iter::repeat_with(queue).take(sites).collect();
@@ -78,7 +77,7 @@ impl FairScheduler {
         Self { table: Mutex::new(table), notified: Notify::new(), rate: AtomicU8::new(100) }
     }
 
-    /// Whether one of `site` may go on; else it is woken when it may.
+    /// Returns ready if one of `site` may proceed; otherwise it is woken when it may.
     pub(crate) fn poll(
         &self,
         site: usize,
@@ -90,7 +89,7 @@ impl FairScheduler {
             return Poll::Pending;
         }
         let mut table = self.table.lock();
-        // Who was called may find that others, called with it, have used up what there was.
+        // Others that were released in the same tick may have used up the refill.
         if table.try_acquire(site, was == MAY) {
             pass.0.store(FREE, Relaxed);
             return Poll::Ready(());
@@ -103,7 +102,7 @@ impl FairScheduler {
         Poll::Pending
     }
 
-    /// What one of `site` used.
+    /// Records what one of `site` used.
     pub(crate) fn spend(&self, site: usize, units: u64) {
         let mut table = self.table.lock();
         table.sheet.consume(site, units);
@@ -113,8 +112,8 @@ impl FairScheduler {
         }
     }
 
-    /// Deals out what became available since the last time, and lets go on whom it will do for;
-    /// says whether somebody still waits.
+    /// Distributes what became available since the last tick, and releases those that it covers;
+    /// returns whether any still wait.
     pub(crate) fn tick(&self) -> bool {
         let mut table = self.table.lock();
         table.refill(self.rate.load(Relaxed));
@@ -122,19 +121,19 @@ impl FairScheduler {
         !table.waiting.is_empty()
     }
 
-    /// From now on so many percent of what there is are dealt out.
+    /// Sets the rate, in percent of the configured amount.
     pub(crate) fn set_rate(&self, percent: u8) {
         self.rate.store(percent, Relaxed);
     }
 
-    /// Waits until somebody waits.
+    /// Waits until a connection begins to wait.
     pub(crate) async fn wake_due(&self) {
         self.notified.notified().await;
     }
 }
 
 impl SchedulerState {
-    /// Whether one of `site` may: a newcomer not before those who wait.
+    /// Returns whether one of `site` may proceed. A new one is queued behind those that wait.
     fn try_acquire(&self, site: usize, was_called: bool) -> bool {
         let Some(queue) = self.queues.get(site) else { return true };
         (was_called || queue.line.is_empty()) && self.sheet.has_left(site)
@@ -151,8 +150,8 @@ impl SchedulerState {
         self.sheet.refill(elapsed_us.saturating_mul(u64::from(percent)) / 100);
     }
 
-    /// Lets one wait, in front where it was called before. Nobody is refused: there are no more of
-    /// them than connections and streams.
+    /// Queues one, at the front if it was released before. None is rejected: their number is
+    /// bounded by that of connections and streams.
     fn wait(&mut self, site: usize, (class, was_called): (Priority, bool), waiter: WaitingTicket) {
         let Some(queue) = self.queues.get_mut(site) else { return };
         if queue.line.is_empty() {
@@ -196,7 +195,7 @@ mod tests {
     }
 
     fn dealer() -> FairScheduler {
-        // A unit a microsecond, and a millisecond of it at once.
+        // A unit per microsecond, and a burst of one millisecond.
         FairScheduler::new(TokenBuckets::new(1_000_000, 1_000, [1, 1]), 2, 100)
     }
 
@@ -217,7 +216,7 @@ mod tests {
         assert!(dealer.tick());
         assert!(dealer.poll(0, (&one, first), &cx).is_pending(), "nothing was dealt out yet");
         tokio::time::advance(Duration::from_micros(600)).await;
-        // What is left will do for one of its usual steps.
+        // The rest covers one mean step.
         assert!(dealer.tick());
         assert!(dealer.poll(0, (&one, first), &cx).is_ready());
         assert!(dealer.poll(0, (&two, first), &cx).is_pending());
@@ -233,7 +232,7 @@ mod tests {
         dealer.spend(0, 1_100);
         assert!(dealer.poll(0, (&flood, || Priority::Low), &cx).is_pending());
         tokio::time::advance(Duration::from_micros(200)).await;
-        // There is something again, but somebody waits for it.
+        // The bucket has units again, but another one waits for them.
         assert!(dealer.poll(0, (&late, || Priority::Low), &cx).is_pending());
         assert!(dealer.poll(0, (&known, first), &cx).is_pending());
         dealer.tick();

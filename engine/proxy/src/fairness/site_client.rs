@@ -8,7 +8,7 @@ use seawall_state::{KnownClients, Priority, State};
 use crate::ProxyLimits;
 use crate::routing::Site;
 
-/// A client at a site, for whom the question is whether the site knows it.
+/// A client at a site, to look up whether it is a known client.
 #[derive(Clone, Copy)]
 pub(crate) struct SiteClient<'v> {
     pub(crate) route: &'v Arc<Site>,
@@ -18,20 +18,20 @@ pub(crate) struct SiteClient<'v> {
 }
 
 impl SiteClient<'_> {
-    /// Whether the site knew the client before it was in trouble.
+    /// Returns whether the site knew the client before the congestion.
     pub(crate) fn is_known(&self, limits: &ProxyLimits) -> bool {
         let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
         let key = KnownClients::key(self.state.key(), &self.route.name, &self.client.key);
         self.state.regulars().is_known_before(key, since, limits.regular_after_ms)
     }
 
-    /// Notes that the client was served, under a site's name or the host's.
+    /// Records that the client was served, under a site's name or the server's.
     pub(crate) fn note_served(&self, name: &str) {
         let key = KnownClients::key(self.state.key(), name, &self.client.key);
         self.state.regulars().record(key, self.now);
     }
 
-    /// Where it stands in a line.
+    /// Returns its priority in a queue.
     pub(crate) fn queue_priority(&self, under_way: u32, limits: &ProxyLimits) -> Priority {
         let class = Priority::of(self.is_known(limits));
         if under_way > limits.light_client_max { class.demoted() } else { class }

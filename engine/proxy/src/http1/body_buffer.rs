@@ -1,8 +1,9 @@
-//! Waiting for a request's body before its origin hears of it.
+//! Waits for a request body before the origin gets the request.
 //!
-//! A body that comes a byte a second would hold a place at the origin for as long as it takes, and a
-//! thousand of them all places. So a small body is read first and holds nothing but our memory; a
-//! larger one is begun with, and counts among the site's uploads, which have places of their own.
+//! A body that arrives at one byte per second would hold an origin slot for as long as it takes,
+//! and a thousand of them all slots. So a small body is read first and only uses memory. A larger
+//! body is forwarded once its first part is here, and counts among the site's uploads, which have
+//! slots of their own.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,29 +17,29 @@ use crate::http1::chunked::ChunkedValidator;
 use crate::http1::stream::BodyProgress;
 use crate::http1::stream::Http1Stream;
 
-/// How much of a request is here.
+/// How much of a request is buffered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyBuffered {
     /// All of it.
     Complete,
-    /// As much of its body as is read ahead.
+    /// As much of its body as may be buffered.
     Partial,
 }
 
-/// How far the body is here.
+/// How the end of the body is found.
 enum BodyEnd {
-    /// The request's last byte stands so far from the front.
+    /// The request ends after this many bytes.
     Length(usize),
-    /// The chunks up to there have been walked along.
+    /// The chunks up to `seen` are validated.
     Chunks { walk: ChunkedValidator, seen: usize },
 }
 
 impl<S: ResettableIo> Http1Stream<S> {
-    /// Waits until the request that was begun is all here, or as much of it as is read ahead.
+    /// Waits until the current request is complete, or as much of it as may be buffered.
     ///
     /// # Errors
-    /// The client has gone, or broke a limit and is reset. One whose body cannot be read is
-    /// still to be answered (`ConnectionOptions::take_malformed_body`).
+    /// The client has closed, or violated a limit and is reset. A malformed body still gets a
+    /// response (`Connection::take_malformed_body`).
     pub(crate) async fn buffer_body(&mut self) -> io::Result<BodyBuffered> {
         let mut scout = match &self.body {
             BodyProgress::Length(bytes) => {
@@ -59,16 +60,16 @@ impl<S: ResettableIo> Http1Stream<S> {
         Ok(BodyBuffered::Complete)
     }
 
-    /// Waits for a place for the request that is all here, for as long as its client is there. It is
-    /// looked at only where the place is not there at once: nothing is asked of the system for most. The
-    /// caller pins it, so that a connection holds room for one such future and not for three.
+    /// Waits for `place` for as long as the client is connected. The connection is only checked if
+    /// `place` is not ready at once, so most requests cost no system call. The caller pins the
+    /// future, so that a connection reserves memory for one such future and not for three.
     pub(crate) async fn while_here<P>(
         &mut self,
         mut place: Pin<&mut impl Future<Output = P>>,
     ) -> Option<P> {
         let mut has_waited = false;
         poll_fn(|cx| {
-            // Whoever left while it waited is not to have what came free just now.
+            // A client that left while it waited must not get what became free now.
             if has_waited && self.poll_gone(cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -82,7 +83,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         .await
     }
 
-    /// Ready when the client's end of the connection has come.
+    /// Returns ready when the client has closed its end of the connection.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
         let most = most.saturating_add(self.limits.hold_back_bytes_max);

@@ -1,18 +1,18 @@
-//! Where a chunked body ends, byte by byte.
+//! Finds the end of a chunked body, byte by byte.
 //!
-//! Pingora reads the body; this only walks along, so that exactly its bytes and no byte of the next
-//! request reach pingora, and so that what a lenient reader would forgive (a bare LF, a sign, an
-//! endless extension) never reaches anybody. It keeps no bytes.
+//! Pingora reads the body. This validator passes exactly its bytes to pingora and no byte of the
+//! next request. It also rejects what a lenient parser accepts: a bare LF, a sign, an endless
+//! extension. It stores no bytes.
 
 use seawall_ruleset::http::is_token_byte;
 
 use crate::ProxyLimits;
 
-/// What makes a body unreadable.
+/// A chunked body is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkError;
 
-/// Hexadecimal digits of a chunk's size: 15 of them stay below 2^60.
+/// Hexadecimal digits of a chunk size: 15 of them stay below 2^60.
 const SIZE_DIGITS_MAX: u8 = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ enum ParserState {
     },
     DataCr,
     DataLf,
-    /// Between the last chunk and the end: in a trailer's name, of which so many bytes came.
+    /// After the last chunk: in the name of a trailer, of which so many bytes came.
     TrailerName {
         bytes: usize,
     },
@@ -48,7 +48,7 @@ enum ParserState {
     End,
 }
 
-/// A walk along one chunked body.
+/// Validates one chunked body.
 #[derive(Debug)]
 pub(crate) struct ChunkedValidator {
     place: ParserState,
@@ -71,10 +71,10 @@ impl ChunkedValidator {
         self.place == ParserState::End
     }
 
-    /// Walks along `bytes` and answers how many of them are the body's.
+    /// Validates `bytes` and returns how many of them belong to the body.
     ///
     /// # Errors
-    /// A byte that cannot stand where it stands.
+    /// A byte is not valid at its position.
     pub(crate) fn walk(&mut self, bytes: &[u8]) -> Result<usize, ChunkError> {
         let mut rest = bytes;
         while !self.is_done() {
@@ -142,7 +142,8 @@ impl ChunkedValidator {
         Ok(ParserState::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
     }
 
-    /// A trailer is a field like those of a head; a line without a name may be another request.
+    /// Checks the first byte of a trailer line. A trailer is a header; a line without a name may be
+    /// another request.
     fn trailer(&mut self, byte: u8) -> Result<ParserState, ChunkError> {
         self.trailer_bytes += 1;
         if self.trailer_bytes > self.trailer_bytes_max && byte != b'\r' {
@@ -151,7 +152,8 @@ impl ChunkedValidator {
         match (self.place, byte) {
             (ParserState::TrailerName { bytes: 0 }, b'\r') => Ok(ParserState::EndLf),
             (ParserState::TrailerName { bytes: 1.. }, b':') => Ok(ParserState::TrailerValue),
-            // With a `_` it would stand for another one behind a gateway, and it cannot be left out.
+            // With a `_` it would stand for another header behind a gateway, and a trailer cannot
+            // be removed.
             (ParserState::TrailerName { bytes }, _) if is_token_byte(byte) && byte != b'_' => {
                 Ok(ParserState::TrailerName { bytes: bytes + 1 })
             }
@@ -168,7 +170,7 @@ impl ChunkedValidator {
 mod tests {
     use super::*;
 
-    /// How much of `bytes` is the body, and whether it ends there.
+    /// Returns how much of `bytes` is the body, and whether it ends there.
     fn check(bytes: &[u8]) -> Result<(usize, bool), ChunkError> {
         let mut whole = ChunkedValidator::new(&ProxyLimits::default());
         let at_once = whole.walk(bytes).map(|n| (n, whole.is_done()));
@@ -245,7 +247,7 @@ mod tests {
         let past = extension(limits.chunk_extension_bytes_max + 1);
         assert_eq!(check(past.as_bytes()), Err(ChunkError));
 
-        // One trailer line: its bytes count, its end does not.
+        // One trailer line: its bytes count, its line end does not.
         let trailer = |n: usize| format!("0\r\nt:{}\r\n\r\n", "t".repeat(n - 2));
         let at = trailer(limits.trailer_bytes_max);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));

@@ -1,13 +1,13 @@
-//! The head of an HTTP/1 request: read strictly, or refused.
+//! Strict parser of the header section of an HTTP/1 request.
 //!
-//! The one decision made here: **what two readers could read differently is refused**, whatever the
-//! RFC lets a lenient reader do with it. Pingora and the origin each read the same bytes after us,
-//! so a head that passes must mean one thing only: one length, one host, one end. Costs are linear
-//! in the bytes: [`HeadScanner`] looks at each byte once however it dribbles in, and a head is parsed once.
+//! **A header section that two parsers could read differently is rejected**, even if the RFC lets a
+//! parser be lenient. Pingora and the origin parse the same bytes again, so an accepted one has
+//! exactly one meaning: one length, one host, one end. The cost is linear: [`HeadScanner`] reads
+//! each byte once, however slowly it arrives, and the header section is parsed once.
 //!
-//! Where this does not protect you: a body's meaning, and origins that read a field we pass
-//! untouched in a way of their own, or that answer a POST, leave its body unread and keep the
-//! connection: they take the body for the next request, whoever sends it.
+//! Limitations: the meaning of a body; origins that interpret another header in their own way;
+//! origins that respond to a POST, leave its body unread and keep the connection, because they take
+//! that body for the next request.
 
 mod normalize;
 
@@ -19,36 +19,36 @@ use crate::ProxyLimits;
 
 pub(crate) use normalize::{is_left_out, normalize, normalized};
 
-/// More fields than any setting allows; the parser's array has this size.
+/// Size of the parser's array: more headers than any setting allows.
 pub(crate) const FIELDS_CEILING: usize = 256;
 
-/// Room for the fields of one head.
+/// Storage for the headers of one request.
 pub(crate) type HeaderSlots<'h> = [MaybeUninit<httparse::Header<'h>>; FIELDS_CEILING];
 
-/// Empty room.
+/// Returns empty storage.
 pub(crate) const fn header_slots<'h>() -> HeaderSlots<'h> {
     [const { MaybeUninit::uninit() }; FIELDS_CEILING]
 }
 
-/// Why a head was refused.
+/// Why a header section was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum HeadError {
     /// More bytes than `head_bytes_max`.
     Bytes,
-    /// More fields than `head_fields_max`.
+    /// More headers than `head_fields_max`.
     Fields,
     /// More reads than `head_reads_max`.
     Drip,
     /// A line that ends in a lone CR or LF.
     LineEnd,
-    /// A field that goes on in the next line.
+    /// A header that continues in the next line.
     Fold,
-    /// A field name with a byte that no token has, or that would frame the request if `_` were `-`.
+    /// A header name with an invalid byte, or one that would frame the request if `_` were `-`.
     Name,
-    /// Something else that is no HTTP/1 head.
+    /// Any other syntax error.
     Syntax,
-    /// A `Content-Length` that is no plain number.
+    /// A `Content-Length` that is not a plain number.
     Length,
     /// More than one `Content-Length`.
     LengthRepeated,
@@ -56,7 +56,7 @@ pub enum HeadError {
     LengthAndEncoding,
     /// A `Transfer-Encoding` other than exactly `chunked`, once, in HTTP/1.1.
     Encoding,
-    /// No `Host` in HTTP/1.1, or one that is no host.
+    /// No `Host` in HTTP/1.1, or an invalid one.
     Host,
     /// More than one `Host`.
     HostRepeated,
@@ -68,14 +68,14 @@ pub enum HeadError {
     Connect,
     /// A method of more bytes than `method_bytes_max`.
     Method,
-    /// A `ConnectionOptions` that names a field which frames or routes the request.
+    /// A `Connection` header that names a header which frames or routes the request.
     Nominated,
     /// An upgrade to WebSocket with a body, or other than by GET in HTTP/1.1.
     Upgrade,
 }
 
 impl HeadError {
-    /// All kinds, by their number.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [Self; 19] = [
         Self::Bytes,
         Self::Fields,
@@ -98,7 +98,7 @@ impl HeadError {
         Self::Upgrade,
     ];
 
-    /// The word for it in metrics.
+    /// Returns its name in metrics.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -124,7 +124,7 @@ impl HeadError {
         }
     }
 
-    /// The status that it is answered with.
+    /// Returns the status of the response.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -134,7 +134,7 @@ impl HeadError {
     }
 }
 
-/// Finds a head's end while it arrives, looking at each byte once.
+/// Finds the end of a header section while it arrives, and reads each byte once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
     seen: usize,
@@ -144,16 +144,16 @@ pub(crate) struct HeadScanner {
 }
 
 impl HeadScanner {
-    /// Whether no byte of a head has come yet.
+    /// Returns whether no byte has come yet.
     pub(crate) const fn is_empty(&self) -> bool {
         self.seen == 0
     }
 
-    /// Looks at what is new in `bytes`, which starts at the head's first byte, and answers the
-    /// head's length once its end is there.
+    /// Scans the new part of `bytes`, which starts at the first byte of the header section. Returns
+    /// the length of the header section once it is complete.
     ///
     /// # Errors
-    /// A line end that is not CRLF, or a limit.
+    /// A line end is not CRLF, or a limit is exceeded.
     pub(crate) fn advance(
         &mut self,
         bytes: &[u8],
@@ -169,7 +169,7 @@ impl HeadScanner {
                 if self.end_line(at)? {
                     return fits(at + 1, limits).map(Some);
                 }
-                // The request line is no field.
+                // The request line is not a header.
                 if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
                     return Err(HeadError::Fields);
                 }
@@ -187,7 +187,7 @@ impl HeadScanner {
         fits(self.seen, limits).map(|_| None)
     }
 
-    /// Notes a line that ends at `at`, and answers whether it ends the head.
+    /// Records a line that ends at `at`; returns whether it ends the header section.
     fn end_line(&mut self, at: usize) -> Result<bool, HeadError> {
         let is_empty = at == self.line_start + 1;
         if is_empty && self.lines == 0 {
@@ -203,19 +203,19 @@ fn fits(len: usize, limits: &ProxyLimits) -> Result<usize, HeadError> {
     if len > limits.head_bytes_max { Err(HeadError::Bytes) } else { Ok(len) }
 }
 
-/// The version of a request.
+/// The HTTP version of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     Http10,
     Http11,
 }
 
-/// How a request's body ends.
+/// How a request body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// After so many bytes; 0 without a body.
     Length(u64),
-    /// Where its chunks say.
+    /// With the last chunk.
     Chunked,
 }
 
@@ -226,44 +226,43 @@ pub(crate) enum Persistence {
     Close,
 }
 
-/// What the request wants the connection to become.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// A request and its answer.
+    /// An ordinary request with one response.
     Plain,
     /// A WebSocket, if the origin agrees.
     WebSocket,
 }
 
-/// A head that means one thing only.
+/// A header section with exactly one meaning.
 #[derive(Debug)]
 pub(crate) struct RequestHead<'h> {
     pub(crate) method: &'h str,
-    /// `Host` as it came; none is possible in HTTP/1.0 only.
+    /// `Host` as it came; only HTTP/1.0 may omit it.
     pub(crate) host: Option<&'h [u8]>,
     /// The target's path as it came.
     pub(crate) path: &'h [u8],
-    /// What stands behind `?`.
+    /// The part after `?`.
     pub(crate) query: Option<&'h [u8]>,
     pub(crate) fields: &'h [httparse::Header<'h>],
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
     pub(crate) kind: RequestKind,
-    /// Whether its client may wait for an interim answer before it sends the body (RFC 9110
-    /// §10.1.1).
+    /// Whether the client may wait for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub(crate) expects_continue: bool,
-    /// Whether it says HTTP/1.0.
+    /// Whether the version is HTTP/1.0.
     pub(crate) is_old: bool,
     /// Whether its target names the scheme `https`.
     pub(crate) says_https: bool,
-    /// Whether it is judged and forwarded as it is, and not as [`normalized`] says.
+    /// Whether it is evaluated and forwarded unchanged, and not after [`normalized`].
     pub(crate) is_normal: bool,
 }
 
-/// Reads one complete head.
+/// Parses one complete header section.
 ///
 /// # Errors
-/// The first thing that could be read in two ways, or at all.
+/// Returns the first part that is invalid or ambiguous.
 pub(crate) fn parse_head<'h>(
     bytes: &'h [u8],
     room: &'h mut HeaderSlots<'h>,
@@ -325,12 +324,12 @@ fn expects(fields: &[httparse::Header<'_>]) -> bool {
     fields.iter().any(|field| field.name.eq_ignore_ascii_case("expect") && is_continue(field.value))
 }
 
-/// Whether an `Expect` is for an interim answer: the only meaning that is registered.
+/// Returns whether an `Expect` asks for `100 Continue`: no other value is registered.
 pub(crate) const fn is_continue(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"100-continue")
 }
 
-/// What the parser calls an error, said by its name.
+/// Names the line error behind an error of the parser.
 fn classify_syntax_error(bytes: &[u8]) -> Result<(), HeadError> {
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -349,7 +348,7 @@ fn classify_syntax_error(bytes: &[u8]) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// The fields that frame or route a request.
+/// The headers that frame or route a request.
 #[derive(Debug, Default)]
 struct RoutingHeaders<'h> {
     host: Option<&'h [u8]>,
@@ -357,7 +356,7 @@ struct RoutingHeaders<'h> {
     encoding: Option<&'h [u8]>,
     upgrade: Option<&'h [u8]>,
     cookies: usize,
-    /// Whether there is a field that is left out.
+    /// Whether a header has to be removed.
     has_left_out: bool,
 }
 
@@ -372,7 +371,7 @@ impl<'h> RoutingHeaders<'h> {
                 named.has_left_out = true;
                 continue;
             }
-            // One look at the length spares most fields the comparisons.
+            // A check of the length saves the comparisons for most headers.
             let (slot, repeated) = match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => {
                     (&mut named.host, HeadError::HostRepeated)
@@ -402,7 +401,7 @@ impl<'h> RoutingHeaders<'h> {
 
 /// Authority, path and query of a target.
 type Target<'h> = (Option<Authority<'h>>, &'h [u8], Option<&'h [u8]>);
-/// An authority, and the port that its scheme means.
+/// An authority, and the default port of its scheme.
 type Authority<'h> = (&'h [u8], &'static [u8]);
 
 fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, HeadError> {
@@ -424,7 +423,8 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, HeadEr
         None => (rest, None),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
     };
-    // What the engine's reader of targets refuses: better here, by its name, than behind the policy.
+    // The engine's URI parser rejects these bytes: an error here has its own name and comes before
+    // the policy.
     let is_odd = path.iter().any(|b| matches!(b, b'<' | b'>' | b'`'))
         || query.is_some_and(|query| query.iter().any(|b| matches!(b, b'<' | b'>' | b'"')));
     if is_odd {
@@ -439,7 +439,7 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, HeadEr
 
 const HTTPS_PORT: &[u8] = b"443";
 
-/// What follows `http://` or `https://`, where the target is absolute, and the port that it means.
+/// Returns the target after `http://` or `https://`, and the default port of that scheme.
 fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
     let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", HTTPS_PORT)];
     schemes.into_iter().find_map(|(scheme, port)| {
@@ -448,13 +448,12 @@ fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
     })
 }
 
-/// An authority without a port that says nothing: an empty one, or that of its scheme (RFC 9110
-/// §4.2.3).
+/// Returns an authority without an empty port or the default port of its scheme (RFC 9110 §4.2.3).
 fn plain_authority<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
     let Some(at) = authority.iter().rposition(|byte| *byte == b':') else { return authority };
     let (name, said) = authority.split_at_checked(at).unwrap_or((authority, b""));
     let said = said.get(1..).unwrap_or_default();
-    // Within brackets it is part of an address.
+    // Within brackets a colon is part of an address.
     if said.is_empty() || said == port { name } else { authority }
 }
 
@@ -491,8 +490,8 @@ fn parse_framing(named: &RoutingHeaders<'_>, version: Version) -> Result<Framing
     }
 }
 
-/// Digits only, at most 18 of them, so that no reader's number overflows, and no zero in front, so
-/// that nobody's is octal.
+/// Parses at most 18 digits, so that no parser overflows. A leading zero is rejected, so that no
+/// parser reads an octal number.
 fn parse_content_length(text: &[u8]) -> Result<u64, HeadError> {
     let is_padded = text.len() > 1 && text.starts_with(b"0");
     if text.is_empty() || text.len() > 18 || is_padded || !text.iter().all(u8::is_ascii_digit) {
@@ -501,14 +500,14 @@ fn parse_content_length(text: &[u8]) -> Result<u64, HeadError> {
     Ok(text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
-/// What the `ConnectionOptions` fields say.
+/// The content of the `Connection` headers.
 #[derive(Debug)]
 struct ConnectionOptions {
     persistence: Persistence,
     names_upgrade: bool,
 }
 
-/// Fields that a `ConnectionOptions` must not have removed on the way.
+/// Headers that a `Connection` header must not have removed.
 const FRAMING_FIELDS: [&[u8]; 6] = [
     b"host",
     b"content-length",
@@ -539,8 +538,8 @@ fn parse_connection_options(
     Ok(ConnectionOptions { persistence, names_upgrade })
 }
 
-/// A WebSocket is asked for by GET in HTTP/1.1 without a body (RFC 6455 §4.1); other upgrades are
-/// ignored, as RFC 9110 §7.8 lets a server do, and do not reach the origin.
+/// Checks an upgrade. A WebSocket needs GET in HTTP/1.1 without a body (RFC 6455 §4.1). Other
+/// upgrades are ignored, which RFC 9110 §7.8 permits, and do not reach the origin.
 fn parse_upgrade(
     named: &RoutingHeaders<'_>,
     connection: &ConnectionOptions,

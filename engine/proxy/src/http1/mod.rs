@@ -1,5 +1,5 @@
-//! HTTP/1 from clients: the stream with its deadlines, the one reading of a head, chunked bodies, and
-//! the loop that serves a connection.
+//! HTTP/1 from clients: the stream with its deadlines, the parser of header sections, chunked
+//! bodies, and the loop that serves a connection.
 
 pub(crate) mod body_buffer;
 pub(crate) mod chunked;

@@ -1,8 +1,7 @@
-//! One client connection from accept to end: request after request.
+//! Serves one client connection in HTTP/1: request after request.
 //!
-//! We read each head ourselves, answer refusals ourselves, and lend the stream to pingora for those
-//! that are admitted; pingora gives it back when the answer is complete and the connection can go
-//! on.
+//! We read each header section and send local responses ourselves. For an admitted request pingora
+//! gets the stream, and returns it when the response is complete and the connection is kept.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use crate::request::local_response::LocalResponse;
 use crate::shutdown::ShutdownSignal;
 use crate::upstream::pingora_service::PingoraService;
 
-/// What a worker serves connections with.
+/// Serves the connections of a worker.
 #[derive(Clone)]
 pub(crate) struct Http1Server {
     pub(crate) edge: Arc<SharedContext>,
@@ -42,12 +41,12 @@ impl Http1Server {
     /// Serves one connection to its end.
     pub(crate) async fn serve(mut self, mut stream: Box<Http1Stream>) {
         let mut requests: u32 = 0;
-        // One for all requests: each would cost more than reading its head.
+        // One for all requests: creating one costs more than reading a header section.
         let mut stop = self.stop.clone();
         let mut closing = pin!(stop.closing());
         loop {
             let Some(found) = self.next_head(&mut stream, closing.as_mut()).await else {
-                // What was said last may not have left yet.
+                // The last response may not be sent yet.
                 let _ = stream.flush().await;
                 return;
             };
@@ -55,7 +54,7 @@ impl Http1Server {
             requests = requests.saturating_add(1);
             let (head_bytes, step) = self.judge(&stream, found, requests);
             let end = request_bytes(head_bytes, step.framing);
-            // Nothing is on its way that a reset could answer.
+            // No data of the client is in flight that would cause a reset.
             let is_gone = step.client_closes
                 && matches!(step.framing, Framing::Length(_))
                 && stream.ahead().len() == end;
@@ -105,7 +104,7 @@ impl Http1Server {
         }
     }
 
-    /// Waits as long as the policy says, and no longer than the data plane runs.
+    /// Waits for the tarpit's duration, but not beyond the end of the data plane.
     async fn hold(&mut self, held: TarpitGuard) {
         let until = tokio::time::sleep(std::time::Duration::from_millis(held.hold_ms));
         tokio::select! {
@@ -114,7 +113,7 @@ impl Http1Server {
         }
     }
 
-    /// Whether the connection may go on after its request number `requests`.
+    /// Returns whether the connection may be kept after its request number `requests`.
     fn mode(&self, conn: &Connection, requests: u32, now: Tick) -> ConnectionMode {
         let limits = &self.edge.limits;
         let age_ms = now.since_ms(conn.accepted);
@@ -126,7 +125,7 @@ impl Http1Server {
         if self.stop.is_asked() { ConnectionMode::LastResponse } else { ConnectionMode::KeepAlive }
     }
 
-    /// Judges what was found where a head should be.
+    /// Evaluates what was found in place of a header section.
     fn judge(
         &self,
         stream: &Http1Stream,
@@ -152,8 +151,8 @@ impl Http1Server {
         }
     }
 
-    /// The next head, if one comes; a connection on which none has begun ends when the data plane
-    /// stops, unless there is no hurry.
+    /// Returns the next header section, if one comes. A connection on which none has begun ends
+    /// when the data plane stops, unless it drains.
     async fn next_head(
         &self,
         stream: &mut Http1Stream,
@@ -176,7 +175,7 @@ impl Http1Server {
         }
     }
 
-    /// Lends the stream to pingora for one request.
+    /// Passes the stream to pingora for one request.
     async fn forward(
         &self,
         stream: Box<Http1Stream>,
@@ -188,18 +187,18 @@ impl Http1Server {
         session.set_keepalive(Some(self.edge.limits.idle_ms.div_ceil(1_000)));
         let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
         if let Some(mut unused) = conn.take_admitted() {
-            // Pingora refused a head that we took for sound; it has answered 400.
+            // Pingora rejected a request that we accepted; it has responded with 400.
             count(&self.edge.counters.engine_refused);
             unused.record_response(400, 0);
         }
         let (stream, _) = reused?.consume();
         let stream = stream.into_any().downcast::<Http1Stream>().ok()?;
-        // Pingora is done with the request; if we are not, we disagree about where it ends.
+        // Pingora has finished the request; if we have not, the two disagree about its end.
         stream.is_handed_over().then_some(stream)
     }
 }
 
-/// Bytes of a request that is all here.
+/// Returns the length of a request that is buffered whole.
 fn request_bytes(head_bytes: usize, framing: Framing) -> usize {
     match framing {
         Framing::Length(body) => {

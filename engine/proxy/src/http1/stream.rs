@@ -1,13 +1,13 @@
-//! A client's stream with everything that a client may not do to it.
+//! The stream of a client in HTTP/1, with its limits and deadlines.
 //!
-//! The one decision made here: **the stream ends each request itself.** Whoever reads from it (we
-//! for a head, pingora for head and body) gets the bytes of the current request and no byte of the
-//! next; what a client sends ahead waits here or in the kernel. So no reader's idea of where a
-//! request ends can differ from ours, and sending ahead stays unambiguous.
+//! **The stream finds the end of each request itself.** Its reader (our loop for a header section,
+//! pingora for the request) gets the bytes of the current request and no byte of the next.
+//! Pipelined bytes stay here or in the kernel. So no reader can find another end of the request
+//! than ours.
 //!
-//! It also keeps the deadlines (head, body rate, the origin's answer, the whole request, a client
-//! that does not read), because it alone sees when bytes move. Who breaks one is reset: closing
-//! politely would leave us the memory and the waiting.
+//! The stream also enforces the deadlines (header section, minimum data rate, the origin's
+//! response, the whole request, a stalled client), because only it sees when bytes move. A
+//! violation resets the connection: a normal close would cost memory and waiting.
 
 use std::fmt::Debug;
 use std::io;
@@ -36,13 +36,13 @@ use crate::http1::head::{Framing, HeadError, HeadScanner, Persistence};
 use crate::metrics::{ProxyMetrics, count};
 use crate::request::local_response;
 
-/// Bytes taken from the kernel at once while reading into our own buffer.
+/// Bytes per read into our own buffer.
 const READ_BYTES: usize = 4096;
 
 /// Bytes of a buffer that a connection may keep between requests.
 const KEPT_BYTES: usize = 512;
 
-/// What is cancelled because its client is banned leaves as a reset.
+/// A connection that is cancelled because of a ban is reset.
 impl<S: ResettableIo> Drop for Http1Stream<S> {
     fn drop(&mut self) {
         if self.conn.is_aborted() {
@@ -51,18 +51,18 @@ impl<S: ResettableIo> Drop for Http1Stream<S> {
     }
 }
 
-/// What was found where a head should be.
+/// Result of reading a header section.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NextRequest {
-    /// A complete head of so many bytes stands at the front.
+    /// A complete header section of this length is at the front.
     Complete(usize),
-    /// What came is no head.
+    /// The input is not a valid header section.
     Invalid(HeadError),
-    /// The client is gone, or was silent for too long, or was reset.
+    /// The client has closed, was idle for too long, or was reset.
     Closed,
 }
 
-/// How much of the current request is still to be handed over.
+/// How much of the current request pingora has yet to get.
 #[derive(Debug)]
 pub(crate) enum BodyProgress {
     Length(u64),
@@ -81,13 +81,13 @@ impl BodyProgress {
 /// What a client may still be sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UnreadInput {
-    /// Nothing: it is gone.
+    /// Nothing: it has closed.
     None,
     /// More than is read.
     Unread,
 }
 
-/// A client's stream under guard.
+/// A client's stream with its limits and deadlines.
 #[derive(Debug)]
 pub(crate) struct Http1Stream<S: ResettableIo = DownstreamIo> {
     io: S,
@@ -95,15 +95,15 @@ pub(crate) struct Http1Stream<S: ResettableIo = DownstreamIo> {
     digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
     pub(crate) limits: Arc<ProxyLimits>,
     counters: Arc<ProxyMetrics>,
-    /// Bytes that came and were not handed over.
+    /// Received bytes that were not passed on.
     pub(crate) ahead: BytesMut,
-    /// Bytes of the head at the front of `ahead` that pingora has yet to read.
+    /// Bytes of the header section at the front of `ahead` that pingora has yet to read.
     pub(crate) head_left: usize,
     pub(crate) body: BodyProgress,
     pub(crate) body_pace: MinBodyRate,
-    /// When the request's last byte had been handed over.
+    /// When the last byte of the request was passed on.
     asked_at: Option<Instant>,
-    /// When the request began, or when an upgraded connection last moved.
+    /// When the request began, or when a tunnel last moved bytes.
     since: Instant,
     read_alarm: DeadlineTimer,
     out: BytesMut,
@@ -139,39 +139,39 @@ impl<S: ResettableIo> Http1Stream<S> {
         }
     }
 
-    /// The bytes that came and were not handed over.
+    /// Returns the received bytes that were not passed on.
     pub(crate) fn ahead(&self) -> &[u8] {
         &self.ahead
     }
 
-    /// Whether a next request has begun to come.
+    /// Returns whether a next request has begun to arrive.
     pub(crate) fn has_begun(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// Whether the whole current request has been read.
+    /// Returns whether the whole current request was passed on.
     pub(crate) fn is_handed_over(&self) -> bool {
         self.head_left == 0 && self.body.is_done()
     }
 
-    /// Throws away what stands at the front: a head that we answered ourselves, with its body.
+    /// Removes a request from the front that got a local response, with its body.
     fn skip(&mut self, bytes: usize) {
         self.ahead.advance(bytes.min(self.ahead.len()));
     }
 
-    /// Closes with a reset, as soon as the stream is dropped.
+    /// Makes the stream close with a reset when it is dropped.
     pub(crate) fn abort(&mut self) {
         self.aborted = true;
         self.out.clear();
         self.io.reset_on_drop();
     }
 
-    /// Reads until a complete head stands at the front.
+    /// Reads until a complete header section is at the front.
     pub(crate) async fn next_head(&mut self) -> NextRequest {
         let began = Instant::now();
         self.conn.mark_idle(began);
         if self.ahead.is_empty() && self.ahead.capacity() > KEPT_BYTES {
-            // An idle connection holds next to no buffer.
+            // An idle connection keeps next to no buffer.
             self.ahead = BytesMut::new();
         }
         let mut scan = HeadScanner::default();
@@ -180,8 +180,8 @@ impl<S: ResettableIo> Http1Stream<S> {
         loop {
             let begins = scan.is_empty() && !self.ahead.is_empty();
             if begins && self.ahead.starts_with(b"\r\n") {
-                // One empty line before a request is an old client's habit (RFC 9112 §2.2); a
-                // second one is refused below.
+                // Old clients may send one empty line before a request (RFC 9112 §2.2); a second
+                // one is rejected below.
                 self.ahead.advance(2);
             }
             match scan.advance(&self.ahead, &self.limits) {
@@ -192,7 +192,7 @@ impl<S: ResettableIo> Http1Stream<S> {
                 Ok(None) => {}
                 Err(why) => return NextRequest::Invalid(why),
             }
-            // Most heads come in one piece and need no deadline.
+            // Most header sections come in one piece and need no deadline.
             if begins {
                 let total = Duration::from_millis(self.limits.head_total_ms);
                 deadline = later(Instant::now(), total);
@@ -207,7 +207,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         }
     }
 
-    /// Reads more of a head, until `deadline`.
+    /// Reads more of a header section, until `deadline`.
     fn poll_head(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<usize>> {
         if let Poll::Ready(read) = self.poll_fill(cx) {
             return Poll::Ready(read);
@@ -224,7 +224,8 @@ impl<S: ResettableIo> Http1Stream<S> {
         self.violation(|c| &c.head_late)
     }
 
-    /// Hands the request at the front to pingora: its head of `head_bytes` and the body after it.
+    /// Passes the request at the front to pingora: its header section of `head_bytes`, then its
+    /// body.
     pub(crate) fn start_request(&mut self, head_bytes: usize, framing: Framing) {
         self.conn.set_phase(ConnectionPhase::AwaitingResponse);
         if self.digest.is_none() {
@@ -240,7 +241,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         self.since = Instant::now();
     }
 
-    /// A body that cannot be read. Where nothing was answered yet, its client is there to be told.
+    /// Handles a malformed body. If no response was sent yet, the client can still get one.
     pub(crate) fn malformed_body(&mut self) -> io::Error {
         if self.conn.phase() != ConnectionPhase::AwaitingResponse {
             return self.violation(|c| &c.body_malformed);
@@ -256,7 +257,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         io::ErrorKind::TimedOut.into()
     }
 
-    /// Reads what is there into `ahead`. Before waiting, sends what we have to say.
+    /// Reads available bytes into `ahead`. Before it waits, it sends pending output.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut room = [MaybeUninit::uninit(); READ_BYTES];
         let mut buf = ReadBuf::uninit(&mut room);
@@ -345,8 +346,8 @@ impl<S: ResettableIo> Http1Stream<S> {
         later(self.since, Duration::from_millis(self.limits.request_total_ms))
     }
 
-    /// The request is complete: what comes now belongs to the next one. Only the end of the
-    /// connection, and deadlines, are told.
+    /// Buffers what follows a complete request: it belongs to the next one. Pingora only learns of
+    /// the end of the connection and of deadlines.
     fn poll_buffer_pipelined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ahead.len() < self.limits.hold_back_bytes_max {
             match self.poll_fill(cx) {
@@ -363,10 +364,10 @@ impl<S: ResettableIo> Http1Stream<S> {
             ready!(self.read_alarm.poll(cx, total, now));
             return Poll::Ready(Err(self.violation(|c| &c.request_late)));
         }
-        // `102 Processing` is there to say that it takes longer (RFC 2518 §10.1).
+        // `102 Processing` extends the deadline (RFC 2518 §10.1).
         let answer_by = self.conn.answer_by(asked_at);
         ready!(self.read_alarm.poll(cx, answer_by.min(total), now));
-        // Not the client's fault: it is still there to be told so.
+        // The client did nothing wrong and can still get a response.
         self.conn.mark_origin_timeout();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -390,20 +391,20 @@ impl<S: ResettableIo> Http1Stream<S> {
         Poll::Ready(Err(self.violation(|c| &c.tunnel_idle)))
     }
 
-    /// Sends what was put together.
+    /// Sends pending output.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             let wrote = ready!(self.poll_send(cx, None))?;
             self.out.advance(wrote.min(self.out.len()));
         }
-        // TLS keeps a part back until it is asked.
+        // TLS holds a part back until it is flushed.
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Pending => self.poll_stalled(cx).map(Err),
             flushed => flushed,
         }
     }
 
-    /// Nothing can be sent at the moment; ready when that has lasted for too long.
+    /// Handles a blocked write; ready at the deadline.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
@@ -412,7 +413,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         Poll::Ready(self.violation(|c| &c.write_stalled))
     }
 
-    /// Sends `bytes`, or what was put together, and watches whether it goes.
+    /// Sends `bytes`, or pending output, and enforces the minimum data rate.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.out);
         let Poll::Ready(bytes) = self.conn.stake.poll_send(&self.conn, bytes, cx) else {
@@ -438,8 +439,8 @@ impl<S: ResettableIo> Http1Stream<S> {
         }
     }
 
-    /// Answers the request at the front, which is `bytes` long, ourselves. Says whether the
-    /// connection goes on.
+    /// Sends a local response to the request at the front, which is `bytes` long. Returns whether
+    /// the connection is kept.
     pub(crate) async fn answer(
         &mut self,
         answer: &local_response::LocalResponse,
@@ -454,20 +455,21 @@ impl<S: ResettableIo> Http1Stream<S> {
         true
     }
 
-    /// Answers a client that sends no more, and closes without waiting for it to.
+    /// Sends a local response to a client that sends no more, and closes without waiting for the
+    /// client.
     pub(crate) async fn close_lingering(&mut self, answer: &local_response::LocalResponse) {
         self.write_local_response(answer);
-        // A client that left first is not told. TLS has an end of its own, which has to be said.
+        // A client that has closed needs no end. TLS has its own end, which must be sent.
         let _ = match self.conn.tls_info() {
             None => self.flush().await,
             Some(_) => self.shutdown().await,
         };
     }
 
-    /// Ends the connection so that the client can read what we said last: says that no more will
-    /// come, then reads and forgets what it still sends, within limits (RFC 9112 §9.6). Closing
-    /// with bytes unread is a reset, which takes the answer away from a client that still sends;
-    /// so past the limit on bytes the rest of the time is waited for without reading.
+    /// Closes the connection so that the client can read the last response. It sends the end, then
+    /// reads and discards what the client still sends, within limits (RFC 9112 §9.6). Closing with
+    /// unread bytes is a reset, which destroys the response at the client. So beyond the byte limit
+    /// the rest of the time passes without reading.
     async fn close(&mut self) {
         if self.aborted
             || self.shutdown().await.is_err()
@@ -476,7 +478,7 @@ impl<S: ResettableIo> Http1Stream<S> {
             return;
         }
         let within = Duration::from_millis(self.limits.linger_ms);
-        // Boxed, or every connection would carry its buffer from its first moment on.
+        // Boxed; otherwise every connection would reserve its buffer from the start.
         let discard = Box::pin(async {
             if self.discard().await == UnreadInput::Unread {
                 std::future::pending::<()>().await;
@@ -497,15 +499,15 @@ impl<S: ResettableIo> Http1Stream<S> {
         UnreadInput::Unread
     }
 
-    /// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1). One that has
-    /// begun to send does not wait.
+    /// Sends `100 Continue` to a client that may wait for it (RFC 9110 §10.1.1). A client that has
+    /// begun to send the body does not wait.
     pub(crate) fn send_100_continue(&mut self) {
         if self.ahead.len() <= self.head_left {
             self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
 
-    /// Says an answer of our own; it leaves with the next read, flush or close.
+    /// Queues a local response; it is sent with the next read, flush or close.
     fn write_local_response(&mut self, answer: &local_response::LocalResponse) {
         answer.write_to(&mut self.out);
     }

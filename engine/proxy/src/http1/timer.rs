@@ -1,4 +1,4 @@
-//! A deadline that is armed and disarmed for each thing that is waited for.
+//! A deadline that is set and cleared for each wait.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-/// An alarm clock that is cheap to set later: it is only touched when it would ring too late, and a
-/// ring that comes too early is slept off.
+/// A timer that is cheap to move to a later time: it is only reset if it would fire too late. If it
+/// fires too early, it sleeps again.
 #[derive(Debug, Default)]
 pub(crate) struct DeadlineTimer(Option<Pin<Box<Sleep>>>);
 

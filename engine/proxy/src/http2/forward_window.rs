@@ -1,16 +1,17 @@
-//! How many requests of one HTTP/2 connection are at their origins at once.
+//! Limits how many requests of one HTTP/2 connection are at their origins at once.
 //!
-//! A client may open a hundred streams and read none of the answers, and each answer that nobody
-//! reads costs us a quarter of a megabyte. So a connection begins with a few turns and gets one more
-//! with each answer that was taken whole, as TCP begins slowly: a browser has dozens after its first
-//! page, and who takes nothing never gets past the first. The others wait; that is no error, their
-//! client told us to.
+//! A client may open a hundred streams and read no response, and each unread response costs a
+//! quarter of a megabyte. So a connection begins with a few slots and gets one more with each
+//! response that was read whole, like TCP slow start. A browser has dozens after its first page; a
+//! client that reads nothing keeps the first few. Other requests wait. That is no error: the client
+//! announced its windows itself.
 //!
-//! Long polls and event streams keep their turns for minutes. A request that has waited for a second
-//! gets one more where all who have a turn wait for their origins: nobody's answer is unread then.
+//! Long polls and event streams keep their slots for minutes. So a request that has waited for a
+//! second gets one more slot if all slots are held by requests that wait for their origins: then no
+//! response is unread.
 //!
-//! Where this does not protect you: a client that took answers before and then stops. The limits on
-//! its requests under way are for that, and the write stall ends it.
+//! Limitation: a client that read responses before and then stops. The limits on its concurrent
+//! requests and the write timeout end that.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,14 +22,14 @@ use tokio::sync::Semaphore;
 
 use crate::connection::Connection;
 
-/// The turns of one connection; none until it is opened.
+/// The slots of one connection; none until it is opened.
 #[derive(Debug)]
 pub(crate) struct ForwardWindow {
     free: Semaphore,
     all: AtomicU32,
-    /// Those of who has a turn and waits for its origin now.
+    /// Requests that hold a slot and wait for their origin now.
     waiting: AtomicU32,
-    /// Answers that were given up since the last that was taken whole.
+    /// Responses that were given up since the last that was read whole.
     stalled: AtomicU32,
 }
 
@@ -42,7 +43,7 @@ impl ForwardWindow {
         }
     }
 
-    /// Notes whether one that has a turn waits for its origin.
+    /// Records whether a request with a slot waits for its origin.
     pub(crate) fn note_waiting(&self, is_waiting: bool) {
         match is_waiting {
             true => self.waiting.fetch_add(1, Relaxed),
@@ -50,7 +51,7 @@ impl ForwardWindow {
         };
     }
 
-    /// One more, up to `most`, where all who have a turn wait for their origins.
+    /// Adds a slot, up to `most`, if all requests with a slot wait for their origins.
     fn widen(&self, most: u32) {
         let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
         let taken = self.all.load(Relaxed).saturating_sub(free);
@@ -66,30 +67,30 @@ impl ForwardWindow {
         }
     }
 
-    /// Begins with so many.
+    /// Begins with so many slots.
     pub(crate) fn open(&self, first: u32) {
         self.all.store(first, Relaxed);
         self.free.add_permits(first as usize);
     }
 
-    /// One more from now on, up to `most`.
+    /// Adds a slot, up to `most`, after a response was read whole.
     fn earn(&self, most: u32) {
         self.stalled.store(0, Relaxed);
         self.one_more(most);
     }
 }
 
-/// A request's turn, given back when dropped.
+/// A request's slot, released when dropped.
 #[derive(Debug)]
 pub(crate) struct ForwardSlot(Arc<Connection>);
 
-/// How long a request waits before it is looked whether there can be one turn more.
+/// Milliseconds that a request waits before it is checked whether a slot can be added.
 const LOOK_MS: u64 = 1_000;
 
-/// Waits for a turn, in the order of asking; there can be `most`.
+/// Waits for a slot, in order of arrival; there are at most `most`.
 pub(crate) async fn acquire(conn: &Arc<Connection>, most: u32) -> ForwardSlot {
     if let Ok(permit) = conn.turns.free.try_acquire() {
-        // For most there is one at once, and no clock is asked for.
+        // Most requests get one at once and need no timer.
         permit.forget();
         return ForwardSlot(Arc::clone(conn));
     }
@@ -100,7 +101,7 @@ pub(crate) async fn acquire(conn: &Arc<Connection>, most: u32) -> ForwardSlot {
                 permit.forget();
                 return ForwardSlot(Arc::clone(conn));
             }
-            // Only one that was closed fails, and none is.
+            // Only a closed semaphore fails, and none is closed.
             Ok(Err(_)) => std::future::pending().await,
             Err(_) => conn.turns.widen(most),
         }
@@ -112,13 +113,13 @@ impl ForwardSlot {
         &self.0
     }
 
-    /// The answer was taken whole.
+    /// Records that the response was read whole.
     pub(crate) fn earn(&self, most: u32) {
         self.0.turns.earn(most);
     }
 
-    /// Nobody took the answer. One is a film that was paused; `most` without one that was taken in
-    /// between are a client that reads nothing, and end its connection.
+    /// Records that the client did not read the response. One is a paused download; `most` in a row
+    /// are a client that reads nothing, and reset its connection. Returns whether that is so.
     pub(crate) fn is_stalled(&self, most: u32) -> bool {
         let ends = self.0.turns.stalled.fetch_add(1, Relaxed).saturating_add(1) >= most;
         if ends {

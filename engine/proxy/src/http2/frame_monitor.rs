@@ -1,57 +1,57 @@
-//! What a client does below requests, and when it is too much.
+//! Counts what a client does below requests, and enforces limits on it.
 //!
-//! HTTP/2 lets a client make work with frames that are no requests (resets, pings, settings, empty
-//! data …), and no library counts them over time. Both directions are watched: what a server is
-//! made to send, resets of its own most of all, is an attack too (MadeYouReset, CVE-2025-8671).
+//! In HTTP/2 a client can cause work with frames that are not requests (resets, pings, settings,
+//! empty data …), and no library counts them over time. Both directions are counted: frames that a
+//! client makes the server send, mainly resets, are an attack too (MadeYouReset, CVE-2025-8671).
 //!
-//! Where this does not protect: work that stays below every limit on many connections looks like
-//! visitors; the limits on connections and on requests are for that.
+//! Limitation: work below every limit on many connections looks like visitors. The limits on
+//! connections and on requests cover that.
 
 use std::collections::HashMap;
 
 use crate::ProxyLimits;
 use crate::http2::frames::{Frame, FrameKind, FrameReader};
 
-/// The window of a stream before anybody says otherwise, and that of a connection (RFC 9113 §6.9.2).
+/// Initial window of a stream and of a connection (RFC 9113 §6.9.2).
 const WINDOW: i64 = 65_535;
 /// Milliseconds over which frames are counted.
 const SPAN_MS: u64 = 1_000;
-/// Streams that are remembered beside those that may be open: what is refused is closed a moment
+/// Streams that are remembered beyond the permitted number: a rejected stream is closed a moment
 /// later.
 const STREAMS_SPARE: usize = 64;
 
-/// Why a connection is to end.
+/// The limit that ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum H2Violation {
-    /// More requests were taken back than a visitor takes back.
+    /// The client reset more requests than a visitor does.
     Resets,
-    /// It made us take back more than a visitor does.
+    /// The client made the server reset more streams than a visitor does.
     MadeToReset,
-    /// More frames of a kind in a second than any use of them needs.
+    /// More frames of a kind per second than any use of them needs.
     Flood,
-    /// More request headers that are too large for the library than a mistake explains.
+    /// More request headers over the library's limit than a mistake explains.
     OversizedHeaders,
-    /// A header block in too many pieces.
+    /// A header block in too many frames.
     Pieces,
-    /// More requests than were announced as the last.
+    /// More requests after the last stream was announced than may be in flight.
     TooMany,
 }
 
-/// A stream that is not over.
+/// An open stream.
 #[derive(Debug, Clone, Copy)]
 struct StreamState {
-    /// The client has not said that this is all.
+    /// The client has not ended its side.
     receiving: bool,
-    /// We have not said that this is all.
+    /// The server has not ended its side.
     sending: bool,
-    /// We have sent something.
+    /// The server has sent something.
     answered: bool,
     /// Bytes that the client may send.
     window: i64,
     began_ms: u64,
 }
 
-/// Frames of one kind in the present second.
+/// Frames of one kind in the current second.
 #[derive(Debug, Default, Clone, Copy)]
 struct PerSecondCounter {
     span: u64,
@@ -59,7 +59,7 @@ struct PerSecondCounter {
 }
 
 impl PerSecondCounter {
-    /// Counts one, and says whether that is more than `most`.
+    /// Counts one, and returns whether that is more than `most`.
     fn is_over(&mut self, now_ms: u64, most: u32) -> bool {
         let span = now_ms.checked_div(SPAN_MS).unwrap_or_default();
         if span != self.span {
@@ -70,7 +70,7 @@ impl PerSecondCounter {
     }
 }
 
-/// The meter of one connection.
+/// The frame monitor of one connection.
 #[derive(Debug)]
 pub(crate) struct FrameMonitor {
     inbound: FrameReader,
@@ -85,14 +85,14 @@ pub(crate) struct FrameMonitor {
     opened: Option<u32>,
     pieces: u32,
     requests: u32,
-    /// Streams that the client took back before we had answered.
+    /// Streams that the client reset before a response.
     pub(crate) resets: u32,
     made_to_reset: u32,
-    /// Streams that were answered.
+    /// Streams with a response.
     answered: u32,
-    /// Requests that the library handed on. It answers the others itself (431).
+    /// Requests that the library handed on. It responds to the others itself (431).
     handed_on: u32,
-    /// Frames that mean nothing.
+    /// Frames without effect.
     pub(crate) glitches: u32,
     pings: PerSecondCounter,
     settings: PerSecondCounter,
@@ -126,20 +126,20 @@ impl FrameMonitor {
         }
     }
 
-    /// Whether something has begun (the preface, a frame's head, a header block) and not ended.
+    /// Returns whether a preface, a frame header or a header block has begun and not ended.
     pub(crate) fn is_head_open(&self) -> bool {
         self.block_open || self.inbound.is_inside()
     }
 
-    /// Streams whose request has been read to the end of its head, and that are not over. One whose
-    /// head is never sent whole keeps a connection from nothing.
+    /// Returns the number of open streams with a complete header section. A stream without one does
+    /// not make a connection busy.
     pub(crate) fn requests_open(&self) -> usize {
         let is_opening = self.block_open || self.inbound.is_in_block();
         let opening = self.opened.filter(|of| is_opening && self.streams.contains_key(of));
         self.streams.len().saturating_sub(usize::from(opening.is_some()))
     }
 
-    /// Streams on which the client could send and has more to say.
+    /// Returns the number of streams on which the client may send and has not ended.
     pub(crate) fn expects_client_data(&self) -> usize {
         if self.window <= 0 {
             return 0;
@@ -147,13 +147,13 @@ impl FrameMonitor {
         self.streams.values().filter(|stream| stream.receiving && stream.window > 0).count()
     }
 
-    /// Streams that are not over.
+    /// Returns the number of open streams.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn open(&self) -> usize {
         self.streams.len()
     }
 
-    /// When the oldest of them began.
+    /// Returns when the oldest open stream began.
     pub(crate) fn oldest_ms(&self) -> Option<u64> {
         self.streams.values().map(|stream| stream.began_ms).min()
     }
@@ -161,7 +161,7 @@ impl FrameMonitor {
     /// Reads what the client sent.
     ///
     /// # Errors
-    /// The first limit that it broke.
+    /// Returns the first limit that it violated.
     pub(crate) fn on_received(
         &mut self,
         bytes: &[u8],
@@ -179,7 +179,7 @@ impl FrameMonitor {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Notes how many requests the library has handed on so far.
+    /// Sets how many requests the library has handed on so far.
     pub(crate) fn set_handed_on(&mut self, requests: u32) {
         self.handed_on = requests;
     }
@@ -187,7 +187,7 @@ impl FrameMonitor {
     /// Reads what was sent to the client.
     ///
     /// # Errors
-    /// We were made to send too much of it.
+    /// The client made the server send too much of it.
     pub(crate) fn on_sent(
         &mut self,
         bytes: &[u8],
@@ -250,7 +250,7 @@ impl FrameMonitor {
         self.pieces = 0;
         self.opened = (frame.stream > self.last).then_some(frame.stream);
         if frame.stream <= self.last {
-            // Trailers, or a mistake that the library answers.
+            // Trailers, or an error that the library reports.
             if let Some(stream) = self.streams.get_mut(&frame.stream)
                 && frame.ends_stream()
             {
@@ -261,7 +261,8 @@ impl FrameMonitor {
         }
         self.last = frame.stream;
         self.requests = self.requests.saturating_add(1);
-        // Announced as the last, a few more are on their way; who goes on does not listen.
+        // After the last stream was announced a few more are in flight; a client that continues
+        // ignores the announcement.
         if self.requests > limits.connection_requests_max.saturating_mul(2) {
             return Err(H2Violation::TooMany);
         }
@@ -309,7 +310,7 @@ impl FrameMonitor {
                 self.close_if_over(frame.stream);
             }
             FrameKind::Reset => {
-                // One that is reset after its answer is an answer that did not need the body.
+                // A reset after the response means that the response did not need the body.
                 let unanswered = self.streams.remove(&frame.stream).is_none_or(|s| !s.answered);
                 self.made_to_reset = self.made_to_reset.saturating_add(u32::from(unanswered));
             }
@@ -344,7 +345,8 @@ mod tests {
         meter
     }
 
-    /// How many of `bytes`, with streams numbered through, are taken before a fault, and which.
+    /// Returns how many of `bytes`, with numbered streams, are accepted before a violation, and
+    /// which.
     fn until(mut make: impl FnMut(u32) -> Vec<u8>) -> (u32, Option<H2Violation>) {
         let (mut meter, limits) = (begun(), ProxyLimits::default());
         for n in 0..5_000 {
@@ -416,7 +418,7 @@ mod tests {
             meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits).unwrap();
             assert_eq!(meter.on_sent(&frame(3, 0, 2 * n + 1, &[0; 4]), &limits), Ok(()));
         }
-        // A visitor who leaves pages while they load takes back what was answered already.
+        // A visitor that leaves pages while they load resets streams that have a response already.
         let mut meter = begun();
         for n in 0..500 {
             meter.on_received(&open(n, 1), 0, &limits).unwrap();
@@ -431,7 +433,7 @@ mod tests {
         let mut answer = |n: u32, handed_on: u32| {
             meter.set_handed_on(handed_on);
             meter.on_received(&open(n, 1), 0, &limits).unwrap();
-            // An interim answer is none of its own.
+            // An interim response does not count as one.
             meter.on_sent(&frame(1, 4, 2 * n + 1, b"h"), &limits)?;
             meter.on_sent(&frame(1, 5, 2 * n + 1, b"h"), &limits)
         };
@@ -506,7 +508,7 @@ mod tests {
         meter.on_received(&whole[13..], 0, &limits).unwrap();
         assert!(!meter.is_head_open());
         assert_eq!(meter.requests_open(), 1);
-        // Trailers of an upload are no new request, and the contents of DATA no head.
+        // Trailers of an upload are not a new request, and the content of DATA is not a header.
         meter.on_received(&frame(1, 4, 3, &[0; 100]), 0, &limits).unwrap();
         meter.on_received(&frame(1, 1, 3, &[0; 100]), 0, &limits).unwrap();
         assert!(meter.is_head_open());

@@ -1,16 +1,16 @@
-//! Where frames begin and what they are, in a stream that somebody else parses.
+//! Finds the frames in a byte stream that another component parses.
 //!
-//! Nine bytes of each frame are read (RFC 9113 §4.1), and the four behind them where they matter;
-//! payloads are counted and passed over, so that this costs the same for any of them.
+//! Nine bytes of each frame are read (RFC 9113 §4.1), and the next four if they matter. Payloads
+//! are counted and skipped, so the cost is the same for all frames.
 
-/// Bytes of a frame's head.
+/// Bytes of a frame header.
 const HEAD: usize = 9;
-/// Bytes of a payload that are looked at: a setting is six, an increment four.
+/// Bytes of a payload that are read: a setting has six, an increment four.
 const LOOK: usize = 4;
-/// What a client says before its first frame.
+/// Length of the client's preface.
 const PREFACE: usize = 24;
 
-/// What a frame is.
+/// The type of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Data,
@@ -26,7 +26,7 @@ pub(crate) enum FrameKind {
     Unknown,
 }
 
-/// A frame whose head, and the first bytes of whose payload, have come.
+/// A frame whose header, and the first bytes of whose payload, have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: FrameKind,
@@ -38,12 +38,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The flag that ends a stream, or that says that this answers another frame.
+    /// Returns the flag END_STREAM, which is ACK for other frames.
     pub(crate) const fn ends_stream(&self) -> bool {
         self.flags & 1 != 0
     }
 
-    /// The same flag of SETTINGS and PING.
+    /// Returns the flag ACK of SETTINGS and PING.
     pub(crate) const fn is_answer(&self) -> bool {
         self.flags & 1 != 0
     }
@@ -58,17 +58,17 @@ impl Frame {
 pub(crate) struct FrameReader {
     preface: usize,
     head: [u8; HEAD + LOOK],
-    /// Bytes of `head` that have come.
+    /// Bytes of `head` that have arrived.
     have: usize,
     /// Bytes of `head` that this frame has.
     want: usize,
-    /// Bytes of the payload behind them, and of what kind of frame it is.
+    /// Remaining bytes of the payload, and the type of its frame.
     left: usize,
     passing: FrameKind,
 }
 
 impl FrameReader {
-    /// What a client sends, or what a server does.
+    /// Returns a reader for what a client sends, or a server.
     pub(crate) const fn of(client: bool) -> Self {
         let preface = if client { PREFACE } else { 0 };
         Self {
@@ -81,17 +81,17 @@ impl FrameReader {
         }
     }
 
-    /// Whether something has begun that has not come whole, the contents of DATA apart.
+    /// Returns whether something is incomplete, except the content of DATA.
     pub(crate) fn is_inside(&self) -> bool {
         self.preface > 0 || self.have > 0 || (self.left > 0 && self.passing != FrameKind::Data)
     }
 
-    /// Whether a part of a header block is on its way.
+    /// Returns whether a header block is incomplete.
     pub(crate) fn is_in_block(&self) -> bool {
         self.left > 0 && matches!(self.passing, FrameKind::Headers | FrameKind::Continuation)
     }
 
-    /// Reads on, and hands each frame whose beginning has come to `each`.
+    /// Reads on, and passes each frame whose beginning has arrived to `each`.
     pub(crate) fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             let skipped = bytes.len().min(self.preface.max(self.left));
@@ -155,7 +155,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A frame on the wire.
+    /// Returns an encoded frame.
     pub(in super::super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
         [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()

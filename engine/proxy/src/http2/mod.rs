@@ -1,8 +1,8 @@
-//! HTTP/2: frames under a meter, requests judged like all others.
+//! HTTP/2: monitored frames, and requests that are evaluated like all others.
 //!
-//! Pingora's library speaks it. A request is judged as the HTTP/1 head that it will become for its
-//! origin, by the same code that vets and judges those, so that nothing can be said in one version
-//! that would be refused in the other.
+//! Pingora's library implements the protocol. A request is evaluated as the HTTP/1 header section
+//! that its origin will get, by the same parser and the same code. So a request cannot pass in one
+//! version that is rejected in the other.
 
 pub(crate) mod forward_window;
 pub(crate) mod frame_monitor;
@@ -37,19 +37,20 @@ use forward_window::ForwardSlot;
 pub(crate) use request_task::Http2App;
 pub(crate) use stream::Http2Stream;
 
-/// What the library counts for a `Cookie` field beside its value.
+/// What the library counts for a `Cookie` header beside its value.
 const COOKIE_FIELD_BYTES: usize = 32 + "cookie".len();
 
-/// What the library is told.
+/// Returns the options of the library.
 pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
-    // From the defaults: made anew, they would be without bounds.
+    // From the defaults: a new value would have no limits.
     let mut options = default_h2_options();
     options.max_concurrent_streams(limits.h2_streams_max);
     options.initial_window_size(limits.h2_stream_window_bytes);
     options.initial_connection_window_size(limits.h2_connection_window_bytes);
     options.max_send_buffer_size(limits.h2_send_buffer_bytes);
-    // It counts 32 bytes for each field beside its own (RFC 9113 §6.5.2), so a cookie in many fields
-    // would be refused that is taken in one piece. What a head becomes is held to its limit later.
+    // The library counts 32 bytes for each header (RFC 9113 §6.5.2). Without this, cookies in many
+    // headers would be rejected that are accepted in one. The limit on the normalized header
+    // section applies later.
     let cookie_fields = limits.h2_max_cookie_fields.saturating_mul(COOKIE_FIELD_BYTES);
     let list_bytes = limits.head_bytes_max.saturating_add(cookie_fields);
     options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
@@ -57,7 +58,7 @@ pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
     options
 }
 
-/// What pingora is told about connections.
+/// Returns pingora's options for connections.
 pub(crate) fn server_options(limits: &ProxyLimits) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(Duration::from_millis(limits.h2_idle_ms));
@@ -65,8 +66,8 @@ pub(crate) fn server_options(limits: &ProxyLimits) -> HttpServerOptions {
 }
 
 impl Http1Server {
-    /// Serves one connection to its end. After so many requests, at a certain age, or when the data
-    /// plane stops, its client is told that no more are taken, and those under way end.
+    /// Serves one connection to its end. After a maximum of requests, at a maximum age, or when the
+    /// data plane stops, it announces the last stream, and the current requests end.
     pub(crate) async fn serve_h2(mut self, stream: Box<Http2Stream>, conn: &Connection) {
         let limits = &self.edge.limits;
         conn.turns.open(limits.h2_forwards_first);
@@ -93,7 +94,7 @@ impl Http1Server {
     }
 }
 
-/// A request as the head that its origin would get in HTTP/1.
+/// Returns a request as the HTTP/1 header section that its origin would get.
 pub(crate) fn to_http1_head(request: &RequestHeader) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -111,7 +112,7 @@ pub(crate) fn to_http1_head(request: &RequestHeader) -> Vec<u8> {
         field("host", authority);
     }
     for (name, value) in &request.headers {
-        // The library has held the two against each other.
+        // The library has checked that the two agree.
         if authority.is_none() || name != "host" {
             field(name.as_str(), value.as_bytes());
         }
@@ -120,7 +121,7 @@ pub(crate) fn to_http1_head(request: &RequestHeader) -> Vec<u8> {
     head
 }
 
-/// Does with a request of HTTP/2 what was decided. Says whether it was answered.
+/// Carries out the action for an HTTP/2 request. Returns whether it got a response.
 pub(crate) async fn carry_out(
     next: Action,
     conn: &Arc<Connection>,
@@ -131,13 +132,13 @@ pub(crate) async fn carry_out(
         Action::Forward(granted) => return admit(granted, conn, session, ctx).await,
         Action::Respond(answer) => {
             send_local_response(session, &answer).await;
-            // A hop's other visitors are not to suffer from one of them.
+            // Other clients of a trusted proxy must not be affected by one of them.
             if conn.stake.site().is_none() && !edge.trusted.contains(conn.client.ip) {
                 conn.stake.note_astray();
                 conn.count_unroutable_request(edge.limits.h2_streams_max);
             }
         }
-        // All that a client has under way goes with it, as in HTTP/1.
+        // All requests of the connection end with it, as in HTTP/1.
         Action::Reset => conn.abort(),
         Action::Tarpit(held) => {
             tokio::time::sleep(Duration::from_millis(held.hold_ms)).await;
@@ -147,7 +148,7 @@ pub(crate) async fn carry_out(
     Ok(true)
 }
 
-/// Waits for the request's turn among its connection's, then for its body, then takes its place.
+/// Waits for a slot of the connection, then for the body, then acquires an origin slot.
 async fn admit(
     granted: AllowedRequest,
     conn: &Arc<Connection>,
@@ -180,7 +181,7 @@ async fn admit(
     }
 }
 
-/// Waits for something for as long as the client wants its answer; as `guard` does in HTTP/1.
+/// Waits for `place` for as long as the client wants its response, as `Http1Stream` does.
 async fn while_here<P>(
     session: &mut Session,
     mut place: Pin<&mut impl Future<Output = P>>,
@@ -192,7 +193,7 @@ async fn while_here<P>(
     let ServerSession::H2(stream) = session.as_downstream_mut() else { return Ok(place.await) };
     tokio::select! {
         biased;
-        // Whoever left while it waited is not to have what came free just now.
+        // A client that left while it waited must not get what became free now.
         _ = stream.idle() => {
             Error::e_explain(ErrorType::ConnectionClosed, "taken back").map_err(Error::into_down)
         }
@@ -200,9 +201,9 @@ async fn while_here<P>(
     }
 }
 
-/// Reads a body of up to `most` bytes before its origin hears of it, or that much of a larger one,
-/// as `guard` does in HTTP/1. What is read stays in the buffer that pingora keeps for a second
-/// attempt and sends first; it holds 64 KiB, and one frame more than `most` fits.
+/// Reads a body of up to `most` bytes before the origin gets the request, or that much of a larger
+/// one, as `Http1Stream` does. The bytes stay in the buffer that pingora keeps for a retry and
+/// sends first. That buffer holds 64 KiB, so one frame more than `most` fits.
 async fn read_ahead(session: &mut Session, most: usize) -> Result<BodyBuffered> {
     let session = session.as_downstream_mut();
     if session.is_body_done() {
@@ -219,7 +220,7 @@ async fn read_ahead(session: &mut Session, most: usize) -> Result<BodyBuffered> 
     Ok(if session.is_body_done() { BodyBuffered::Complete } else { BodyBuffered::Partial })
 }
 
-/// Draws from how a request ended what its connection may have under way.
+/// Adjusts the forward window of a connection after a request has ended.
 pub(crate) fn adjust_forward_window(
     turn: &ForwardSlot,
     error: Option<&Error>,
@@ -240,7 +241,7 @@ async fn send_local_response(session: &mut Session, answer: &LocalResponse) {
     let Some(header) = answer.header() else { return };
     let text = answer.text();
     let without_body = answer.body == BodyMode::HeadersOnly;
-    // A client that left in the meantime is not told.
+    // A client that has left gets no response.
     if session.write_response_header(Box::new(header), without_body).await.is_ok() && !without_body
     {
         let _ = session.write_response_body(Some(Bytes::from(text)), true).await;

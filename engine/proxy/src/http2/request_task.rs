@@ -1,11 +1,11 @@
-//! The requests of HTTP/2, each stepped by the library as a task of its own.
+//! HTTP/2 requests, each of which the library runs as a task of its own.
 //!
-//! What such a task does (judging, waiting for the origin, passing on the answer) is measured and
-//! waits for its site's turn as a connection's own steps do. Otherwise whoever speaks HTTP/2 would
-//! have the processor for the price of frames.
+//! The task (evaluation, waiting for the origin, forwarding the response) is measured and throttled
+//! for its site, as a connection is. Otherwise HTTP/2 clients would use CPU time that is charged as
+//! frames only.
 //!
-//! Where this does not protect you: a request for nobody, on a connection whose name is nobody's, is
-//! no site's. Such a connection is told to end with the first of them (`ConnectionOptions::count_unroutable_request`).
+//! Limitation: an unroutable request on a connection without a site belongs to no site. Such a
+//! connection is retired with the first of them (`Connection::count_unroutable_request`).
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::fairness::cpu::{CpuAccounted, CpuScheduler};
 use crate::shutdown::ShutdownSignal;
 use crate::upstream::pingora_service::PingoraService;
 
-/// Pingora's proxy for connections in HTTP/2.
+/// Pingora's proxy for HTTP/2 connections.
 pub(crate) struct Http2App {
     pub(crate) edge: Arc<SharedContext>,
     pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
@@ -36,8 +36,8 @@ pub(crate) struct Http2App {
 }
 
 impl Http2App {
-    /// The number of the site that a request is for, where its connection belongs to none: it serves
-    /// none yet, or it is a hop's and brings requests for many.
+    /// Returns the site of a request if its connection belongs to none: it has no site yet, or it
+    /// is a trusted proxy's and carries requests for many.
     fn site(&self, conn: &Connection, request: &RequestHeader) -> Option<usize> {
         if conn.stake.is_settled() {
             return None;
@@ -57,11 +57,11 @@ impl HttpServerApp for Http2App {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let Some(conn) = conn_of(&session) else {
-            // The hooks refuse what comes over no connection of ours.
+            // The hooks reject requests that did not come over one of our connections.
             return self.proxy.process_new_http(session, shutdown).await;
         };
         conn.handed_on.fetch_add(1, Relaxed);
-        // From before its first turn on: a stop lets it end.
+        // Held before the first poll: a graceful shutdown lets the request end.
         let _busy = self.stop.busy();
         let site = self.site(&conn, session.req_header());
         let life = self.proxy.process_new_http(session, shutdown);
@@ -69,8 +69,8 @@ impl HttpServerApp for Http2App {
         let mut life = life.for_site(site);
         let mut left = pin!(conn.accounting_ended());
         std::future::poll_fn(|cx| {
-            // Who waits for a first turn when its connection has gone has nobody to answer, and would
-            // hold its head beyond every limit.
+            // If the connection ended before the first poll, nothing can be sent. A waiting task
+            // would keep its header section beyond every limit.
             if !life.has_begun() && left.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }

@@ -1,8 +1,8 @@
-//! A client's HTTP/2 connection with everything that a client may not do to it.
+//! The stream of an HTTP/2 connection, with its limits and deadlines.
 //!
-//! Pingora's library parses frames and keeps windows; this stream lies below it, sees plain bytes in
-//! both directions, and keeps what the library does not: how fast frames may come, how long a head
-//! may take, how slowly a body may come, and how long a client may not read.
+//! Pingora's library parses frames and manages windows. This stream lies below it, sees plain bytes
+//! in both directions, and enforces what the library does not: frame rates, the timeout of a header
+//! section, the minimum data rate of bodies, and the write timeout.
 
 use std::io;
 use std::pin::Pin;
@@ -26,19 +26,19 @@ use crate::http2::frame_monitor::{FrameMonitor, H2Violation};
 use crate::metrics::count;
 use crate::{ProxyLimits, ProxyMetrics};
 
-/// Which of the counters.
+/// Selects a counter.
 type MetricSelector = fn(&ProxyMetrics) -> &AtomicU64;
 
-/// Uploads that we wait for.
+/// Uploads that are waited for.
 #[derive(Debug, Clone, Copy)]
 struct UploadProgress {
     since: Instant,
     bytes: u64,
-    /// The most of them at once.
+    /// The maximum of them at once.
     streams: usize,
 }
 
-/// A connection under guard.
+/// A connection with its limits and deadlines.
 #[derive(Debug)]
 pub(crate) struct Http2Stream<S: ResettableIo = DownstreamIo> {
     io: S,
@@ -48,7 +48,7 @@ pub(crate) struct Http2Stream<S: ResettableIo = DownstreamIo> {
     counters: Arc<ProxyMetrics>,
     meter: FrameMonitor,
     born: Instant,
-    /// When what is open now began.
+    /// When the incomplete part began.
     head_since: Option<Instant>,
     upload: Option<UploadProgress>,
     read_alarm: DeadlineTimer,
@@ -108,7 +108,7 @@ impl<S: ResettableIo> Http2Stream<S> {
         })
     }
 
-    /// Notes what came.
+    /// Records received bytes.
     fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
         let now = Instant::now();
         let now_ms = u64::try_from(now.saturating_duration_since(self.born).as_millis());
@@ -130,7 +130,7 @@ impl<S: ResettableIo> Http2Stream<S> {
         Ok(())
     }
 
-    /// Until when something must come, and what is counted if it does not.
+    /// Returns the deadline for the next bytes, and the counter for its violation.
     fn read_deadline(&mut self, now: Instant) -> Option<(Instant, MetricSelector)> {
         let head = self.head_since.map(|since| -> (Instant, MetricSelector) {
             let total = Duration::from_millis(self.limits.head_total_ms);
@@ -146,7 +146,7 @@ impl<S: ResettableIo> Http2Stream<S> {
         head.into_iter().chain(body).chain(whole).min_by_key(|(at, _)| *at)
     }
 
-    /// Until when the bodies that we wait for must go on, all of them together.
+    /// Returns the deadline of the request bodies that are waited for, of all together.
     fn body_deadline(&mut self, now: Instant) -> Option<Instant> {
         let awaited = self.meter.expects_client_data();
         if awaited == 0 {
@@ -162,7 +162,7 @@ impl<S: ResettableIo> Http2Stream<S> {
         Some(later(upload.since, within))
     }
 
-    /// Nothing can be sent at the moment; ready when that has lasted for too long.
+    /// Handles a blocked write; ready at the deadline.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let now = Instant::now();
         let stalled = self.write_pace.waits(now, &self.limits);
@@ -186,7 +186,7 @@ impl<S: ResettableIo> AsyncRead for Http2Stream<S> {
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
                 this.note(buf.filled().get(before..).unwrap_or_default())?;
-                // What comes in drops forever keeps a head open all the same.
+                // Input that arrives in drops keeps a header section incomplete all the same.
                 let now = Instant::now();
                 if let Some((at, counter)) = this.read_deadline(now)
                     && at <= now
@@ -269,7 +269,7 @@ impl<S: ResettableIo> Ssl for Http2Stream<S> {
 #[async_trait]
 impl<S: ResettableIo> Shutdown for Http2Stream<S> {
     async fn shutdown(&mut self) {
-        // A client that is gone already is not told.
+        // A client that has closed needs no end.
         let _ = AsyncWriteExt::shutdown(self).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The accept loop: who gets a place, and who is reset before a byte is read.
+//! The accept loop: limits on connections, checked before a byte is read.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::overload;
 use crate::shutdown::ShutdownSignal;
 use crate::tls::TlsTerminator;
 
-/// After nobody could make room, the milliseconds in which nobody is asked to again: looking for one
-/// costs more than refusing, and a flood refuses thousands a second.
+/// Milliseconds without a new search after no connection could be evicted. A search costs more than
+/// a rejection, and a flood causes thousands of rejections per second.
 const FULL_MS: u64 = 5;
 
 /// The accept loop of one worker on one address.
@@ -31,10 +31,10 @@ pub(crate) struct Acceptor {
     pub(super) secrecy: Option<TlsTerminator>,
     pub(super) admission: Arc<ConcurrencyLimiter>,
     pub(super) registry: Arc<ConnectionTable>,
-    /// Those of all workers.
+    /// The connection tables of all workers.
     pub(super) registries: Arc<[Arc<ConnectionTable>]>,
     pub(super) open: JoinSet<()>,
-    /// Until then nobody is asked to make room for anybody: nobody could.
+    /// Until then no eviction is tried: none was possible.
     pub(super) full_until: Tick,
 }
 
@@ -71,7 +71,7 @@ impl Acceptor {
         self.drain(&mut stop).await;
     }
 
-    /// Gives a connection its place, or resets it.
+    /// Admits a connection, or resets it.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let edge = Arc::clone(&self.server.edge);
         count(&edge.counters.accepted);
@@ -104,7 +104,7 @@ impl Acceptor {
         }
     }
 
-    /// A free place, or one for which somebody who only waits has to go.
+    /// Acquires a permit: a free one, or one for which an idle connection is evicted.
     fn enter(&mut self, client: Option<&Client>) -> Result<ConcurrencyPermit, LimitReached> {
         match self.admission.enter(client, SlotSource::Free) {
             Err(LimitReached::Total) if self.make_room(client) => {
@@ -115,9 +115,9 @@ impl Acceptor {
         }
     }
 
-    /// Has one of our own connections go, or of another worker's where ours are few. Where all of them
-    /// came just now, only for clients that a site knows and for hops that bring requests of many: a
-    /// flood of newcomers that say nothing must not keep these out.
+    /// Evicts a connection of this worker, or of another one. If all connections are new, this only
+    /// happens for known clients and for trusted proxies: a flood of new connections without
+    /// requests must not keep these out.
     fn make_room(&mut self, client: Option<&Client>) -> bool {
         let edge = &self.server.edge;
         let SharedContext { limits, shares, overload, trusted, .. } = &**edge;
@@ -139,7 +139,7 @@ impl Acceptor {
             Some(client) => {
                 overload.is_known_client((&edge.handle.load().state, client), now, limits)
             }
-            // Before its header has come nobody knows for whom it is.
+            // Before its PROXY header has arrived, the client of a connection is unknown.
             None => !trusted.proxy_protocol,
         };
         is_known && make(EvictionPriority::High)
@@ -156,7 +156,7 @@ impl Acceptor {
         }
     }
 
-    /// Lets those in flight end, then cuts the rest.
+    /// Lets the requests in flight end, then aborts the rest.
     async fn drain(&mut self, stop: &mut ShutdownSignal) {
         let within = tokio::time::sleep(stop.within());
         tokio::pin!(within);
@@ -179,7 +179,8 @@ impl Acceptor {
     }
 }
 
-/// Whether this client is neither banned nor too fast. Its autonomous system is not known here.
+/// Returns whether this client is neither banned nor over its connection rate limit. Its autonomous
+/// system is not known here.
 pub(crate) fn should_accept(edge: &SharedContext, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
@@ -196,7 +197,7 @@ pub(crate) fn should_accept(edge: &SharedContext, client: &Client) -> bool {
     true
 }
 
-/// Makes closing send a reset; a socket that refuses the option is closed politely instead.
+/// Makes closing send a reset; a socket that rejects the option is closed normally instead.
 pub(crate) fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }

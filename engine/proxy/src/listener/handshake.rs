@@ -1,4 +1,4 @@
-//! A connection that was accepted, until its HTTP version is known: PROXY header, TLS, site.
+//! A connection from accept until its HTTP version is known: PROXY header, TLS, site.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::listener::proxy_protocol::{ProxyHeader, read_proxy_header};
 use crate::metrics::count;
 use crate::tls::{HandshakeError, TlsTerminator};
 
-/// A connection that has a place, before anybody reads from it.
+/// A connection with a permit, before a byte is read.
 pub(crate) struct PendingConnection {
     pub(super) server: Http1Server,
     pub(super) registry: Arc<ConnectionTable>,
@@ -33,7 +33,7 @@ pub(crate) struct PendingConnection {
 }
 
 impl PendingConnection {
-    /// Learns from a trusted hop who the client is, then serves it as if it had come itself.
+    /// Reads the client's address from a trusted proxy, then serves the client like a direct one.
     pub(crate) async fn receive(mut self, mut stream: TcpStream) {
         let mut stop = self.server.stop.clone();
         let edge = Arc::clone(&self.server.edge);
@@ -59,8 +59,8 @@ impl PendingConnection {
         self.serve(stream).await;
     }
 
-    /// Asks of the client that a hop named what is asked of one that comes itself. It may be a
-    /// listed hop as well, which forwards for others.
+    /// Applies the same limits to the client that a proxy named as to a direct client. It may be a
+    /// trusted proxy as well, which forwards for others.
     fn is_welcome(&mut self) -> bool {
         let edge = &self.server.edge;
         if edge.trusted.contains(self.client.ip) {
@@ -73,8 +73,8 @@ impl PendingConnection {
         named.inspect_err(|why| edge.counters.refuse_place(*why)).is_ok()
     }
 
-    /// Its life. It can be ended from here on, and not only once its turn has come: of a burst of
-    /// newcomers some may have to make room before any of them has run.
+    /// Returns the future that serves the connection. The connection is in the table before its
+    /// first poll: in a burst of new connections some may have to be evicted before any has run.
     pub(crate) fn serve(self, stream: TcpStream) -> impl Future<Output = ()> {
         let now = (self.server.edge.now)();
         let trusted = &self.server.edge.trusted;
@@ -89,7 +89,7 @@ impl PendingConnection {
     }
 }
 
-/// Serves one connection under guard, until it ends or its client is banned.
+/// Serves one connection until it ends or its client is banned.
 async fn serve(
     server: Http1Server,
     (stream, secrecy): (TcpStream, Option<TlsTerminator>),
@@ -106,7 +106,7 @@ async fn serve(
             return Box::pin(server.serve_h2(Box::new(stream), &conn)).await;
         }
         let stream = Http1Stream::new(wire, Arc::clone(&conn), limits, counters);
-        // Boxed as well: what a connection in HTTP/1 needs is not held by all that speak HTTP/2.
+        // Boxed as well, so that HTTP/2 connections do not reserve the memory of HTTP/1.
         Box::pin(server.serve(Box::new(stream))).await;
     };
     tokio::select! {
@@ -116,7 +116,7 @@ async fn serve(
     }
 }
 
-/// What HTTP is spoken over: the connection itself, or TLS on it.
+/// Returns the transport for HTTP: the connection itself, or TLS on it.
 async fn negotiate_tls(
     edge: &SharedContext,
     stream: TcpStream,
@@ -142,8 +142,8 @@ async fn negotiate_tls(
     }
 }
 
-/// Charges a connection to the site of its name, and says whether there is a place for it. One whose
-/// name is nobody's is told so later, and a hop's is charged to none.
+/// Charges a connection to the site of its server name, and returns whether it is within the
+/// limits. One with an unknown name is rejected later, and a trusted proxy's is charged to no site.
 fn is_welcome(edge: &SharedContext, conn: &Connection, sni: Option<&str>) -> bool {
     let Some(route) = sni.and_then(|sni| edge.sites.find(sni)) else { return true };
     if edge.trusted.contains(conn.client.ip) {

@@ -1,12 +1,12 @@
 //! Listening: sockets, workers and the accept loop.
 //!
 //! Each address is bound **once and without `SO_REUSEPORT`**, and every worker accepts from a
-//! duplicate of that one socket. With `SO_REUSEPORT` a second server, ours or another, could share
-//! the port and silently take half of the visitors; this way a port in use is a clear error. The
-//! price is that an idle worker may wake for a connection that another one takes.
+//! duplicate of that one socket. With `SO_REUSEPORT` a second process could share the port and
+//! silently get half of the visitors. This way a port in use is a clear error. The cost: an idle
+//! worker may wake for a connection that another one accepts.
 //!
-//! Whoever may not hold a connection is reset before a byte is read: a polite end would leave the
-//! memory of a closed connection with us and not with them.
+//! A connection over a limit is reset before a byte is read. A normal close would keep the memory
+//! of a closed connection on the server.
 
 pub(crate) mod acceptor;
 pub(crate) mod handshake;
@@ -39,7 +39,7 @@ use crate::upstream::HealthChecker;
 use crate::upstream::Sums;
 use crate::{BindError, OriginSnapshot, ProxyConfig, ProxyMetrics, SiteReporter};
 
-/// Where is listened, and whether over TLS.
+/// A listening socket, and the TLS state for it.
 #[derive(Debug)]
 struct Listener {
     at: ListeningSocket,
@@ -56,11 +56,12 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// Binds every address and resolves every origin. Connections queue in the kernel from here on,
-    /// and are served from [`DataPlane::start`] on.
+    /// Binds every address and resolves every origin. From here on connections queue in the kernel;
+    /// from [`DataPlane::start`] on they are served.
     ///
     /// # Errors
-    /// The first address or origin that cannot be had, in words for whoever configured it.
+    /// Returns the first address that cannot be bound or origin that cannot be resolved, as a
+    /// message for the operator.
     pub fn bind(
         config: ProxyConfig,
         handle: Arc<RuleSetHandle>,
@@ -100,8 +101,8 @@ impl DataPlane {
         Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
     }
 
-    /// The addresses that are bound, each with its scheme, and with the ports that the kernel chose
-    /// where 0 was asked for.
+    /// Returns the bound addresses, each with its scheme, and with the ports that the kernel chose
+    /// for port 0.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let scheme = |is_tls| if is_tls { "https" } else { "http" };
@@ -109,19 +110,19 @@ impl DataPlane {
         self.listeners.iter().map(|l| (scheme(l.is_tls), bound(&l.at))).collect()
     }
 
-    /// The counters, which count from [`DataPlane::start`] on.
+    /// Returns the counters, which count from [`DataPlane::start`] on.
     #[must_use]
     pub fn live_counters(&self) -> Arc<ProxyMetrics> {
         Arc::clone(&self.edge.counters)
     }
 
-    /// What each site has of what all share, for whoever reports it.
+    /// Returns the reporter for each site's use of the shared resources.
     #[must_use]
     pub fn sites(&self) -> SiteReporter {
         SiteReporter::new(Arc::clone(&self.edge))
     }
 
-    /// What says of each origin how it is.
+    /// Returns a function that reports the state of each origin.
     pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
         let edge = Arc::clone(&self.edge);
         move || {
@@ -131,7 +132,8 @@ impl DataPlane {
         }
     }
 
-    /// What levels look at, of the site of this name, or of the whole server without one.
+    /// Returns a function that reports the inputs of levels, for the site of this name, or for the
+    /// whole server.
     pub fn level_inputs(&self) -> impl Fn(Option<&str>) -> LevelInputs + Send + Sync + use<> {
         let edge = Arc::clone(&self.edge);
         move |site| {
@@ -153,7 +155,7 @@ impl DataPlane {
     /// Starts the workers.
     ///
     /// # Errors
-    /// The system gives no thread, or no second handle of a socket.
+    /// The system provides no thread, or no duplicate of a socket.
     pub fn start(self) -> Result<ProxyHandle, BindError> {
         let (stopper, stop) = ShutdownController::new();
         self.edge.handle.load().state.regulars().prepare();
@@ -184,15 +186,15 @@ impl DataPlane {
     }
 }
 
-/// A socket for each address: what was handed over under it, and a new one where nothing was.
+/// Returns a socket for each address: an inherited one, or a new one.
 fn listeners(config: &ProxyConfig) -> Result<Vec<Listener>, BindError> {
     let mut handed: Vec<&ListeningSocket> = config.handed.iter().collect();
     let plain = config.listen.iter().map(|address| (*address, false));
     let tls = config.listen_tls.iter().map(|address| (*address, true));
     let mut listeners = Vec::new();
     for (address, is_tls) in plain.chain(tls) {
-        // Whether it is for TLS is our affair and not the socket's; where two have one address
-        // (their ports are the kernel's to choose), the order of the configuration tells them apart.
+        // The configuration decides about TLS, not the socket. If two have one address (with ports
+        // that the kernel chose), the order of the configuration tells them apart.
         let at = match handed.iter().position(|listening| listening.address == address) {
             Some(place) => inherit_socket_options(handed.remove(place), &config.limits),
             None => listen(address, &config.limits)

@@ -1,15 +1,15 @@
-//! The PROXY header: whom a trusted hop forwards a connection for.
+//! The PROXY header, in which a trusted proxy names the client of a connection.
 //!
-//! A hop that forwards bytes and not requests says in front of the first byte who connected to it
-//! (HAProxy's `proxy-protocol.txt`, versions 1 and 2). Only hops that the host lists are asked, and
-//! each must say it: the specification forbids guessing, and a hop that could leave the header out
-//! would let whoever reaches it write one.
+//! A proxy that forwards bytes sends this header before the first byte (HAProxy's
+//! `proxy-protocol.txt`, versions 1 and 2). Only trusted proxies are read, and each connection of
+//! theirs must have it. The specification forbids guessing: if the header were optional, a client
+//! could write one through the proxy.
 //!
-//! Nothing behind the header is touched, because what follows may be TLS: the bytes are looked at
-//! where they lie in the kernel, and those that certainly belong to the header are taken. So it is
-//! a function over the bare connection, to be called before anything else reads from it.
+//! No byte after the header is consumed, because it may be TLS. The bytes are peeked in the kernel,
+//! and those that certainly belong to the header are taken. So this is a function on the bare
+//! connection that runs before any other read.
 //!
-//! Where this does not protect you: a listed hop can name any address it likes.
+//! Limitation: a trusted proxy can name any address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -19,47 +19,47 @@ use tokio::net::TcpStream;
 
 use crate::ProxyLimits;
 
-/// The longest header of version 1, its CRLF included.
+/// Longest header of version 1, with its CRLF.
 const TEXT_BYTES_MAX: usize = 107;
-/// How a header of version 1 begins.
+/// Start of a version 1 header.
 const TEXT_START: &[u8] = b"PROXY ";
-/// How a header of version 2 begins.
+/// Start of a version 2 header.
 const BINARY_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes before the addresses in version 2.
 const BINARY_FIXED: usize = 16;
-/// Bytes looked at in one go.
+/// Bytes per peek.
 const PEEK_BYTES: usize = 256;
-/// The type of the checksum among what a hop adds in version 2.
+/// Type of the checksum among the additions in version 2.
 const TYPE_CRC32C: u8 = 3;
 
-/// Whom a connection comes from.
+/// The client of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProxyHeader {
-    /// From this client.
+    /// This client.
     Client(SocketAddr),
-    /// From the hop itself (a health check), or from what has no address of the internet.
+    /// The trusted proxy itself (a health check), or a peer without an internet address.
     Local,
 }
 
-/// Why nobody was introduced.
+/// Why no client was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProxyHeaderError {
-    /// No whole header came in time.
+    /// No complete header came in time.
     Timeout,
-    /// What came is no PROXY header.
+    /// The input is not a PROXY header.
     Malformed,
-    /// The hop left.
+    /// The peer closed.
     Closed,
 }
 
-/// What is no PROXY header.
+/// The input is not a PROXY header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProxyHeaderSyntaxError;
 
 /// Reads exactly the PROXY header with which `stream` must begin.
 ///
 /// # Errors
-/// There is none; the connection is of no use then.
+/// No valid header came. The connection cannot be used then.
 pub(crate) async fn read_proxy_header(
     stream: &mut TcpStream,
     limits: &ProxyLimits,
@@ -87,7 +87,7 @@ async fn read(stream: &mut TcpStream, bytes_max: usize) -> Result<ProxyHeader, P
     }
 }
 
-/// A header while it arrives.
+/// Parses a header while it arrives.
 #[derive(Debug)]
 pub(crate) struct ProxyHeaderParser {
     bytes: Vec<u8>,
@@ -99,11 +99,11 @@ impl ProxyHeaderParser {
         Self { bytes: Vec::new(), bytes_max }
     }
 
-    /// Takes what belongs to the header from `next`, the bytes behind those it has, and says how
-    /// many they are; with the last of them comes what the header says.
+    /// Takes what belongs to the header from `next`, the bytes after those it has. Returns their
+    /// number, and the content of the header once it is complete.
     ///
     /// # Errors
-    /// A byte that cannot stand where it stands.
+    /// A byte is not valid at its position.
     pub(crate) fn feed(
         &mut self,
         next: &[u8],
@@ -155,17 +155,17 @@ impl ProxyHeaderParser {
     }
 }
 
-/// Whether `bytes` begins like `start`, as far as it goes.
+/// Returns whether `bytes` and `start` agree on their common length.
 fn begins(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(byte, expected)| byte == expected)
 }
 
-/// `N` bytes from `at`.
+/// Returns `N` bytes from `at`.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
-/// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 4711 80` and CRLF.
+/// Parses version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 4711 80` and CRLF.
 fn read_text(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderSyntaxError> {
     let line = bytes.strip_suffix(b"\r\n").ok_or(ProxyHeaderSyntaxError)?;
     let line = std::str::from_utf8(line).map_err(|_| ProxyHeaderSyntaxError)?;
@@ -202,11 +202,11 @@ fn text_port(word: &str) -> Result<u16, ProxyHeaderSyntaxError> {
     }
 }
 
-/// Version 2: 16 bytes, the addresses, and what the hop adds as type, length and value.
+/// Parses version 2: 16 bytes, the addresses, and additions as type, length and value.
 fn read_binary(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderSyntaxError> {
     let Some([command, family]) = array(bytes, 12) else { return Err(ProxyHeaderSyntaxError) };
     match command {
-        // What a LOCAL header says besides is to be ignored.
+        // The rest of a LOCAL header is to be ignored.
         0x20 => return Ok(ProxyHeader::Local),
         0x21 => {}
         _ => return Err(ProxyHeaderSyntaxError),
@@ -214,7 +214,8 @@ fn read_binary(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderSyntaxError> {
     let (introduced, addresses) = match family {
         0x11 => (ProxyHeader::Client(v4_from(bytes)?), 12),
         0x21 => (ProxyHeader::Client(v6_from(bytes)?), 36),
-        // Datagrams did not bring this connection, and a Unix socket has no address of use here.
+        // Datagrams cannot have brought this connection, and a Unix socket has no address of use
+        // here.
         0x00 => (ProxyHeader::Local, 0),
         0x12 => (ProxyHeader::Local, 12),
         0x22 => (ProxyHeader::Local, 36),
@@ -237,7 +238,7 @@ fn v6_from(bytes: &[u8]) -> Result<SocketAddr, ProxyHeaderSyntaxError> {
     Ok((Ipv6Addr::from(ip), u16::from_be_bytes(port)).into())
 }
 
-/// Walks over what the hop added from `at` on, and holds the bytes against a checksum among it.
+/// Parses the additions from `at` on, and verifies a checksum among them.
 fn check_additions(bytes: &[u8], mut at: usize) -> Result<(), ProxyHeaderSyntaxError> {
     let mut checksum_at = None;
     while at != bytes.len() {
@@ -259,7 +260,7 @@ fn check_additions(bytes: &[u8], mut at: usize) -> Result<(), ProxyHeaderSyntaxE
     if found == said { Ok(()) } else { Err(ProxyHeaderSyntaxError) }
 }
 
-/// CRC-32C (RFC 3720, appendix B.4), bit by bit: a header is short, and no table is kept for it.
+/// CRC-32C (RFC 3720, appendix B.4), bit by bit: a header is too short for a table to pay off.
 fn crc32c(bytes: impl Iterator<Item = u8>) -> u32 {
     let crc = bytes.fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ProxyLimits;
 
-/// A socket that listens already, under our limits.
+/// Applies our limits to a socket that listens already.
 pub(crate) fn inherit_socket_options(
     handed: &ListeningSocket,
     limits: &ProxyLimits,
@@ -22,10 +22,11 @@ pub(crate) fn inherit_socket_options(
 
 pub(crate) fn listen(address: SocketAddr, limits: &ProxyLimits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for old connections' last minute; on Linux this never shares a port.
+    // A restart must not wait for old connections in TIME_WAIT; on Linux this never shares a port.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // Each configured address means itself, so that `0.0.0.0` and `[::]` can stand together.
+        // Each configured address only means itself, so that `0.0.0.0` and `[::]` can both be
+        // bound.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -35,16 +36,15 @@ pub(crate) fn listen(address: SocketAddr, limits: &ProxyLimits) -> io::Result<Tc
     Ok(socket.into())
 }
 
-/// Socket options that every accepted connection takes on from its listener (Linux copies them); one
-/// that the system refuses is done without.
+/// Sets the options that every accepted connection inherits from its listener (Linux copies them).
+/// An option that the system rejects is skipped.
 fn configure_socket(listener: &socket2::SockRef<'_>, limits: &ProxyLimits) {
-    // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
+    // Header section and body leave in one write, so waiting to fill a packet only adds delay.
     let _ = listener.set_tcp_nodelay(true);
     let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
 }
 
-/// A listening socket, and the address that it was configured as: its port may have been left to
-/// the kernel.
+/// A listening socket, and its configured address: the kernel may have chosen the port.
 #[derive(Debug, Clone)]
 pub struct ListeningSocket {
     /// As configured.

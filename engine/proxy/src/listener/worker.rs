@@ -1,4 +1,4 @@
-//! A worker: one thread, one runtime, and its share of every listening socket.
+//! A worker: one thread with one runtime that accepts from every listening socket.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Worker {
     /// Serves until the data plane stops.
     pub(crate) fn run(self, listeners: Vec<(TcpListener, Option<TlsTerminator>)>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        // Without a runtime (no descriptors left) the other workers go on.
+        // Without a runtime (no free descriptors) the other workers continue.
         let Ok(runtime) = runtime else {
             count(&self.edge.counters.accept_errors);
             return;
@@ -49,14 +49,14 @@ impl Worker {
             let limits = &self.edge.limits;
             let conf = ServerConf {
                 threads: 1,
-                // Ours is below it (`link::pool`).
+                // Our pool is below pingora's (`upstream::pool`).
                 upstream_keepalive_pool_size: 1,
                 max_retries: limits.origin_attempts_max,
                 ..ServerConf::default()
             };
             let processor = Arc::new(self.edge.processor());
             tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
-            // On every worker: each must be able to go before the others.
+            // On every worker: each one may end before the others.
             tokio::spawn(EgressScheduler::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
             tokio::spawn(OverloadManager::watch(Arc::clone(&self.edge), registries));
@@ -99,7 +99,7 @@ impl Worker {
     }
 }
 
-/// Counts the rounds of a worker: one that is stuck counts none.
+/// Counts the rounds of a worker: a worker that hangs counts none.
 async fn record_heartbeat(beats: Heartbeat) {
     loop {
         beats.fetch_add(1, Relaxed);

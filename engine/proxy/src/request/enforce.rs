@@ -1,9 +1,9 @@
-//! From a decision to what happens: one arm per verdict.
+//! Enforces a decision: one arm per verdict.
 //!
-//! A [`AllowedRequest`] comes out of the admit arm and nowhere else, an [`AdmittedRequest`] out of that (their
-//! fields are private to this file), and forwarding takes one, so what was not admitted has nothing
-//! to be forwarded with. A verdict that this version cannot carry out is refused at load; should one
-//! come all the same, it is our fault, and the request is refused rather than let in.
+//! An [`AllowedRequest`] only comes from the arm of the admit action, and an [`AdmittedRequest`]
+//! only from that (their fields are private to this file). Forwarding takes an [`AdmittedRequest`],
+//! so a request that was not admitted cannot be forwarded. A verdict that this version cannot
+//! enforce is an error at load. If one came all the same, the request would be rejected.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,7 +24,7 @@ use crate::routing::{Site, Timeouts};
 use crate::upstream::queue::OriginSlot;
 use crate::upstream::slot_kind::SlotKind;
 
-/// A request that the policy lets in, before there is a place for it at its origin.
+/// A request that the policy admits, before it has an origin slot.
 #[derive(Debug)]
 pub(crate) struct AllowedRequest {
     case: RequestRecord,
@@ -37,17 +37,18 @@ impl AllowedRequest {
         self.case.edge()
     }
 
-    /// Its connection's other requests took all the time that it could wait.
+    /// Returns the local response after the other requests of its connection used up its waiting
+    /// time.
     pub(crate) fn reject_forward_timeout(self) -> LocalResponse {
         count(&self.edge().counters.h2_turns_late);
         local_response(self.case, self.manner, 503, Some(1_000))
     }
 
-    /// Takes its places: one of its client's, and one of its site's, for which it may have to wait.
-    /// A larger body is still to come where not all of the request is `here`.
+    /// Acquires the request's permit and an origin slot, for which it may have to wait in the
+    /// queue. `here` tells whether a part of the body is still to come.
     ///
     /// # Errors
-    /// There is none; the answer says so.
+    /// Returns the local response to send if no permit or slot is free, or none in time.
     pub(crate) async fn acquire_slot(
         self,
         here: BodyBuffered,
@@ -67,7 +68,7 @@ impl AllowedRequest {
         };
         let now = (edge.now)();
         if route.origins.is_down(now) {
-            // Said here, it costs neither the connection nor a way through the engine.
+            // A local response here costs neither the connection nor the engine.
             count(&edge.counters.origin_down);
             return Err(local_response(case, manner, 503, second));
         }
@@ -75,7 +76,7 @@ impl AllowedRequest {
         let under_way = || edge.forwarding.held(&client);
         let Ok(seat) = edge.shares.acquire(&visit, (stay, under_way)).await else {
             count(&edge.counters.origin_full);
-            // A second from now some of those in flight will be done.
+            // In a second some of the requests in flight will have ended.
             return Err(local_response(case, manner, 503, second));
         };
         count(&edge.counters.admitted);
@@ -87,7 +88,7 @@ impl AllowedRequest {
     }
 }
 
-/// A request that may go to its origin. Good for one.
+/// A request that may be forwarded to its origin, once.
 #[derive(Debug)]
 pub(crate) struct AdmittedRequest {
     case: RequestRecord,
@@ -99,8 +100,7 @@ pub(crate) struct AdmittedRequest {
     is_normal: bool,
 }
 
-/// The places of a request at an origin: one of its site's, one of its client's, and what it counts as
-/// under way in the limits of the policy. Given back when dropped.
+/// Origin slot, permit and policy counters of a request at an origin. Released when dropped.
 #[derive(Debug)]
 pub(crate) struct Stand {
     seat: OriginSlot,
@@ -138,12 +138,12 @@ impl AdmittedRequest {
         self.purpose
     }
 
-    /// Whether its head is forwarded as it came.
+    /// Returns whether its header section is forwarded unchanged.
     pub(crate) const fn is_normal(&self) -> bool {
         self.is_normal
     }
 
-    /// How long its origin is waited for.
+    /// Returns the timeouts of its origin.
     pub(crate) const fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
@@ -156,12 +156,13 @@ impl AdmittedRequest {
         self.case.edge()
     }
 
-    /// Its places, for as long as its origin is at work for it. The decision is remembered now.
+    /// Returns the slot and permit, for as long as the origin works on it. The decision is recorded
+    /// now.
     pub(crate) fn into_stand(self) -> Stand {
         self.stand
     }
 
-    /// Notes what was answered in the end; a client that was served is known to the site.
+    /// Records the final response; a client that was served becomes known to the site.
     pub(crate) fn record_response(&mut self, status: u16, bytes_out: u64) {
         if self.is_noted && (200..400).contains(&status) {
             let now = (self.edge().now)();
@@ -174,35 +175,35 @@ impl AdmittedRequest {
     }
 }
 
-/// How a refused request is to be answered.
+/// Parameters of the response to a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResponseParams {
     pub(crate) body: BodyMode,
     pub(crate) persistence: Persistence,
     pub(crate) purpose: RequestKind,
     pub(crate) asker: ResolvedClient,
-    /// Whether its client counts as known once it is served: asked of some requests of a connection
-    /// only, since the answer is the same.
+    /// Whether its client counts as known once it is served. Only some requests of a connection
+    /// record this, since the result is the same.
     pub(crate) is_noted: bool,
     pub(crate) timeouts: Timeouts,
-    /// Whether its head is forwarded as it came.
+    /// Whether its header section is forwarded unchanged.
     pub(crate) is_normal: bool,
 }
 
 /// What happens next.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// The request goes to its origin, if there is a place for it.
+    /// The request goes to its origin, if it gets a slot.
     Forward(AllowedRequest),
-    /// It is answered here.
+    /// The client gets a local response.
     Respond(LocalResponse),
     /// The connection is reset.
     Reset,
-    /// The connection is held, then reset.
+    /// The connection is kept in the tarpit, then reset.
     Tarpit(TarpitGuard),
 }
 
-/// A place among those that are held, given back when dropped.
+/// A place in the tarpit, released when dropped.
 #[derive(Debug)]
 pub(crate) struct TarpitGuard {
     case: RequestRecord,
@@ -230,10 +231,10 @@ pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponsePa
         }
         Verdict::Tarpit { hold_ms } => match manner.asker.line {
             ConnectionOwnership::Own => tarpit(case, hold_ms),
-            // Held would be the hop, and with it everybody whom it would have sent next.
+            // The tarpit would hold the trusted proxy's connection, and so its next clients.
             ConnectionOwnership::Shared => reset_connection(case, manner),
         },
-        // The ban itself is in the state already, and meets the client's next connections.
+        // The ban itself is in the state already, and applies to the client's next connections.
         Verdict::Ban { .. } => {
             count(&case.edge().counters.banned);
             reset_connection(case, manner)
@@ -245,7 +246,7 @@ pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponsePa
     }
 }
 
-/// Whether the host has too little of something to serve a client whom the site does not know.
+/// Returns whether the server is overloaded and the site does not know the client.
 fn is_shed(case: &RequestRecord, route: &Arc<Site>, manner: &ResponseParams) -> bool {
     let edge = case.edge();
     if !edge.overload.is_shedding() {
@@ -261,9 +262,9 @@ fn is_shed(case: &RequestRecord, route: &Arc<Site>, manner: &ResponseParams) -> 
     is_shed
 }
 
-/// Resets the client's connection. One that a hop shares among clients is not the client's: a
-/// reset would cost others their places in it and let a stranger make the hop believe that we are
-/// down, so it is told 403 instead.
+/// Resets the client's connection. A trusted proxy's connection carries many clients: a reset would
+/// abort the requests of others and could make the proxy consider the server down. So it gets a 403
+/// instead.
 fn reset_connection(case: RequestRecord, manner: ResponseParams) -> Action {
     match manner.asker.line {
         ConnectionOwnership::Own => Action::Reset,
@@ -271,8 +272,8 @@ fn reset_connection(case: RequestRecord, manner: ResponseParams) -> Action {
     }
 }
 
-/// Holding costs us a descriptor and the client its connection; so only so many are held, and who
-/// comes then is not worth more than a reset.
+/// Puts the connection into the tarpit. That costs a descriptor, so their number is limited; beyond
+/// the limit the connection is reset.
 fn tarpit(case: RequestRecord, hold_ms: u64) -> Action {
     let edge = Arc::clone(case.edge());
     if edge.counters.tarpits.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {

@@ -1,7 +1,7 @@
-//! What a client is told when an admitted request comes to nothing.
+//! The response for an admitted request that failed.
 //!
-//! Whose fault it was decides: the origin's is 502 or 504, ours is 500, the client's own (it left)
-//! is nothing. The answer names no address and no cause.
+//! The cause decides the status: 502 or 504 for the origin, 500 for Seawall, none if the client
+//! left. The response contains no address and no cause.
 
 use bytes::Bytes;
 use pingora_error::{Error, ErrorSource, ErrorType};
@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::metrics::count;
 use crate::request::local_response::LocalResponse;
 
-/// The status for a failure, counted; 0 where nobody is left to be told.
+/// Returns the status for a failure, and counts it; 0 if the client has left.
 pub(crate) fn status_of(counters: &ProxyMetrics, conn: Option<&Connection>, error: &Error) -> u16 {
     let is_late = conn.is_some_and(Connection::take_origin_timeout)
         || (*error.esource() == ErrorSource::Upstream && is_timeout(error.etype()));
@@ -34,7 +34,7 @@ pub(crate) fn status_of(counters: &ProxyMetrics, conn: Option<&Connection>, erro
     }
 }
 
-/// Whether somebody was waited for in vain.
+/// Returns whether a timeout caused the error.
 pub(crate) fn is_timeout(kind: &ErrorType) -> bool {
     matches!(
         kind,
@@ -45,21 +45,21 @@ pub(crate) fn is_timeout(kind: &ErrorType) -> bool {
     )
 }
 
-/// Answers with `status`, unless an answer has begun, and ends the connection so that the client
-/// can read it.
+/// Sends `status`, unless a response has begun, and closes the connection so that the client can
+/// read it.
 pub(crate) async fn write_error_response(session: &mut Session, status: u16) {
-    // One that only said that an answer will come is none.
+    // An interim response does not count.
     let has_begun = session.response_written().is_some_and(|said| !said.status.is_informational());
     if status == 0 || has_begun {
         return;
     }
     session.set_keepalive(None);
-    // Who was turned away here may find an origin in a second.
+    // A retry in a second may find an origin.
     let retry_after_ms = (status == 503).then_some(1_000);
     let answer = LocalResponse { retry_after_ms, ..LocalResponse::last(status) };
     if let Some(header) = answer.header() {
         let body = Bytes::from(answer.text());
-        // A client that left in the meantime is not told.
+        // A client that has left gets no response.
         if session.write_response_header(Box::new(header), false).await.is_ok() {
             let _ = session.write_response_body(Some(body), true).await;
         }

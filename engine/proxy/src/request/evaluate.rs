@@ -1,8 +1,8 @@
-//! See, judge, enforce: one request from its head to what happens next.
+//! Evaluates one request: from its header section to what happens next.
 //!
-//! All of it is synchronous and happens before pingora's machinery, because in HTTP/1 the head is
-//! all that a policy of this version can ask about: a refusal costs a parse, a judgement and one
-//! write. The generation is loaded once, so a reload in mid-request changes nothing for it.
+//! All of it is synchronous and precedes pingora, because a policy of this version only reads the
+//! header section. So a rejection costs a parse, an evaluation and one write. The generation is
+//! loaded once, so a reload does not affect a request in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,7 +26,7 @@ use crate::request::local_response::{BodyMode, LocalResponse};
 use crate::request::record::{RequestRecord, RetainedHead};
 use crate::routing::Site;
 
-/// Requests of a connection, of which the first is asked whether its client is known from then on.
+/// The first of so many requests of a connection records its client as known.
 const NOTED_EVERY: u32 = 64;
 
 /// What to do with the request at the front of the stream.
@@ -34,9 +34,9 @@ const NOTED_EVERY: u32 = 64;
 pub(crate) struct RequestPlan {
     pub(crate) next: Action,
     pub(crate) framing: Framing,
-    /// Whether the body may not come before it is invited.
+    /// Whether the client may wait for `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
-    /// Whether its client said that it will send no more.
+    /// Whether the client announced that it sends no more.
     pub(crate) client_closes: bool,
 }
 
@@ -51,15 +51,15 @@ impl RequestPlan {
     }
 }
 
-/// Whether the connection goes on after this request, as far as we are concerned.
+/// Whether the connection may be kept after this request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionMode {
     KeepAlive,
-    /// This answer is its last: the data plane stops, or the connection has had its share.
+    /// This response is its last: the data plane stops, or the connection has reached a limit.
     LastResponse,
 }
 
-/// Which request of its connection, and when.
+/// Number of the request on its connection, and its time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestOrdinal {
     pub(crate) requests: u32,
@@ -67,7 +67,7 @@ pub(crate) struct RequestOrdinal {
     pub(crate) now: Tick,
 }
 
-/// Counts what rules do for one request, and writes the lines that they ask for.
+/// Counts what rules do for one request, and writes the lines of their `log` actions.
 struct Watching<'w> {
     edge: &'w SharedContext,
     live: &'w ActiveGeneration,
@@ -90,7 +90,7 @@ impl Observer for Watching<'_> {
     }
 }
 
-/// Judges the request whose head is the first `head_bytes` of `ahead`.
+/// Evaluates the request whose header section is the first `head_bytes` of `ahead`.
 pub(crate) fn evaluate(
     edge: &Arc<SharedContext>,
     conn: &Connection,
@@ -117,16 +117,17 @@ pub(crate) fn evaluate(
     }
 }
 
-/// A head at the front of a stream, of `bytes`, and how much came behind it.
+/// A header section of `bytes` at the front of a stream, and how much came after it.
 struct Front<'h> {
     bytes: &'h [u8],
     head: RequestHead<'h>,
     after: usize,
-    /// Whether it is as it came.
+    /// Whether it is unchanged.
     is_normal: bool,
 }
 
-/// Judges what a head becomes, and not what came. Apart, since it is rare and needs much room.
+/// Evaluates the normalized header section. In a function of its own, since it is rare and needs
+/// much memory.
 #[inline(never)]
 fn judge_normalized(
     edge: &Arc<SharedContext>,
@@ -152,7 +153,7 @@ fn judge_head(
     &RequestOrdinal { requests, mode, now }: &RequestOrdinal,
 ) -> RequestPlan {
     if head.says_https && conn.tls_info().is_none() {
-        // It means two things: what the target says, and what the connection is.
+        // It is ambiguous: the target and the connection name different schemes.
         return invalid_request(edge, HeadError::Target);
     }
     let folded = match NormalizedTarget::of(&head) {
@@ -222,10 +223,10 @@ fn judge_head(
     }
 }
 
-/// Whether a connection's name leads to the site that a request is for. A connection is accounted to
-/// the site of its name, and another site's requests may not travel on that account (RFC 9110
-/// §15.5.20). One that named nobody is for any site, over HTTP/2 for that of its first request:
-/// whose bytes come out of many streams nobody can tell.
+/// Returns whether the connection's server name leads to the site of the request. A connection is
+/// charged to the site of its name, and requests for another site must not use that account (RFC
+/// 9110 §15.5.20). A connection without a name serves any site, but over HTTP/2 only the site of
+/// its first request: the bytes of mixed streams cannot be charged to sites.
 fn matches_sni(edge: &SharedContext, conn: &Connection, route: &Site) -> bool {
     if conn.is_h2() && conn.stake.is_bound_elsewhere(route.id) {
         return false;
@@ -234,8 +235,8 @@ fn matches_sni(edge: &SharedContext, conn: &Connection, route: &Site) -> bool {
     sni.is_none_or(|sni| edge.sites.find(sni).is_some_and(|named| named.id == route.id))
 }
 
-/// Charges the connection to the site that it turns out to be for, and says whether there is a place
-/// for it. A hop's connection brings many clients to many sites and is charged to none.
+/// Charges the connection to the site of its request, and returns whether it is within the limits.
+/// A trusted proxy's connection brings many clients to many sites and is charged to none.
 fn charge_site(
     edge: &SharedContext,
     conn: &Connection,
@@ -251,13 +252,13 @@ fn charge_site(
     }
 }
 
-/// The answer to what is no head, or means two things.
+/// Returns the response to an invalid or ambiguous header section.
 pub(crate) fn invalid_request(edge: &SharedContext, why: HeadError) -> RequestPlan {
     edge.counters.refuse_head(why);
     RequestPlan::last(why.status(), Framing::Length(0))
 }
 
-/// What becomes of the connection after a refusal: it is kept where the request's end is here.
+/// Returns whether the connection is kept after a rejection: only if the whole request is here.
 fn persistence(head: &RequestHead<'_>, bytes_after: usize, mode: ConnectionMode) -> Persistence {
     let is_all_here = match head.framing {
         Framing::Length(body) => body <= bytes_after as u64,

@@ -1,7 +1,8 @@
-//! From a head on the wire to the facts that are judged.
+//! Builds the facts that a policy reads from a request.
 //!
-//! Everything is borrowed from the head but the two texts that must be folded, host and path. The
-//! client is the one that [`crate::admission::trusted_proxies`] has resolved. From [`build_facts`] on, no code knows what server or engine the request came through.
+//! Everything is borrowed from the header section, except host and path, which are normalized.
+//! [`crate::admission::trusted_proxies`] has resolved the client. After [`build_facts`] no code
+//! depends on the server or engine that the request came through.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::http1::head::{HeadError, RequestHead};
 use crate::routing::Site;
 use crate::tls::TlsInfo;
 
-/// The fields of a head, as they lie in the buffer.
+/// The headers of a request, as they lie in the buffer.
 #[derive(Debug)]
 pub(crate) struct HeaderFields<'h>(pub(crate) &'h [httparse::Header<'h>]);
 
@@ -40,19 +41,19 @@ impl HeaderView for HeaderFields<'_> {
     }
 }
 
-/// What a policy reads of host and path.
+/// Normalized host and path.
 #[derive(Debug)]
 pub(crate) struct NormalizedTarget {
-    /// None where an HTTP/1.0 request names none.
+    /// None if an HTTP/1.0 request has no `Host`.
     pub(crate) host: Option<String>,
     pub(crate) path: Vec<u8>,
 }
 
 impl NormalizedTarget {
-    /// Folds host and path.
+    /// Normalizes host and path.
     ///
     /// # Errors
-    /// A host that is none, or a path that cannot be decoded.
+    /// The host is invalid, or the path cannot be decoded.
     pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, HeadError> {
         let host = head.host.map(normalize_host).transpose().map_err(|_| HeadError::Host)?;
         let mut path = Vec::with_capacity(head.path.len());
@@ -65,7 +66,7 @@ impl NormalizedTarget {
     }
 }
 
-/// What a request came through.
+/// The connection that a request came through.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionFacts {
     pub(crate) client: Client,
@@ -74,16 +75,16 @@ pub(crate) struct ConnectionFacts {
     pub(crate) requests: u32,
     pub(crate) now: Tick,
     pub(crate) spoken: Option<Arc<TlsInfo>>,
-    /// Open streams, resets and glitches, in HTTP/2.
+    /// Open streams, resets and frames without effect, in HTTP/2.
     pub(crate) h2: (u32, u32, u32),
-    /// Whose connection it came through.
+    /// Whether the connection belongs to the client.
     pub(crate) line: ConnectionOwnership,
     pub(crate) scheme: Scheme,
-    /// Whether the request says HTTP/1.0.
+    /// Whether the version is HTTP/1.0.
     pub(crate) is_old: bool,
 }
 
-/// The facts of one request.
+/// Returns the facts of one request.
 pub(crate) fn build_facts<'r>(
     (head, fields, folded): (&RequestHead<'r>, &'r HeaderFields<'r>, &'r NormalizedTarget),
     route: &'r Site,
@@ -129,7 +130,7 @@ pub(crate) fn build_facts<'r>(
     }
 }
 
-/// How much of a client there is at the moment.
+/// The current connections and requests of a client.
 #[derive(Debug)]
 pub(crate) struct ClientGauges<'e> {
     pub(crate) edge: &'e SharedContext,

@@ -1,8 +1,8 @@
-//! The tiny answers that we give ourselves.
+//! Local responses.
 //!
-//! An answer costs the outgoing pipe as little as it can, names neither us nor the rule, and carries
-//! a code that leads the host's technologist, and nobody else, back to the rule: the code is derived
-//! from generation and rule and is no secret, but means nothing without the history of policies.
+//! A local response is as small as possible and names neither Seawall nor the rule. Its code leads
+//! the operator back to the rule. The code is derived from generation and rule. It is no secret,
+//! but has no meaning without the history of policies.
 
 use std::fmt::{self, Write as _};
 
@@ -12,15 +12,16 @@ use seawall_model::{Generation, Reason};
 
 use crate::http1::head::Persistence;
 
-/// Room for most heads.
+/// Size of most header sections.
 const HEAD_BYTES: usize = 160;
-/// An odd number, so that multiplying by it can be undone: neighbours look unrelated.
+/// An odd number, so that the multiplication can be inverted; codes of adjacent rules look
+/// unrelated.
 const SPREAD: u32 = 0x9e37_79b1;
 /// Its inverse modulo 2^32.
 const GATHER: u32 = inverse(SPREAD);
 
 /// Newton's iteration: an odd number is its own inverse in the lowest 3 bits, and each step doubles
-/// how many are right: 6, 12, 24, 48.
+/// the number of correct bits: 6, 12, 24, 48.
 const fn inverse(odd: u32) -> u32 {
     let mut x = odd;
     let mut step = 0;
@@ -31,18 +32,18 @@ const fn inverse(odd: u32) -> u32 {
     x
 }
 
-/// The opaque code of a refusal: `w-` and eight hexadecimal digits.
+/// Returns the opaque code of a rejection: `w-` and eight hexadecimal digits.
 #[must_use]
 pub fn rejection_code(generation: Generation, reason: Reason) -> String {
     RejectionCode::of(generation, reason).to_string()
 }
 
-/// The code of a refusal; displayed as it is sent.
+/// The code of a rejection; `Display` writes it as it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RejectionCode(u32);
 
 impl RejectionCode {
-    /// Bytes of one.
+    /// Its length in bytes.
     const LEN: usize = 10;
 
     pub(crate) fn of(generation: Generation, reason: Reason) -> Self {
@@ -56,7 +57,7 @@ impl fmt::Display for RejectionCode {
     }
 }
 
-/// What a code stands for: the low 16 bits of the generation, and the reason.
+/// Returns what a code stands for: the low 16 bits of the generation, and the reason.
 #[must_use]
 pub fn decode_rejection_code(code: &str) -> Option<(u16, Reason)> {
     let digits = code.strip_prefix("w-").filter(|digits| digits.len() == 8)?;
@@ -84,15 +85,15 @@ fn number(generation: Generation, reason: Reason) -> u32 {
     high << 16 | low
 }
 
-/// Whether an answer's body is sent, or only described.
+/// Whether a response's body is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyMode {
     Send,
-    /// The request was HEAD.
+    /// No: the request was HEAD.
     HeadersOnly,
 }
 
-/// An answer of our own.
+/// A response made by Seawall itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalResponse {
     pub(crate) status: u16,
@@ -103,7 +104,7 @@ pub(crate) struct LocalResponse {
 }
 
 impl LocalResponse {
-    /// An answer after which the connection ends.
+    /// Returns a response after which the connection is closed.
     pub(crate) const fn last(status: u16) -> Self {
         Self {
             status,
@@ -114,7 +115,7 @@ impl LocalResponse {
         }
     }
 
-    /// The body: the code, or else what the status means.
+    /// Returns the body: the code, or else the phrase of the status.
     pub(crate) fn text(&self) -> String {
         self.code.map_or_else(|| format!("{}\n", meaning(self.status)), |code| format!("{code}\n"))
     }
@@ -123,19 +124,19 @@ impl LocalResponse {
         self.code.map_or_else(|| meaning(self.status).len(), |_| RejectionCode::LEN) + 1
     }
 
-    /// When to come again, where that means something: in whole seconds, rounded up, since who comes
-    /// back too early is refused again.
+    /// Returns `Retry-After` in whole seconds. It is rounded up, because a client that retries too
+    /// early is rejected again.
     pub(crate) fn retry_after_s(&self) -> Option<u64> {
         let ms = self.retry_after_ms.filter(|_| matches!(self.status, 429 | 503))?;
         Some(ms.div_ceil(1_000))
     }
 
-    /// Bytes of body that are sent.
+    /// Returns the bytes of body that are sent.
     pub(crate) fn bytes_out(&self) -> u64 {
         if self.body == BodyMode::Send { self.text_len() as u64 } else { 0 }
     }
 
-    /// Its head, for where pingora writes it.
+    /// Returns its header section in pingora's form.
     pub(crate) fn header(&self) -> Option<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4)).ok()?;
         header.insert_header("Content-Type", "text/plain").ok()?;
@@ -146,10 +147,10 @@ impl LocalResponse {
         Some(header)
     }
 
-    /// Adds the answer to what is about to be sent.
+    /// Appends the response to pending output.
     pub(crate) fn write_to(&self, out: &mut BytesMut) {
         out.reserve(HEAD_BYTES);
-        // Memory is the only thing that could fail here, and it does not say so.
+        // Only an allocation could fail here, and it does not return an error.
         let _infallible = self.put(out);
     }
 
@@ -175,7 +176,7 @@ impl LocalResponse {
     }
 }
 
-/// The usual phrase of a status.
+/// Returns the usual phrase of a status.
 pub(crate) fn meaning(status: u16) -> &'static str {
     let known = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
     known.unwrap_or("Refused")

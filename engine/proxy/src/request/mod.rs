@@ -1,5 +1,5 @@
-//! One request, whatever version it came in: what it means, what the policy says of it, what happens
-//! then, and what is recorded of it.
+//! One request in any version of HTTP: its facts, the decision of the policy, the enforcement of
+//! that decision, and its record.
 
 pub(crate) mod enforce;
 pub(crate) mod error_response;

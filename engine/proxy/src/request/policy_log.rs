@@ -1,9 +1,9 @@
-//! Lines that rules ask for with `log`.
+//! Log lines of `log` actions.
 //!
-//! Every request can cause one, so each rule writes one a second and says with the next how often it
-//! wrote none. All rules of the host together have a cap, and all of members have one of their own:
-//! what members write takes no line from the host. A line names the site, the rule, the text that the
-//! rule gives and the generation, and nothing of the visitor.
+//! Every request can cause one. So each rule writes at most one line per second, and reports with
+//! the next how many were suppressed. All rules of the server have a common limit, and all rules of
+//! members have another: lines of members never suppress lines of the server. A line names the
+//! site, the rule, the text of the action and the generation. It contains no data of the visitor.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -12,10 +12,10 @@ use seawall_ruleset::ActiveGeneration;
 
 use crate::metrics::{ProxyMetrics, count};
 
-/// Most characters of a rule's name in a line.
+/// Maximum characters of a rule's name in a line.
 const NAME_CHARS_MAX: usize = 100;
 
-/// So many lines in a second.
+/// Maximum of lines per second.
 #[derive(Debug, Default)]
 struct Cap {
     second: AtomicU64,
@@ -23,7 +23,7 @@ struct Cap {
 }
 
 impl Cap {
-    /// Two threads at the turn of a second may let one more through.
+    /// At the turn of a second two threads may pass one line more.
     fn admits(&self, second: u64, most: u32) -> bool {
         if self.second.swap(second, Relaxed) != second {
             self.in_second.store(0, Relaxed);
@@ -32,7 +32,7 @@ impl Cap {
     }
 }
 
-/// How many lines may still be written.
+/// The limits on the lines.
 #[derive(Debug)]
 pub(crate) struct PolicyLog {
     lines_per_s: u32,
@@ -45,7 +45,7 @@ impl PolicyLog {
         Self { lines_per_s, host: Cap::default(), members: Cap::default() }
     }
 
-    /// Writes the line that a rule asks for, where one may be written now.
+    /// Writes the line of a rule, if the limits permit one now.
     pub(crate) fn write(
         &self,
         of: (&ActiveGeneration, &ProxyMetrics),
@@ -82,7 +82,7 @@ impl PolicyLog {
         let says = text.map_or(String::new(), |text| format!(": {text}"));
         let more = match untold {
             0 => String::new(),
-            n => format!(", {n} times more since its last line"),
+            n => format!(", {n} suppressed since its last line"),
         };
         Some(format!("{site}: the rule {name} applied{says} (generation {generation}{more})"))
     }
@@ -121,7 +121,7 @@ site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
         ActiveGeneration { generation: Generation(3), rules, state, tally }
     }
 
-    /// What a rule writes at a moment.
+    /// Returns what a rule writes at a moment.
     fn said(
         log: &PolicyLog,
         live: &ActiveGeneration,
@@ -144,7 +144,7 @@ site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
         let bare = said(&log, &live, "floor.two", None, 5_999);
         assert_eq!(bare.as_deref(), Some("a.example: the rule floor.two applied (generation 3)"));
         let later = said(&log, &live, "floor.one", None, 6_000).unwrap();
-        assert!(later.ends_with("(generation 3, 1 times more since its last line)"), "{later}");
+        assert!(later.ends_with("(generation 3, 1 suppressed since its last line)"), "{later}");
     }
 
     #[test]
@@ -154,6 +154,6 @@ site \"a.example\" { rule own { when path == \"/3\" then log \"hers\" } }
         assert_eq!(said(&log, &live, "floor.two", None, 5_001), None, "the host's is used");
         assert!(said(&log, &live, "ann.own", None, 5_002).is_some(), "hers is not");
         let later = said(&log, &live, "floor.two", None, 6_000).unwrap();
-        assert!(later.contains("1 times more"), "what the cap left out is told, too: {later}");
+        assert!(later.contains("1 suppressed"), "lines over the cap count too: {later}");
     }
 }

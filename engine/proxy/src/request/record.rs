@@ -1,8 +1,9 @@
-//! What is remembered of each decision.
+//! The record of each decision.
 //!
-//! A [`RequestRecord`] is made with the decision and remembers itself when it is dropped, so that every
-//! decision is remembered exactly once, whichever way its request ends: answered, reset, broken off
-//! by the client, cut at shutdown. A full ring loses its oldest record; nobody waits.
+//! A [`RequestRecord`] is created with the decision and stores itself when it is dropped. So every
+//! decision is recorded exactly once, however its request ends: response, reset, closed by the
+//! client, or aborted at shutdown. A full ring buffer overwrites its oldest record; no writer
+//! waits.
 
 use std::sync::Arc;
 
@@ -15,27 +16,27 @@ use crate::request::facts::{
     ClientGauges, ConnectionFacts, HeaderFields, NormalizedTarget, build_facts,
 };
 
-/// One decision and what came of it.
+/// One decision and its result.
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     edge: Arc<SharedContext>,
     pub(crate) live: Arc<ActiveGeneration>,
     pub(crate) decision: Decision,
     began: Tick,
-    /// What was answered; 0 for nothing.
+    /// Status of the response; 0 for none.
     pub(crate) status: u16,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub(crate) bytes_out: u64,
-    /// It was answered with the decision, in no time.
+    /// The response came with the decision, without a duration.
     pub(crate) is_over: bool,
-    /// What it counts as under way in the limits of the policy.
+    /// What it counts as in the policy's limits on concurrent requests.
     pub(crate) units: Units,
-    /// What tracks `on response` look at when the answer has ended.
+    /// The header section for counters with `on response`.
     pub(crate) kept: Option<RetainedHead>,
 }
 
-/// A head that is read once more when its answer has ended. Kept only where a policy asks for it,
-/// and bounded by the limit on heads.
+/// A header section that is evaluated again after its response. It is only kept if the policy needs
+/// it, and the limit on header sections bounds it.
 #[derive(Debug)]
 pub(crate) struct RetainedHead {
     pub(crate) head: Box<[u8]>,
@@ -63,7 +64,7 @@ impl RequestRecord {
         }
     }
 
-    /// Tells the policy how the request was answered.
+    /// Passes the response to the policy.
     fn feed_on_response(&self, kept: &RetainedHead, answered: ResponseInfo) {
         let mut room = header_slots();
         let Ok(head) = parse_head(&kept.head, &mut room, &self.edge.limits) else { return };

@@ -1,4 +1,4 @@
-//! Accepting can be paused and resumed.
+//! Pauses and resumes accepting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use crate::listener::socket::ListeningSocket;
 use crate::shutdown::ShutdownController;
 
-/// What new connections come in through: it can be shut for a moment, and its sockets be given to
-/// somebody else. Nobody is refused while it is shut; they wait in the kernel.
+/// Control of accepting: it can be paused for a moment, and its sockets can be passed to a child
+/// process. While it is paused, connections wait in the kernel and none is rejected.
 #[derive(Debug, Clone)]
 pub struct ListenerGate {
     pub(crate) stopper: ShutdownController,
@@ -17,24 +17,24 @@ pub struct ListenerGate {
 }
 
 impl ListenerGate {
-    /// Nobody is let in until [`open`](Self::open).
+    /// Accepts no connections until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.stopper.open.send_replace(false);
     }
 
-    /// Whoever comes is let in again.
+    /// Accepts connections again.
     pub fn resume(&self) {
         self.stopper.open.send_replace(true);
     }
 
-    /// The sockets; none once the data plane stops.
+    /// Returns the sockets; none once the data plane stops.
     #[must_use]
     pub fn sockets(&self) -> Vec<ListeningSocket> {
         self.sockets.lock().clone()
     }
 
-    /// Has those end that only wait, and gives the others this time: for whoever was
-    /// [leaving](crate::Running::drain) and is told to stop.
+    /// Closes idle connections and gives the others this time, to end a
+    /// [drain](crate::ProxyHandle::drain) earlier.
     pub fn expedite(&self, within: Duration) {
         self.stopper.ask(within);
     }

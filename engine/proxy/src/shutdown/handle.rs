@@ -15,16 +15,16 @@ use crate::shutdown::gate::ListenerGate;
 use crate::shutdown::heartbeat::Heartbeat;
 use crate::{ProxyMetrics, ProxyMetricsSnapshot};
 
-/// How a stop went.
+/// Result of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DrainReport {
-    /// Requests that were in flight and ended by themselves.
+    /// Requests in flight that completed.
     pub completed: u64,
-    /// Requests that were still in flight when the time was up.
+    /// Requests that were still in flight at the deadline.
     pub aborted: u64,
 }
 
-/// The data plane at work. Dropping it stops it at once.
+/// The running data plane. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct ProxyHandle {
     gate: ListenerGate,
@@ -34,7 +34,7 @@ pub struct ProxyHandle {
 }
 
 impl ProxyHandle {
-    /// Nothing that works yet.
+    /// Returns a handle without workers.
     pub(crate) fn new(
         stopper: ShutdownController,
         sockets: Vec<ListeningSocket>,
@@ -44,14 +44,14 @@ impl ProxyHandle {
         Self { gate, workers: Vec::new(), beats: Vec::new(), edge }
     }
 
-    /// For one more worker to count in.
+    /// Returns the heartbeat for one more worker.
     pub(crate) fn beats(&mut self) -> Heartbeat {
         let beats = Heartbeat::default();
         self.beats.push(Arc::clone(&beats));
         beats
     }
 
-    /// What each worker has counted: one whose number stands still for seconds is stuck.
+    /// Returns the count of each worker: a worker whose count does not change for seconds hangs.
     #[must_use]
     pub fn heartbeats(&self) -> Vec<u64> {
         self.beats.iter().map(|beats| beats.load(Relaxed)).collect()
@@ -63,35 +63,35 @@ impl ProxyHandle {
         Ok(())
     }
 
-    /// What new connections come in through.
+    /// Returns the control of accepting.
     #[must_use]
     pub fn gate(&self) -> ListenerGate {
         self.gate.clone()
     }
 
-    /// What has been counted so far.
+    /// Returns the counters at this moment.
     #[must_use]
     pub fn counters(&self) -> ProxyMetricsSnapshot {
         self.edge.counters.snapshot()
     }
 
-    /// The live counters, for whoever reports them while this is draining.
+    /// Returns the live counters, which can be reported during a drain.
     #[must_use]
     pub fn live_counters(&self) -> Arc<ProxyMetrics> {
         Arc::clone(&self.edge.counters)
     }
 
-    /// Stops: no more connections, idle ones are closed, requests in flight get `within` to end,
-    /// what is left is cut. Waits until all of it is done.
+    /// Shuts down: no new connections, idle ones are closed, requests in flight get `within` to
+    /// complete, the rest is aborted. Waits for the end.
     #[must_use]
     pub fn shutdown(mut self, within: Duration) -> DrainReport {
         self.end(within);
         self.drained()
     }
 
-    /// Stops without hurry, for a successor that serves already: no more connections, each that is
-    /// there gets an answer to its next request, which says that it is the last. What is left after
-    /// `within` is cut. Waits until all of it is done.
+    /// Drains, for a child process that accepts already: no new connections, and each open
+    /// connection serves one more request, whose response announces the end. After `within` the
+    /// rest is aborted. Waits for the end.
     #[must_use]
     pub fn drain(mut self, within: Duration) -> DrainReport {
         self.gate.stopper.leave(within);
@@ -110,7 +110,7 @@ impl ProxyHandle {
     }
 
     fn wait(&mut self) {
-        // A socket that is held by nobody refuses, and does not let people wait for nothing.
+        // A socket without a holder rejects connections; otherwise they would wait in vain.
         self.gate.sockets.lock().clear();
         for worker in self.workers.drain(..) {
             // A worker that panicked has nothing in flight any more.

@@ -1,10 +1,10 @@
-//! The sign of life of each worker.
+//! The periodic sign of life of each worker.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// Milliseconds between two beats of a worker.
+/// Milliseconds between two heartbeats of a worker.
 pub(crate) const BEAT_MS: u64 = 250;
 
-/// What one worker counts while it makes progress.
+/// A count that one worker increments while it makes progress.
 pub(crate) type Heartbeat = Arc<AtomicU64>;

@@ -1,13 +1,12 @@
-//! Stopping: requests in flight end, idle connections are closed, what is left is cut.
+//! Shutdown: requests in flight complete, idle connections are closed, the rest is aborted.
 //!
-//! Flags that every connection watches, and one count of those that are busy with a request. A
-//! busy connection that ends by itself while we stop is *finished*; one that is still busy when the
-//! time is up is *cut*.
+//! Every connection watches the flags, and one count covers those with a request in flight. A
+//! request that ends by itself during the shutdown is *completed*; one that is in flight at the
+//! deadline is *aborted*.
 //!
-//! Where a successor serves already, nobody is in a hurry: closing an idle connection could meet
-//! its client's next request on the way, which the client would see as a reset. So then we *leave*:
-//! an idle connection stays until its next request, whose answer says that it is the last, or until
-//! it has been silent for as long as any may be.
+//! A parent process *drains* while its child accepts: closing an idle connection could meet its
+//! client's next request, which the client would see as a reset. So an idle connection stays until
+//! its next request, whose response announces the end, or until its idle timeout.
 
 pub(crate) mod gate;
 pub(crate) mod handle;
@@ -19,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// What the stop knows.
+/// State of the shutdown.
 #[derive(Debug, Default)]
 struct InFlight {
     within_ms: AtomicU64,
@@ -29,34 +28,34 @@ struct InFlight {
     cut: AtomicU64,
 }
 
-/// The end of the flag that a connection, or an accept loop, holds.
+/// The receiver of the flags, held by a connection or an accept loop.
 #[derive(Debug, Clone)]
 pub(crate) struct ShutdownSignal {
     /// No connection serves more than one request from here on.
     asked: watch::Receiver<bool>,
-    /// And those that wait for one end.
+    /// Idle connections are to close too.
     closing: watch::Receiver<bool>,
     open: watch::Receiver<bool>,
     tally: Arc<InFlight>,
 }
 
-/// A connection that is busy with a request, while this lives.
+/// Counts a request in flight while it lives.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard(Arc<InFlight>);
 
 impl ShutdownSignal {
-    /// Waits until the data plane is asked to stop.
+    /// Waits until the data plane is to stop.
     pub(crate) async fn asked(&mut self) {
-        // A sender that is gone asks too.
+        // A closed sender counts as a stop.
         let _ = self.asked.wait_for(|asked| *asked).await;
     }
 
     pub(crate) fn is_asked(&self) -> bool {
-        // A sender that is gone asks too.
+        // A closed sender counts as a stop.
         self.tally.is_stopping.load(Relaxed) || self.asked.has_changed().is_err()
     }
 
-    /// Waits until connections that wait for a request are to end.
+    /// Waits until idle connections are to close.
     pub(crate) async fn closing(&mut self) {
         let _ = self.closing.wait_for(|closing| *closing).await;
     }
@@ -65,12 +64,12 @@ impl ShutdownSignal {
         *self.closing.borrow() || self.closing.has_changed().is_err()
     }
 
-    /// Whether new connections are taken; whoever is to hear of a change waits for it.
+    /// Returns the flag whether new connections are accepted.
     pub(crate) fn gate(&self) -> watch::Receiver<bool> {
         self.open.clone()
     }
 
-    /// The flag in pingora's form.
+    /// Returns the flag in pingora's form.
     pub(crate) const fn watch(&self) -> &watch::Receiver<bool> {
         &self.asked
     }
@@ -79,12 +78,12 @@ impl ShutdownSignal {
         InFlightGuard(Arc::clone(&self.tally))
     }
 
-    /// How long those in flight may take.
+    /// Returns the time that requests in flight have.
     pub(crate) fn within(&self) -> Duration {
         Duration::from_millis(self.tally.within_ms.load(Relaxed))
     }
 
-    /// From here on, who is still busy is cut.
+    /// From here on, requests in flight count as aborted.
     pub(crate) fn cut(&self) {
         self.tally.is_cutting.store(true, Relaxed);
     }
@@ -100,7 +99,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// The other end of the flags. While one of them lives, connections may.
+/// The sender of the flags. Connections may live while one sender lives.
 #[derive(Debug, Clone)]
 pub(crate) struct ShutdownController {
     ask: watch::Sender<bool>,
@@ -119,7 +118,7 @@ impl ShutdownController {
         (Self { ask, close, open: gate, tally }, stop)
     }
 
-    /// No more connections, and each that is there serves one more request at most.
+    /// Stops accepting; each open connection serves one more request at most.
     fn leave(&self, within: Duration) {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         self.tally.within_ms.store(within_ms, Relaxed);
@@ -127,7 +126,7 @@ impl ShutdownController {
         self.ask.send_replace(true);
     }
 
-    /// The same, and those that wait for a request end.
+    /// The same, and closes idle connections.
     fn ask(&self, within: Duration) {
         self.leave(within);
         self.close.send_replace(true);

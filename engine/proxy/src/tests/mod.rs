@@ -1,4 +1,4 @@
-//! The data plane as a client meets it: real sockets, a toy origin, a real ruleset.
+//! The data plane from the client's side: real sockets, a test origin, a real ruleset.
 
 mod origin;
 
@@ -124,24 +124,24 @@ impl World {
         stream
     }
 
-    /// Sends bytes on a new connection and answers all that comes until its end.
+    /// Sends bytes on a new connection and returns all that comes until its end.
     fn ask(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
-        // Who is refused at accept may be reset before this is written.
+        // A connection that is rejected at accept may be reset before this is written.
         let _ = stream.write_all(bytes.as_ref());
         let mut seen = Vec::new();
-        // A reset may end it; what came before counts.
+        // A reset may end it; the bytes before it count.
         let _ = stream.read_to_end(&mut seen);
         String::from_utf8(seen).unwrap()
     }
 }
 
-/// A request that asks for the connection to be kept.
+/// Returns a request that keeps the connection.
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n")
 }
 
-/// A request that is the last of its connection.
+/// Returns a request that is the last of its connection.
 fn last(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
 }
@@ -150,7 +150,7 @@ fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect()
 }
 
-/// Waits for something that another thread brings about.
+/// Waits for an effect of another thread.
 #[expect(clippy::disallowed_methods, reason = "a test waits on an event with a generous bound")]
 fn wait_until(what: impl Fn() -> bool) {
     let start = Instant::now();
@@ -315,7 +315,7 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
     let answer = world.ask(get("/"));
     assert_eq!(statuses(&answer), ["502"], "{answer}");
     assert!(!answer.contains("127.0.0.1"), "{answer}");
-    // The answer can be read to its end before our side has put the request away.
+    // The response can be read to its end before the server has released the request.
     wait_until(|| world.running.counters().in_flight == 0);
 }
 
@@ -328,7 +328,7 @@ fn an_origin_with_enough_to_do_gets_no_more() {
     let answer = world.ask(last("/"));
     assert_eq!(statuses(&answer), ["503"], "{answer}");
     assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
-    // Its client has gone, and it is at work all the same.
+    // Its client has left, and it is in progress all the same.
     drop(first);
     wait_until(|| world.running.counters().given_up == 1);
     assert_eq!(statuses(&world.ask(last("/"))), ["503"]);
@@ -387,7 +387,7 @@ fn an_upgrade_that_the_origin_declines_opens_nothing() {
                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let inner = last("/blocked");
     let asked = format!("GET /plain HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n{inner}");
-    // What follows is judged as the request that it is.
+    // The bytes after it are evaluated as a request of their own.
     assert_eq!(statuses(&world.ask(asked)), ["200", "403"]);
     assert_eq!(world.origin.paths(), ["/plain"]);
 }
@@ -401,7 +401,7 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     wait_until(|| world.origin.paths().len() == 2 && world.running.counters().open == 3);
     let World { origin, running, .. } = world;
     let drain = std::thread::spawn(move || running.shutdown(Duration::from_secs(5)));
-    // The idle one is closed at once, which also says that the stop has begun.
+    // The idle connection is closed at once, which shows that the shutdown has begun.
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
     origin.release();
     let mut answer = Vec::new();

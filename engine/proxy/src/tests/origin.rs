@@ -1,4 +1,4 @@
-//! A toy origin that remembers what it was asked.
+//! A test origin that records its requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Serves until the process ends. `/hang` is never answered, `/wait` after
+    /// Serves until the process ends. `/hang` gets no response, `/wait` gets one after
     /// [`Origin::release`], `/ws` becomes an echo.
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -62,7 +62,7 @@ fn serve(stream: TcpStream, seen: &Seen) {
         seen.asked.lock().push((head, body));
         match path.as_str() {
             "/hang" => {
-                // Until the other side leaves.
+                // Until the peer closes.
                 let _ = reader.read(&mut [0; 1]);
                 return;
             }

@@ -1,9 +1,9 @@
-//! Certificates, and which of them is shown to whom.
+//! Certificates, and the choice among them.
 //!
-//! A certificate says itself which names it is for, so nobody configures that twice. Of several for
-//! one name the client gets the first whose kind of key it can check (ECDSA or RSA). A client that
-//! names nobody, or somebody unknown, gets the first of all: refusing would tell it more, and its
-//! request will find no site anyway.
+//! A certificate names its hosts itself, so the operator does not configure them twice. Of several
+//! for one name the client gets the first with a type of key that it supports (ECDSA or RSA). A
+//! client with no server name, or an unknown one, gets the first of all. A rejection would tell it
+//! more, and its request will find no site.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use seawall_model::CertificatePem;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// The chain is no PEM certificate.
-    #[error("{0}: there is no certificate in it")]
+    /// The chain is not a PEM certificate.
+    #[error("{0}: no certificate found")]
     NoCertificate(String),
-    /// The key is none that is known.
-    #[error("{0}: there is no private key in it (PKCS #8, PKCS #1 or SEC 1, not encrypted)")]
+    /// The key has an unknown type.
+    #[error("{0}: no private key found (PKCS #8, PKCS #1 or SEC 1, not encrypted)")]
     NoKey(String),
-    /// The two do not belong together.
-    #[error("{0}: the private key does not belong to the certificate")]
+    /// Key and certificate do not match.
+    #[error("{0}: private key and certificate do not match")]
     Mismatch(String),
-    /// The certificate is for no name.
-    #[error("{0}: the certificate names no host (subjectAltName)")]
+    /// The certificate has no host name.
+    #[error("{0}: the certificate has no host name (subjectAltName)")]
     NoName(String),
-    /// None was given.
-    #[error("there is no certificate")]
+    /// There is no certificate.
+    #[error("no certificate is configured")]
     Nobody,
 }
 
@@ -47,7 +47,7 @@ impl CertificateSet {
     /// Reads certificates.
     ///
     /// # Errors
-    /// The first that cannot be used.
+    /// Returns the first that cannot be used.
     pub fn read(pairs: &[CertificatePem]) -> Result<Self, CertificateError> {
         let mut first = None;
         let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
@@ -61,10 +61,10 @@ impl CertificateSet {
         Ok(Self { first: first.ok_or(CertificateError::Nobody)?, named })
     }
 
-    /// One that is made now and that no visitor's program believes, for trying things out.
+    /// Creates a new certificate that no client trusts, for trials.
     ///
     /// # Errors
-    /// The names cannot stand in a certificate.
+    /// A name is not valid in a certificate.
     pub fn self_signed(names: Vec<String>) -> Result<Self, CertificateError> {
         let name = "self-signed".to_owned();
         let made = rcgen::generate_simple_self_signed(names)
@@ -73,7 +73,7 @@ impl CertificateSet {
         Self::read(&[CertificatePem { name, cert: cert.into_bytes(), key: key.into_bytes() }])
     }
 
-    /// Those for a name: its own before those of a wildcard.
+    /// Returns the certificates of a name: exact ones before those of a wildcard.
     fn of(&self, name: &str) -> impl Iterator<Item = &Arc<CertifiedKey>> {
         let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
         let exact = self.named.get(name);
@@ -108,7 +108,7 @@ fn certified(pair: &CertificatePem) -> Result<CertifiedKey, CertificateError> {
         .ok_or_else(|| CertificateError::NoKey(name()))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
-        // A kind of key that cannot say its public part is believed.
+        // A key of a type that cannot show its public part is accepted.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(certified)
         }
@@ -116,7 +116,7 @@ fn certified(pair: &CertificatePem) -> Result<CertifiedKey, CertificateError> {
     }
 }
 
-/// The host names of a certificate, in lower case.
+/// Returns the host names of a certificate, in lower case.
 fn names(certified: &CertifiedKey, name: &str) -> Result<Vec<String>, CertificateError> {
     let none = || CertificateError::NoName(name.to_owned());
     let own = certified.cert.first().ok_or_else(none)?;

@@ -1,15 +1,14 @@
-//! The first message of TLS, read before anything is decided: for which site, and by what program.
+//! Parses the first message of TLS before anything is decided: the site, and the client program.
 //!
-//! Read by own code, since only lengths and numbers are looked at and the order of things matters
-//! (a fingerprint is made of it), which TLS libraries do not hand out. What it says is believed
-//! only as far as a name goes that leads to a site; the library reads the same bytes again and
-//! decides whether there will be a connection.
+//! TLS libraries do not expose the order of the extensions, from which the fingerprint is made. So
+//! this file has its own parser, which only reads lengths and numbers. Its result is only trusted
+//! for the server name. The library parses the same bytes again and decides about the connection.
 //!
-//! RFC 8446 §4.1.2 has the form, RFC 8446 §5.1 the records, RFC 6066 §3 the name, RFC 8701 the
-//! values that mean nothing (GREASE).
+//! Sources: RFC 8446 §4.1.2 (message), RFC 8446 §5.1 (records), RFC 6066 §3 (server name), RFC 8701
+//! (values without meaning, GREASE).
 
-/// The most bytes of a ClientHello that are waited for. With post-quantum keys browsers send some
-/// 2 KB; OpenSSL and others stop at 16 KiB too.
+/// Maximum size of a ClientHello. With post-quantum keys browsers send some 2 KB; OpenSSL and
+/// others stop at 16 KiB too.
 pub(crate) const CLIENT_HELLO_BYTES_MAX: usize = 16 << 10;
 
 const HANDSHAKE: u8 = 22;
@@ -20,7 +19,7 @@ pub(super) const EXT_ALPN: u16 = 16;
 const EXT_SIGNATURE_ALGORITHMS: u16 = 13;
 const EXT_SUPPORTED_VERSIONS: u16 = 43;
 
-/// What a client says first.
+/// The first message of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ParsedClientHello {
     /// The version of the message itself; 0x0303 in all that is new.
@@ -30,41 +29,41 @@ pub(crate) struct ParsedClientHello {
     pub(crate) extensions: Vec<u16>,
     pub(super) versions: Vec<u16>,
     pub(super) signatures: Vec<u16>,
-    /// The first protocol that is offered inside.
+    /// The first offered protocol of the application layer.
     pub(crate) alpn: Option<Vec<u8>>,
-    /// The name, in lower case.
+    /// The server name, in lower case.
     pub(crate) sni: Option<Box<str>>,
 }
 
-/// How far a reading is.
+/// Progress of parsing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ParseProgress {
-    /// All of it is there.
+    /// The message is complete.
     Complete(ParsedClientHello),
-    /// More must come.
+    /// More bytes must come.
     Incomplete,
-    /// This is no ClientHello, or a larger one than is taken.
+    /// The input is not a ClientHello, or exceeds the maximum.
     Not,
 }
 
-/// Reads what stands at the beginning of a connection, all of it at once.
+/// Parses the beginning of a connection, all of it at once.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn read(bytes: &[u8]) -> ParseProgress {
     Reader::default().read(bytes)
 }
 
-/// A reading that goes on where it stopped as more comes: each byte is looked at once, however the
-/// bytes are spread over records and reads.
+/// A parser that continues where it stopped. Each byte is read once, however the bytes are spread
+/// over records and reads.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    /// What the records so far hold.
+    /// Content of the records so far.
     message: Vec<u8>,
     /// Bytes of these records.
     seen: usize,
 }
 
 impl Reader {
-    /// Reads on; `bytes` is all that came since the connection began.
+    /// Continues; `bytes` is all that came since the connection began.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> ParseProgress {
         loop {
             let rest = bytes.get(self.seen..).unwrap_or_default();
@@ -103,14 +102,14 @@ fn record(bytes: &[u8]) -> Record<'_> {
     };
     let &[HANDSHAKE, 3, _, high, low] = head else { return Record::Not };
     let len = usize::from(u16::from_be_bytes([high, low]));
-    // An empty record says nothing, and a client could send them for ever.
+    // An empty record has no content, and a client could send them without end.
     if len == 0 || len > CLIENT_HELLO_BYTES_MAX {
         return Record::Not;
     }
     behind.split_at_checked(len).map_or(Record::More, |(body, rest)| Record::Whole(body, rest))
 }
 
-/// The body of the first handshake message, once all of it is there; nothing where it is another.
+/// Returns the body of the first handshake message once it is complete; none for another message.
 #[expect(clippy::option_option, reason = "not there yet is no failure")]
 fn handshake(message: &[u8]) -> Option<Option<&[u8]>> {
     let Some((head, body)) = message.split_at_checked(4) else { return Some(None) };
@@ -129,7 +128,7 @@ fn hello(body: &[u8]) -> Option<ParsedClientHello> {
     let compressions = usize::from(reader.u8()?);
     reader.take(compressions)?;
     let mut hello = ParsedClientHello { legacy_version, ciphers, ..ParsedClientHello::default() };
-    // Extensions may be left out altogether.
+    // Extensions may be missing altogether.
     if !reader.0.is_empty() {
         let mut extensions = Fields(reader.list()?);
         while !extensions.0.is_empty() {
@@ -148,13 +147,14 @@ impl ParsedClientHello {
         match kind {
             EXT_SERVER_NAME => {
                 let mut names = Fields(reader.list()?);
-                // One name of the one kind there is; a second would be for somebody else to read.
+                // There is one kind of name; another parser could read a second name as the server
+                // name.
                 let kind = names.u8()?;
                 let name = std::str::from_utf8(names.list()?).ok()?;
                 if kind != 0 || !names.0.is_empty() || self.sni.is_some() {
                     return None;
                 }
-                // An address is no name (RFC 6066 §3): it says nothing about whom it is for.
+                // An address is not a name (RFC 6066 §3) and names no site.
                 let is_address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
                 self.sni = (!is_address).then(|| name.to_ascii_lowercase().into());
             }
@@ -174,7 +174,7 @@ impl ParsedClientHello {
     }
 }
 
-/// Whether a number is one that means nothing, and is there so that servers learn to pass over it.
+/// Returns whether a number has no meaning: servers must learn to skip unknown numbers.
 pub(super) const fn is_grease(number: u16) -> bool {
     number & 0x0f0f == 0x0a0a && number >> 8 == number & 0xff
 }
@@ -187,7 +187,7 @@ fn numbers(bytes: &[u8]) -> Option<Vec<u16>> {
         .then(|| pairs.filter_map(|pair| Some(u16::from_be_bytes(pair.try_into().ok()?))).collect())
 }
 
-/// Takes from the front of what is there, or nothing where there is too little.
+/// Takes fields from the front of the input; returns none if it is too short.
 struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {
@@ -205,7 +205,7 @@ impl<'b> Fields<'b> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
     }
 
-    /// What a length of two bytes stands before.
+    /// Returns the content after a length of two bytes.
     fn list(&mut self) -> Option<&'b [u8]> {
         let len = usize::from(self.u16()?);
         self.take(len)
@@ -220,7 +220,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The first bytes that rustls sends to `name`.
+    /// Returns the first bytes that rustls sends to `name`.
     pub(in super::super) fn said(name: &str, alpn: &[&str]) -> Vec<u8> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
@@ -271,7 +271,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(read(bytes), ParseProgress::Not, "{bytes:?}");
         }
-        // One that never ends, in records that are allowed.
+        // A message without end, in permitted records.
         let piece = [&[22, 3, 1, 0x20, 0][..], &[1, 0, 0x3f, 0xff], &[0; 0x1ffc]].concat();
         assert_eq!(read(&piece.repeat(3)), ParseProgress::Not);
     }

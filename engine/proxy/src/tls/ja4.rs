@@ -1,10 +1,11 @@
-//! JA4, the fingerprint of a TLS client: which program speaks, whatever it says it is.
+//! JA4, the fingerprint of a TLS client. It shows the client program, whatever its user agent
+//! claims.
 //!
-//! After FoxIO's description of JA4 (TLS client), which is free to use; of the JA4+ family nothing
-//! is here, its licence forbids hosting.
+//! It follows FoxIO's description of JA4 (TLS client), which is free to use. The JA4+ family is not
+//! implemented, because its licence forbids hosting.
 //!
-//! Where this does not protect: a program that sends a browser's ClientHello has a browser's
-//! fingerprint, and there are libraries for it.
+//! Limitation: a program that sends a browser's ClientHello has a browser's fingerprint, and there
+//! are libraries for that.
 
 use sha2::{Digest, Sha256};
 
@@ -15,10 +16,10 @@ use crate::tls::client_hello::{EXT_ALPN, ParsedClientHello, is_grease};
 const JA4_CHARS: usize = 36;
 /// Hexadecimal digits that are kept of a hash.
 const HASH_DIGITS: usize = 12;
-/// The most that two digits can say.
+/// Maximum of a number with two digits.
 const COUNT_MAX: usize = 99;
 
-/// The fingerprint of what a client said first.
+/// Returns the fingerprint of a ClientHello.
 pub(crate) fn ja4(hello: &ParsedClientHello) -> String {
     let known = |numbers: &[u16]| -> Vec<u16> {
         numbers.iter().copied().filter(|number| !is_grease(*number)).collect()
@@ -58,7 +59,7 @@ fn version(hello: &ParsedClientHello, offered: &[u16]) -> &'static str {
     }
 }
 
-/// The first and the last character of the first protocol, or of its hexadecimal digits.
+/// Returns the first and the last character of the first protocol, or of its hexadecimal digits.
 fn alpn(protocol: Option<&[u8]>) -> String {
     let Some((first, last)) = protocol.and_then(|p| Some((*p.first()?, *p.last()?))) else {
         return "00".to_owned();
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
     use crate::tls::client_hello::{ParseProgress, read, tests::said};
 
-    /// The example of FoxIO's description, a Chrome.
+    /// Returns the example of FoxIO's description, a Chrome.
     fn chrome() -> ParsedClientHello {
         ParsedClientHello {
             legacy_version: 0x0303,

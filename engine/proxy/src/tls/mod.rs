@@ -1,10 +1,10 @@
-//! TLS: who is meant, who speaks, and the handshake under a deadline.
+//! TLS: server name, fingerprint, and the handshake under a deadline.
 //!
-//! The ClientHello is read before the library sees it, so that a connection has a site and a
-//! fingerprint from its first bytes; the library is then given the same bytes. rustls, since it has
-//! no renegotiation and no unsafe parsing of what strangers send; tickets are kept by the clients
-//! and not by us, and nothing is accepted before the handshake is over (no early data: it can be
-//! sent twice by somebody else).
+//! The ClientHello is read before the library gets it, so that a connection has a site and a
+//! fingerprint from its first bytes. The library then gets the same bytes. We use rustls, since it
+//! has no renegotiation and parses untrusted bytes without unsafe code. Clients keep the session
+//! tickets, not the server. Nothing is accepted before the handshake is complete (no early data,
+//! because an attacker can replay it).
 
 pub(crate) mod certificates;
 pub(crate) mod client_hello;
@@ -29,53 +29,53 @@ use crate::connection::io::DownstreamTls;
 use crate::connection::rewind::Rewind;
 use client_hello::{CLIENT_HELLO_BYTES_MAX, ParseProgress};
 
-/// Versions that are spoken; what is older is broken (RFC 8996).
+/// Supported versions; older ones are broken (RFC 8996).
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
-/// Tickets that a client of TLS 1.3 gets: one for each connection of a browser's usual pair.
+/// Tickets for a client of TLS 1.3: one for each connection of a browser's usual pair.
 const TICKETS: usize = 2;
-/// Bytes that a session keeps of what its client does not read.
+/// Bytes that a session buffers if its client does not read.
 const UNSENT_BYTES_MAX: usize = 16 << 10;
-/// Bytes that are read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 4_096;
 
-/// What a connection over TLS said of itself.
+/// What a TLS connection negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsInfo {
-    /// The name that it asked for, folded as hosts are.
+    /// The server name, normalized like hosts.
     pub(crate) sni: Option<Box<str>>,
-    /// Its fingerprint.
+    /// The JA4 fingerprint.
     pub(crate) ja4: Box<str>,
-    /// The version that was agreed on.
+    /// The negotiated version.
     pub(crate) version: &'static str,
-    /// Whether HTTP/2 was.
+    /// Whether HTTP/2 was negotiated.
     pub(crate) is_h2: bool,
 }
 
-/// Why there is no connection.
+/// Why there is no TLS connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeError {
-    /// What came is no ClientHello.
+    /// The input is not a ClientHello.
     NotTls,
-    /// It is gone, or the library does not agree with it.
+    /// The client closed, or the library rejected the handshake.
     Handshake,
-    /// It took too long.
+    /// The handshake exceeded its timeout.
     Timeout,
-    /// Its site has its share of connections.
+    /// The site has reached its share of connections.
     Rejected,
 }
 
-/// The certificates that are shown now; swapped in one step.
+/// The active certificates; replaced in one step.
 #[derive(Debug)]
 pub struct CertificateStore(ArcSwap<CertificateSet>);
 
 impl CertificateStore {
-    /// Begins with these.
+    /// Starts with these certificates.
     #[must_use]
     pub fn new(identities: CertificateSet) -> Self {
         Self(ArcSwap::from_pointee(identities))
     }
 
-    /// From the next handshake on, these.
+    /// Uses these certificates from the next handshake on.
     pub fn set_certificates(&self, identities: CertificateSet) {
         self.0.store(Arc::new(identities));
     }
@@ -87,7 +87,7 @@ impl ResolvesServerCert for CertificateStore {
     }
 }
 
-/// Makes connections secret.
+/// Terminates TLS.
 #[derive(Clone)]
 pub(crate) struct TlsTerminator {
     acceptor: TlsAcceptor,
@@ -102,11 +102,11 @@ impl std::fmt::Debug for TlsTerminator {
 }
 
 impl TlsTerminator {
-    /// Shows what `shown` shows; a handshake takes `within` at most, and its first message so many
-    /// reads.
+    /// Uses the certificates in `shown`. A handshake has the timeout `within`, and a limit on the
+    /// reads of its first message.
     ///
     /// # Errors
-    /// The system gives no chance for the keys of tickets.
+    /// The system provides no random bytes for the keys of tickets.
     pub(crate) fn new(
         shown: Arc<CertificateStore>,
         within: Duration,
@@ -126,8 +126,8 @@ impl TlsTerminator {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), within, reads_max })
     }
 
-    /// Reads the ClientHello and, where who asks for that name `is_welcome`, does the handshake: what
-    /// costs a signature is asked for a place before.
+    /// Reads the ClientHello and completes the handshake if the connection to that name
+    /// `is_welcome`: the limits are checked before the costly signature.
     pub(crate) async fn accept(
         &self,
         io: TcpStream,
@@ -149,7 +149,7 @@ impl TlsTerminator {
         if !is_welcome(hello.sni.as_deref()) {
             return Err(HandshakeError::Rejected);
         }
-        // The signature is another step, for which its site may have to wait.
+        // The signature is a step of its own, which may be throttled for its site.
         tokio::task::yield_now().await;
         let stream = Rewind::new(heard, io);
         let bounded = |session: &mut rustls::ServerConnection| {
@@ -172,7 +172,7 @@ impl TlsTerminator {
     }
 }
 
-/// Reads until a ClientHello is whole.
+/// Reads until a ClientHello is complete.
 pub(crate) async fn read_client_hello(
     io: &mut (impl AsyncRead + Unpin),
     reads_max: u32,

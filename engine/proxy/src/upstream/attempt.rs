@@ -1,7 +1,7 @@
-//! One request at one origin, from its place to its outcome.
+//! One request at one origin, from its slot to its result.
 //!
-//! Whatever becomes of it, its place is given back; and who leaves without an outcome (the client
-//! went away) has said nothing about the origin.
+//! The slot is always released. An attempt that ends without a result (the client left) shows
+//! nothing about the origin.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::upstream::origin::OriginServer;
 use crate::upstream::slot_kind::SlotKind;
 use crate::upstream::stats::OriginStats;
 
-/// What one request has tried so far.
+/// The earlier attempts of one request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AttemptHistory {
     count: usize,
@@ -29,7 +29,7 @@ impl AttemptHistory {
         self.count = self.count.saturating_add(1);
     }
 
-    /// It is not sent to the origin number `at` again.
+    /// Excludes the origin number `at` from further attempts.
     pub(crate) fn note_failed(&mut self, at: usize) {
         self.failed |= bit(at);
     }
@@ -47,24 +47,24 @@ impl AttemptHistory {
     }
 }
 
-/// The bit of an origin; there are at most 16.
+/// Returns the bit of an origin; there are at most 16.
 fn bit(at: usize) -> u16 {
     u32::try_from(at).ok().and_then(|at| 1_u16.checked_shl(at)).unwrap_or(0)
 }
 
-/// What an attempt awaits.
+/// What an attempt waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AwaitedEvent {
-    /// The head of the origin's answer.
+    /// The header section of the origin's response.
     Head,
-    /// Nothing that says more about the origin.
+    /// Nothing that shows more about the origin.
     Nothing,
 }
 
-/// One request's place at one origin, given back when dropped.
+/// The slot of one request at one origin, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// Its number among the site's.
+    /// The number of the origin.
     at: usize,
     origin: Arc<OriginServer>,
     pulse: Arc<OriginStats>,
@@ -75,7 +75,7 @@ pub(crate) struct Attempt {
     has_answered: bool,
     /// Whether the connection had served a request before.
     is_on_kept: bool,
-    /// The connection, where a health check may end it.
+    /// The connection, if a health check may end it.
     on: Option<SocketId>,
 }
 
@@ -96,12 +96,12 @@ impl Attempt {
         self.origin.address
     }
 
-    /// Its number among the site's.
+    /// Returns the number of the origin.
     pub(crate) const fn at(&self) -> usize {
         self.at
     }
 
-    /// Whether nothing of an answer has come.
+    /// Returns whether no part of a response has come.
     pub(crate) fn awaits_head(&self) -> bool {
         self.awaited == AwaitedEvent::Head
     }
@@ -110,28 +110,28 @@ impl Attempt {
         self.stay
     }
 
-    /// When it began.
+    /// Returns when it began.
     pub(crate) const fn began(&self) -> Tick {
         self.began
     }
 
-    /// Whether the head of the answer came.
+    /// Returns whether the header section of the response came.
     pub(crate) const fn has_answered(&self) -> bool {
         self.has_answered
     }
 
-    /// Whether its connection had served a request before.
+    /// Returns whether its connection had served a request before.
     pub(crate) const fn is_on_kept(&self) -> bool {
         self.is_on_kept
     }
 
-    /// The request goes out on the connection `fd`, kept from another request or new.
+    /// Records that the request is sent on the connection `fd`, which is new or was kept.
     pub(crate) fn sent_on(&mut self, fd: i32, is_on_kept: bool) {
         self.is_on_kept = is_on_kept;
         self.on = self.origin.await_on(fd);
     }
 
-    /// The head of the answer is here.
+    /// Records the header section of the response.
     pub(crate) fn answered(&mut self, status: u16, now: Tick, counters: &ProxyMetrics) {
         if self.awaited == AwaitedEvent::Nothing {
             return;
@@ -145,21 +145,21 @@ impl Attempt {
         note(change, counters);
     }
 
-    /// No connection could be made.
+    /// Records that no connection could be made.
     pub(crate) fn unreached(&mut self, now: Tick, counters: &ProxyMetrics) {
         self.failed(FailureKind::ConnectFailed, now, counters);
     }
 
-    /// The origin took the request and broke off. Only of one that was all here: who sends
-    /// slowly, or more than is wanted, brings that about.
+    /// Records that the origin closed without a response. This only counts for a request that was
+    /// complete: a client that sends slowly, or too much, can cause it otherwise.
     pub(crate) fn unanswered(&mut self, now: Tick, counters: &ProxyMetrics) {
         if self.stay == SlotKind::Request {
             self.failed(FailureKind::NoResponse, now, counters);
         }
     }
 
-    /// The origin kept silent for longer than is waited. One that has answered others meanwhile is at
-    /// work: what it kept waiting was a long poll, or one slow page.
+    /// Records a timeout of the origin. If the origin has responded to others meanwhile, it works:
+    /// this request was a long poll, or one slow page.
     pub(crate) fn late(&mut self, now: Tick, counters: &ProxyMetrics) {
         if !self.origin.has_answered_since(self.began) {
             self.unanswered(now, counters);
@@ -178,8 +178,8 @@ impl Attempt {
         note(change, counters);
     }
 
-    /// Whether a health check ended the connection. Then the origin has been found out already, and
-    /// nothing more is to be learnt of it.
+    /// Returns whether a health check ended the connection. The origin's failure is recorded then,
+    /// and this attempt adds nothing.
     pub(crate) fn was_cut(&mut self) -> bool {
         if !self.awaits_head() || self.on.take().is_none_or(|on| self.origin.await_no_more(on)) {
             return false;
@@ -188,7 +188,7 @@ impl Attempt {
         true
     }
 
-    /// Nothing more is learnt of the origin.
+    /// Marks that this attempt shows nothing more about the origin.
     fn ends(&mut self) {
         self.awaited = AwaitedEvent::Nothing;
         if let Some(on) = self.on.take() {
@@ -207,7 +207,7 @@ impl Drop for Attempt {
     }
 }
 
-/// Counts what became of an origin.
+/// Counts a change of an origin's state.
 pub(super) fn note(change: Option<CircuitTransition>, counters: &ProxyMetrics) {
     match change {
         Some(CircuitTransition::Opened) => count(&counters.origin_falls),

@@ -1,11 +1,11 @@
-//! Towards the origin and back: where to, with which deadlines, and what each side may see.
+//! Requests to origins and responses to clients: the peer, its timeouts, and the headers.
 //!
-//! An origin sees exactly one value for who asked, ours; whatever the client claimed is gone. A
-//! client never sees an origin's address. Pingora 0.9 removes hop-by-hop fields itself and lets
-//! only WebSocket upgrades through.
+//! An origin sees exactly one value for the client, ours; claims of the client are removed. A
+//! client never sees an origin's address. Pingora 0.9 removes hop-by-hop headers itself and only
+//! passes WebSocket upgrades.
 //!
-//! WebSocket: what a client sends before the origin agreed stays in the guard, because until then
-//! it could be another request; only a 101 to a request that asked for it opens the tunnel.
+//! WebSocket: bytes that a client sends before the origin agreed stay in the stream, because until
+//! then they could be another request. Only a 101 to a request that asked for it opens the tunnel.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::metrics::count;
 use crate::request::enforce::AdmittedRequest;
 use crate::routing::Site;
 
-/// Fields by which hops before us tell who asked, how and for what. What a listed hop says in the
-/// one field that is believed has been read before; none of them is passed on.
+/// Headers in which proxies name client, scheme and target. The value of a trusted proxy in the one
+/// configured header was read before; none of them is forwarded.
 const HOP_CLAIMS: [&str; 29] = [
     "x-real-ip",
     "x-client-ip",
@@ -50,26 +50,27 @@ const HOP_CLAIMS: [&str; 29] = [
     "x-forwarded-scheme",
     "x-forwarded-protocol",
     "x-forwarded-ssl",
-    // Some frameworks serve the path that stands here, which nobody has judged.
+    // Some frameworks serve this path, which was not evaluated.
     "x-original-url",
     "x-rewrite-url",
     "x-forwarded-uri",
-    // CGI turns it into the variable that names a proxy for what the origin itself asks.
+    // CGI turns it into the variable that names a proxy for the origin's own requests.
     "proxy",
 ];
 
-/// The origin of an admitted request in pingora's form, and whether it came over HTTP/2.
+/// Returns the origin of an admitted request in pingora's form; `is_h2` tells the client's version.
 pub(crate) fn peer(admitted: &AdmittedRequest, origin: SocketAddr, is_h2: bool) -> HttpPeer {
     let mut peer = HttpPeer::new(origin, false, String::new());
     let (limits, timeouts) = (&admitted.edge().limits, admitted.timeouts());
     set_deadlines(&mut peer, limits, (admitted.purpose(), timeouts.read_ms));
     if is_h2 {
-        // No guard waits for the answer's head there: what is shorter holds for all of it.
+        // Over HTTP/2 no stream waits for the response's header section: the shorter timeout covers
+        // both.
         let shorter = timeouts.response_header_ms.min(timeouts.read_ms);
         peer.options.read_timeout = Some(Duration::from_millis(shorter.into()));
     }
-    // A connection that one member's request left behind never carries another member's, even
-    // where both have the same origin.
+    // A connection that one member's request used never carries another member's, even if both have
+    // the same origin.
     peer.group_key = u64::from(admitted.route().id.0);
     peer
 }
@@ -81,8 +82,8 @@ fn set_deadlines(
 ) {
     let read_timeout = match purpose {
         RequestKind::Plain => Some(Duration::from_millis(read_ms.into())),
-        // A quiet WebSocket is no fault, nor one on which only the client speaks. The guard keeps
-        // the deadline for the origin's answer, and then watches both directions.
+        // A quiet WebSocket is no error, nor one on which only the client sends. The stream
+        // enforces the deadline for the origin's response, and then monitors both directions.
         RequestKind::WebSocket => None,
     };
     let connect = Duration::from_millis(limits.origin_connect_ms);
@@ -95,7 +96,7 @@ fn set_deadlines(
     options.tcp_recv_buf = Some(limits.origin_receive_bytes);
 }
 
-/// Makes a request presentable to an origin.
+/// Rewrites a request for its origin.
 pub(crate) fn rewrite_request_headers(
     request: &mut RequestHeader,
     asker: &ResolvedClient,
@@ -109,7 +110,7 @@ pub(crate) fn rewrite_request_headers(
         IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={scheme}"),
     };
     if request.headers.get("expect").is_some_and(|value| is_continue(value.as_bytes())) {
-        // Whoever waited to be invited has been, by us.
+        // `100 Continue` was sent by us.
         request.remove_header("expect");
     }
     request.insert_header("X-Forwarded-For", ip.to_string())?;
@@ -118,9 +119,8 @@ pub(crate) fn rewrite_request_headers(
     to_origin_form(request)
 }
 
-/// Ends the connection to the origin after a request with a body that its method gives no meaning
-/// (RFC 9110 §9.3): many servers leave such a body unread and then take it for the next request, so
-/// nothing may come after it.
+/// Closes the connection to the origin after a request with a body that its method does not define
+/// (RFC 9110 §9.3). Many servers leave such a body unread and take it for the next request.
 pub(crate) fn close_after_body_mismatch(request: &mut RequestHeader) -> Result<()> {
     match request.method.as_str() {
         "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" => {
@@ -130,9 +130,9 @@ pub(crate) fn close_after_body_mismatch(request: &mut RequestHeader) -> Result<(
     }
 }
 
-/// Says of a request without a body that it has none, where its method gives one a meaning (RFC 9110
-/// §8.6). Over HTTP/2 a body may turn out to be empty after no length was said; some origins refuse a
-/// `PUT` that tells neither.
+/// Sets `Content-Length: 0` on a request without a body whose method defines one (RFC 9110 §8.6).
+/// Over HTTP/2 a body without a length may turn out to be empty, and some origins reject a `PUT`
+/// without a length.
 pub(crate) fn say_no_body(request: &mut RequestHeader) -> Result<()> {
     let is_framed = ["content-length", "transfer-encoding"]
         .iter()
@@ -143,7 +143,7 @@ pub(crate) fn say_no_body(request: &mut RequestHeader) -> Result<()> {
     }
 }
 
-/// A target that names its host, which `Host` names too, becomes a path (RFC 9112 §3.2.1).
+/// Makes a path of a target with a host that `Host` names too (RFC 9112 §3.2.1).
 fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
     let raw = request.raw_path();
     if raw.starts_with(b"/") || raw == b"*" {
@@ -155,10 +155,10 @@ fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
     Ok(())
 }
 
-/// Notes how far the exchange is, from the status of the origin's answer.
+/// Sets the phase from the status of the origin's response.
 ///
 /// # Errors
-/// An upgrade that nobody asked for.
+/// The origin accepts an upgrade that the client did not ask for.
 pub(crate) fn set_phase_from_status(
     conn: &Connection,
     admitted: &AdmittedRequest,
@@ -178,7 +178,7 @@ pub(crate) fn set_phase_from_status(
     Ok(())
 }
 
-/// Makes an answer presentable to a client: a redirect to the origin's own address becomes a path.
+/// Rewrites a response for its client: a redirect to the origin's own address becomes a path.
 pub(crate) fn rewrite_response_headers(response: &mut ResponseHeader, route: &Site) -> Result<()> {
     for name in ["location", "content-location"] {
         let Some(value) = response.headers.get(name) else { continue };
@@ -189,8 +189,8 @@ pub(crate) fn rewrite_response_headers(response: &mut ResponseHeader, route: &Si
     Ok(())
 }
 
-/// Makes an answer one that a client of HTTP/1.0 can read, which knows no chunks (RFC 9112 §6.1).
-/// Says whether its end is that of the connection now.
+/// Removes chunked encoding for a client of HTTP/1.0 (RFC 9112 §6.1). Returns whether the end of
+/// the connection now ends the response.
 pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
     let was_chunked = response.remove_header("transfer-encoding").is_some();
     if was_chunked {
@@ -199,7 +199,7 @@ pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
     was_chunked
 }
 
-/// The path of a URI whose authority is one of the site's origins.
+/// Returns the path of a URI whose authority is one of the site's origins.
 fn path_at_origin(uri: &[u8], route: &Site) -> Option<String> {
     let uri = std::str::from_utf8(uri).ok()?;
     let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("//"))?;

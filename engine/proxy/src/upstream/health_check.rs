@@ -1,12 +1,12 @@
-//! Looking after origins: whether they answer, asked by ourselves.
+//! Health checks of origins.
 //!
-//! An origin of a site with a `health` path is asked for it at an interval; another one only while
-//! it is down, and only for a connection, so that it comes back without a visitor having to try it.
-//! One task looks after all, spread over the interval, on a thread of its own: on a worker, the
-//! flood that it is to see us through would make it late, and late means down.
+//! An origin of a site with a `health` path is requested at an interval. Any other origin is only
+//! checked while it is down, and only for a connection, so that it comes back without a visitor's
+//! request. One task checks all origins, spread over the interval. It has its own thread: on a
+//! worker an attack would delay it, and a delay would count as down.
 //!
-//! What is not held against an origin: silence while it answers visitors (it is busy, not gone), and
-//! what is our own fault (no descriptor, no time to look).
+//! Two results do not count against an origin: a timeout while it responds to visitors (it is
+//! busy), and an error of our own (no descriptor, no CPU time).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -29,20 +29,20 @@ use crate::upstream::origin::{OriginServer, OriginState};
 
 /// Parts of the interval over which checks are spread.
 const PARTS: usize = 10;
-/// How much later than the deadline silence may be noticed and still count: the machine was not too
-/// busy to look.
+/// Maximum delay after the deadline within which a timeout counts. A longer delay means that our
+/// own machine was busy.
 const LATE_MS: u64 = 100;
-/// How much longer than to its next check's end an origin is held down, so that it does not come up
-/// in between.
+/// Additional time for which an origin is held down beyond the end of its next check, so that it
+/// does not come up in between.
 const HOLD_SLACK_MS: u64 = 250;
-/// Most lines that are logged of one second's changes.
+/// Maximum of logged lines about the changes of one second.
 const LINES_MAX: usize = 8;
-/// Bytes that are read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 1_024;
-/// `HTTP/1.1 200`: what the status is read from.
+/// `HTTP/1.1 200`: the part that contains the status.
 const STATUS_BYTES: usize = 12;
 
-/// What is sent to ask for `path`, as the site's first host that is no pattern.
+/// Returns the request for `path`, for the site's first host that is not a pattern.
 pub(super) fn check_request(path: &str, hosts: &[HostPattern]) -> Arc<str> {
     let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let name = names.iter().find(|name| !name.starts_with('*')).or(names.first());
@@ -54,20 +54,20 @@ pub(super) fn check_request(path: &str, hosts: &[HostPattern]) -> Arc<str> {
     .into()
 }
 
-/// What a check found out.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CheckResult {
-    /// It answers.
+    /// The origin responds.
     Healthy,
-    /// It refuses, breaks off, or says itself that it is not well.
+    /// It rejects, closes, or reports an error itself.
     Unhealthy,
-    /// It says nothing.
+    /// It does not respond.
     Timeout,
-    /// Nothing: we could not look.
+    /// Unknown: the check itself failed.
     Inconclusive,
 }
 
-/// One origin under watch.
+/// One checked origin.
 #[derive(Debug)]
 struct CheckTarget {
     route: Arc<Site>,
@@ -79,7 +79,7 @@ struct CheckTarget {
     told: OriginState,
 }
 
-/// All origins under watch.
+/// All checked origins.
 pub(crate) struct HealthChecker {
     edge: Arc<SharedContext>,
     all: Vec<CheckTarget>,
@@ -89,9 +89,10 @@ pub(crate) struct HealthChecker {
 }
 
 impl HealthChecker {
-    /// Looks after the origins of all sites until the data plane stops.
+    /// Checks the origins of all sites until the data plane stops.
     pub(crate) fn work(self) {
-        // Without a runtime (no descriptors left) breakers still open and half open by time.
+        // Without a runtime (no free descriptors) circuit breakers still open and half-open by
+        // time.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return count(&self.edge.counters.health_unknown) };
         runtime.block_on(self.run());
@@ -128,7 +129,7 @@ impl HealthChecker {
                 biased;
                 () = stop.asked() => return,
                 Some(found) = self.asked.join_next(), if !self.asked.is_empty() => {
-                    // A check that panicked has found nothing.
+                    // A check that panicked has no result.
                     if let Ok((at, began, found)) = found {
                         self.apply_result(at, began, found);
                     }
@@ -139,8 +140,8 @@ impl HealthChecker {
         }
     }
 
-    /// Asks those whose turn it is in the interval. Who begins changes, so that where too many are
-    /// silent to ask all, all are asked in the end.
+    /// Checks the origins of this part of the interval. The first one changes each time, so that
+    /// all are checked in the end even if timeouts use up the concurrent checks.
     fn part(&mut self) {
         let (part, round) = (self.parts % PARTS, self.parts / PARTS);
         self.parts = self.parts.wrapping_add(1);
@@ -167,7 +168,7 @@ impl HealthChecker {
         self.asked.spawn(async move { (at, began, check(address, question, &limits).await) });
     }
 
-    /// Draws from what was found out about the origin number `at`.
+    /// Applies the result of a check of the origin number `at`.
     fn apply_result(&mut self, at: usize, began: Tick, found: CheckResult) {
         let Some(watched) = self.all.get_mut(at) else { return };
         watched.is_asked = false;
@@ -188,7 +189,8 @@ impl HealthChecker {
         count(&counters.health_failures);
         watched.hits = 0;
         watched.misses = watched.misses.saturating_add(1);
-        // A visitor may have found in the meantime that one that is not asked otherwise is back.
+        // A visitor's request may have shown meanwhile that an origin without a `health` path is
+        // back.
         let is_back = !watched.origin.is_checked() && watched.origin.breaker.is_closed();
         if is_back {
             return;
@@ -201,7 +203,7 @@ impl HealthChecker {
         note(change, counters);
     }
 
-    /// Takes each site's pulse, and says what has changed.
+    /// Updates each site's statistics, and logs changes.
     fn second(&mut self) {
         self.edge.sites.all().iter().for_each(|route| route.origins.pulse.turn());
         let now = (self.edge.now)();
@@ -214,22 +216,24 @@ impl HealthChecker {
             let was = std::mem::replace(&mut watched.told, state);
             let (address, site) = (watched.origin.address, &watched.route.name);
             let says = match (was, state) {
-                (OriginState::Up, OriginState::Down | OriginState::Trial) => "does not answer",
-                (OriginState::Down | OriginState::Trial, OriginState::Up) => "answers again",
+                (OriginState::Up, OriginState::Down | OriginState::Trial) => "down",
+                (OriginState::Down | OriginState::Trial, OriginState::Up) => "up",
                 _ => continue,
             };
             lines = lines.saturating_add(1);
             if lines <= LINES_MAX {
-                log::warn!("the origin {address} of {site} {says}");
+                log::warn!("origin is {says}: site={site} address={address}");
             }
         }
         if let Some(more) = lines.checked_sub(LINES_MAX).filter(|more| *more > 0) {
-            log::warn!("{more} more origins changed; `seawall status` shows all");
+            log::warn!(
+                "{more} more origins changed their state; run `seawall status` to list them"
+            );
         }
     }
 }
 
-/// Asks one origin.
+/// Checks one origin.
 async fn check(
     address: SocketAddr,
     question: Option<Arc<str>>,
@@ -248,7 +252,7 @@ async fn check(
     }
 }
 
-/// Whose fault an error is.
+/// Returns whether an error is the origin's or our own.
 fn classify_failure(error: &io::Error) -> CheckResult {
     match error.kind() {
         ErrorKind::ConnectionRefused
@@ -270,7 +274,7 @@ async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Re
     let mut head = [0; STATUS_BYTES];
     stream.read_exact(&mut head).await?;
     let found = read(&head);
-    // The rest is read, within reason, so that the origin need not note that we hung up.
+    // The rest is read, up to a limit, so that the origin logs no broken connection.
     let mut left = most;
     let mut room = [0; READ_BYTES];
     while left > 0 {
@@ -282,7 +286,7 @@ async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Re
     Ok(found)
 }
 
-/// What an answer's first bytes say.
+/// Returns the result from the first bytes of a response.
 fn read(head: &[u8; STATUS_BYTES]) -> CheckResult {
     let text = std::str::from_utf8(head).unwrap_or_default();
     let is_http = text.starts_with("HTTP/1.") && text.get(8..9) == Some(" ");
@@ -328,7 +332,7 @@ mod tests {
     #[test]
     fn what_is_our_own_fault_is_not_held_against_it() {
         assert_eq!(classify_failure(&ErrorKind::ConnectionRefused.into()), CheckResult::Unhealthy);
-        // EMFILE: no descriptor is left.
+        // EMFILE: no descriptor is free.
         assert_eq!(classify_failure(&io::Error::from_raw_os_error(24)), CheckResult::Inconclusive);
         assert_eq!(
             classify_failure(&ErrorKind::AddrNotAvailable.into()),

@@ -1,14 +1,14 @@
-//! A site's origins: which of them a request goes to, and when none of them is asked.
+//! The origins of a site, and the choice among them.
 //!
-//! Origins are resolved once, at start: a name that is asked for on each request would let a slow
-//! resolver slow every site. A request goes to the origin with the least to do among those that
-//! answer and have a place. One that fails is left alone for a while, then tried with a few
-//! requests ([`Breaker`](seawall_state::Breaker)); what is tried again is bounded by what earlier
-//! requests have earned ([`RetryBudget`]), so that an outage is never met with twice the load.
+//! Origins are resolved once, at start: with a lookup per request a slow resolver would slow every
+//! site. A request goes to the origin with the fewest requests among those that are up and have a
+//! free slot. The circuit breaker ([`CircuitBreaker`](seawall_state::CircuitBreaker)) of a failing
+//! origin opens for a while, then passes a few requests. The retry budget ([`RetryBudget`]) limits
+//! retries, so that an outage does not double the load.
 //!
-//! Where it does not protect: who can ask for what makes an origin fail can make it look as if it
-//! had. Failures to connect, which no request brings about, open at five in a row; requests that
-//! were taken and not answered only when they are half of all that are answered.
+//! Limitation: a client that can make an origin fail can make it look down. Therefore failures to
+//! connect, which no request causes, open at five in a row. Requests without a response only open
+//! at half of all.
 
 pub(crate) mod attempt;
 pub(crate) mod headers;
@@ -39,7 +39,7 @@ pub(crate) use stats::Sums;
 use crate::upstream::slot_kind::SlotKind;
 use crate::{BindError, ProxyLimits, SiteConfig};
 
-/// Where a site is served from; at least one address.
+/// The origins of a site; at least one.
 #[derive(Debug)]
 pub(crate) struct OriginSet {
     all: Box<[Arc<OriginServer>]>,
@@ -47,7 +47,7 @@ pub(crate) struct OriginSet {
     next: AtomicUsize,
     retries: RetryBudget,
     pulse: Arc<OriginStats>,
-    /// What a health check asks for, where there is one.
+    /// The request of the health check, if there is one.
     question: Option<Arc<str>>,
 }
 
@@ -55,7 +55,7 @@ impl OriginSet {
     /// Resolves every origin of `site`.
     ///
     /// # Errors
-    /// The first that cannot be found, or none is configured.
+    /// Returns the first that cannot be resolved, or that none is configured.
     pub(crate) fn resolve(site: &SiteConfig, limits: &ProxyLimits) -> Result<Self, BindError> {
         let mut addresses = Vec::with_capacity(site.origins.len());
         for origin in &site.origins {
@@ -87,13 +87,13 @@ impl OriginSet {
         })
     }
 
-    /// Every origin's address, in the order of the configuration.
+    /// Returns every origin's address, in the order of the configuration.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Places of exchanges at those that are asked without reserve, and those that are taken at the
-    /// others; all places where none is asked.
+    /// Returns the number of request slots: all slots of origins with a closed circuit breaker, and
+    /// the used slots of the others. If all are open, it returns all slots.
     pub(crate) fn places(&self) -> u32 {
         let of = |origin: &Arc<OriginServer>| origin.most(SlotKind::Request);
         if !self.all.iter().any(|origin| origin.breaker.is_closed()) {
@@ -106,8 +106,8 @@ impl OriginSet {
         self.all.iter().map(usable).fold(0, u32::saturating_add)
     }
 
-    /// A place at the origin with the least to do, among those that have not failed this request
-    /// and have room; those that have as little take turns.
+    /// Takes a slot at the origin with the fewest requests, among those that have not failed this
+    /// request and have a free slot. Equal ones take turns.
     pub(crate) fn choose(
         &self,
         stay: SlotKind,
@@ -118,7 +118,7 @@ impl OriginSet {
             self.retries.deposit();
         }
         let mut left = tries.clone();
-        // Two requests may see the same last place; who comes second looks again.
+        // Two requests may see the same last slot; the second one searches again.
         for _ in 0..self.all.len() {
             let at = self.least(stay, &left, now)?;
             let origin = self.all.get(at)?;
@@ -154,8 +154,8 @@ impl OriginSet {
         best.map(|(_, at)| at)
     }
 
-    /// Whether a request may be sent once more: there is an origin that has not failed it, and
-    /// earlier requests have earned it. What was earned is taken.
+    /// Returns whether a request may be retried: another origin is available, and the retry budget
+    /// permits it. A permitted retry is withdrawn from the budget.
     pub(crate) fn may_retry(
         &self,
         stay: SlotKind,
@@ -179,35 +179,35 @@ impl OriginSet {
         }
     }
 
-    /// Whether none of them is asked.
+    /// Returns whether all origins are down.
     pub(crate) fn is_down(&self, now: Tick) -> bool {
         self.all.iter().all(|origin| origin.breaker.room(now) == 0)
     }
 
-    /// How they are doing, over the last ten seconds.
+    /// Returns their health over the last ten seconds.
     pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
         self.pulse.health(in_flight)
     }
 
-    /// The same, for sums over several sites.
+    /// Returns the sums behind it, to add up several sites.
     pub(crate) fn sums(&self) -> Sums {
         self.pulse.sums()
     }
 
-    /// What is known of each.
+    /// Returns a snapshot of each origin.
     pub(crate) fn snapshot(&self, site: &str, now: Tick) -> Vec<OriginSnapshot> {
         self.all.iter().map(|origin| origin.snapshot(site, now)).collect()
     }
 }
 
-/// Whether a request is sent once more.
+/// Whether a request is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryDecision {
-    /// It is.
+    /// Yes.
     Allowed,
-    /// Too much is being tried again.
+    /// No: the retry budget is exhausted.
     BudgetExhausted,
-    /// It has been tried often enough, or there is nobody else.
+    /// No: it had the maximum of attempts, or no other origin is available.
     NoCandidate,
 }
 

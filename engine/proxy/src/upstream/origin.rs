@@ -1,4 +1,4 @@
-//! One origin: what it has to do, whether it is asked, and who waits for it.
+//! One origin: its slots, its circuit breaker, and the connections that wait for it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,31 +20,31 @@ pub(super) struct OriginServer {
     pub(super) address: SocketAddr,
     pub(super) breaker: CircuitBreaker,
     counts: [AtomicU32; 3],
-    /// How many there may be of each.
+    /// Maximum of slots of each kind.
     places: [u32; 3],
-    /// Requests that were sent, and those that came to nothing by its fault.
+    /// Requests that were sent, and those that the origin failed.
     sent: AtomicU64,
     failed: AtomicU64,
-    /// When it answered last.
+    /// When it last responded.
     answered: AtomicU64,
-    /// Connections on which the head of an answer is awaited, by descriptor; kept where a health
-    /// check may have to end them.
+    /// Connections on which a response's header section is awaited, by descriptor. Only kept if a
+    /// health check may have to end them.
     waiting: Option<Mutex<HashMap<i32, SocketId>>>,
 }
 
-/// Whether an origin is asked.
+/// State of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OriginState {
-    /// It is.
+    /// It gets requests.
     Up,
-    /// It is not: it has failed.
+    /// It has failed and gets none.
     Down,
-    /// A few requests try it.
+    /// It gets a few requests on trial.
     Trial,
 }
 
 impl OriginState {
-    /// In one word.
+    /// Returns its name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -55,24 +55,24 @@ impl OriginState {
     }
 }
 
-/// What is known of one origin at one moment.
+/// Snapshot of one origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginSnapshot {
     /// The site's name.
     pub site: Box<str>,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
-    /// Whether it is asked.
+    /// Its state.
     pub state: OriginState,
-    /// Milliseconds for which that has been so; none where it has been up from the start.
+    /// Milliseconds since the last change of state; none if it has always been up.
     pub since_ms: Option<u64>,
-    /// Requests that are there now.
+    /// Requests in flight.
     pub in_flight: u32,
-    /// Requests that were sent there, each attempt for itself.
+    /// Requests that were sent, with each attempt counted.
     pub sent: u64,
-    /// Those that came to nothing by its fault.
+    /// Those that the origin failed.
     pub failed: u64,
-    /// How often it went down.
+    /// Number of times that it went down.
     pub falls: u64,
 }
 
@@ -109,7 +109,7 @@ impl OriginServer {
         }
     }
 
-    /// Places of those who `stay` so.
+    /// Returns the maximum of slots of this kind.
     pub(super) const fn most(&self, stay: SlotKind) -> u32 {
         let [exchanges, uploads, tunnels] = self.places;
         match stay {
@@ -119,18 +119,18 @@ impl OriginServer {
         }
     }
 
-    /// All that it has to do.
+    /// Returns all its requests in flight.
     pub(super) fn in_flight(&self) -> u32 {
         self.counts.iter().fold(0, |sum, count| sum.saturating_add(count.load(Relaxed)))
     }
 
-    /// How many more requests that `stay` so could be sent now.
+    /// Returns how many more requests of this kind could be sent now.
     pub(super) fn room(&self, stay: SlotKind, now: Tick) -> u32 {
         let places = self.most(stay).saturating_sub(self.count(stay).load(Relaxed));
         if places == 0 { 0 } else { places.min(self.breaker.room(now)) }
     }
 
-    /// Takes a place, if there is one and it is asked.
+    /// Takes a slot, if one is free and the circuit breaker permits it.
     pub(super) fn enter(&self, stay: SlotKind, now: Tick) -> Option<CircuitPermit> {
         let max = self.most(stay);
         let more = |n: u32| if n < max { n.checked_add(1) } else { None };
@@ -156,17 +156,17 @@ impl OriginServer {
         self.answered.store(now.0, Relaxed);
     }
 
-    /// Whether it has answered anybody from `then` on.
+    /// Returns whether it has responded to any request since `then`.
     pub(super) fn has_answered_since(&self, then: Tick) -> bool {
         self.answered.load(Relaxed) >= then.0
     }
 
-    /// Whether its health is checked by asking it.
+    /// Returns whether it has an active health check.
     pub(super) fn is_checked(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// The connection `fd` awaits the head of its answer.
+    /// Records that the connection `fd` waits for the header section of its response.
     pub(super) fn await_on(&self, fd: i32) -> Option<SocketId> {
         let waiting = self.waiting.as_ref()?;
         let name = SocketId::of(fd)?;
@@ -174,7 +174,8 @@ impl OriginServer {
         Some(name)
     }
 
-    /// It awaits it no more; says whether it still did, or was ended.
+    /// Ends that record; returns whether it was still there, or a health check ended the
+    /// connection.
     pub(super) fn await_no_more(&self, name: SocketId) -> bool {
         let Some(waiting) = &self.waiting else { return true };
         let mut waiting = waiting.lock();
@@ -185,12 +186,13 @@ impl OriginServer {
         is_there
     }
 
-    /// A health check failed: nobody is sent there for `ms`, and those who wait need not.
+    /// Marks the origin as down for `ms` after a failed health check, and ends the requests that
+    /// wait.
     pub(super) fn fall(&self, now: Tick, ms: u64) -> Option<CircuitTransition> {
         let change = self.breaker.force_open(now, ms);
         if let Some(waiting) = &self.waiting {
             let ended = std::mem::take(&mut *waiting.lock());
-            // One that was closed in the meantime needs no end.
+            // A connection that was closed in the meantime needs no end.
             for name in ended.values() {
                 let _was_there = name.shutdown();
             }

@@ -1,7 +1,6 @@
-//! Pingora's hooks: a thin layer that hands each phase to the file whose idea it is.
+//! Pingora's hooks: a thin layer that calls the file for each phase.
 //!
-//! No decision is made here. A request that arrives without its admission is refused, whichever way
-//! it came.
+//! No decision is made here. A request that arrives without its admission is rejected.
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -35,32 +34,32 @@ use crate::upstream::retry::RetrySafety;
 use crate::upstream::stream::{Link, given_up};
 use crate::upstream::{Attempt, AttemptHistory};
 
-/// What travels with one request.
+/// State of one request.
 #[derive(Debug, Default)]
 pub(crate) struct RequestContext {
     pub(crate) conn: Option<Arc<Connection>>,
     pub(crate) admitted: Option<AdmittedRequest>,
-    /// Its place at the origin that it is sent to now.
+    /// Its slot at the current origin.
     pub(crate) attempt: Option<Attempt>,
-    /// What is known of the connection that it is sent on.
+    /// What is known of the connection to that origin.
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) tries: AttemptHistory,
-    /// In HTTP/2: its place among its connection's.
+    /// In HTTP/2: its slot in the forward window of its connection.
     pub(crate) turn: Option<ForwardSlot>,
 }
 
-/// One that nobody ended was broken off from our side: its client was made to leave.
+/// A request without an end was aborted by the proxy, with its client.
 impl Drop for RequestContext {
     fn drop(&mut self) {
         given_up::settle(self, true);
     }
 }
 
-/// Our end of pingora.
+/// Implements pingora's proxy.
 #[derive(Debug)]
 pub(crate) struct PingoraService {
     pub(crate) edge: Arc<SharedContext>,
-    /// The worker's connections to origins that wait for a request.
+    /// The worker's idle connections to origins.
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -79,18 +78,18 @@ impl ProxyHttp for PingoraService {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        // The guard keeps all deadlines of the client's side.
+        // The stream enforces all deadlines of the client's side.
         session.set_read_timeout(None);
         ctx.conn = conn_of(session);
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_last_response()) {
             session.set_keepalive(None);
         }
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_h2()) {
-            // Below, windows that nobody opens look like nothing to send.
+            // The stream below cannot tell a closed window from an empty buffer.
             let stall = Duration::from_millis(self.edge.limits.write_stall_ms);
             session.set_write_timeout(Some(stall));
         }
-        // HTTP/1.0 knows no answer before the answer (RFC 9110 §15.2).
+        // HTTP/1.0 has no interim responses (RFC 9110 §15.2).
         let is_old = session.req_header().version < Version::HTTP_11;
         session.set_ignore_info_resp(is_old);
         ctx.admitted = ctx.conn.as_ref().and_then(|conn| conn.take_admitted());
@@ -133,7 +132,7 @@ impl ProxyHttp for PingoraService {
     ) -> Result<()> {
         let admitted = ctx.admitted.as_ref().ok_or_else(missing_decision_error)?;
         if !admitted.is_normal() {
-            // What is left out was counted as it was judged.
+            // Removed headers were counted in the evaluation.
             let _left_out = normalize(request, &self.edge.limits)?;
         }
         headers::rewrite_request_headers(request, admitted.asker())?;
@@ -144,8 +143,8 @@ impl ProxyHttp for PingoraService {
         }
     }
 
-    /// Of a last piece without bytes the engine makes a last chunk, and then writes the last chunk:
-    /// the second would stand before the next request on the connection, which may be another
+    /// For an empty last piece the engine writes an empty chunk, and then the last chunk. The
+    /// second would be read as part of the next request on the connection, which may be another
     /// client's. HTTP/2 ends a body with an empty frame.
     async fn request_body_filter(
         &self,
@@ -240,7 +239,7 @@ impl ProxyHttp for PingoraService {
         given_up::settle(ctx, given_up::is_left(error));
     }
 
-    /// Our counters say it; pingora's line would name addresses.
+    /// Our counters cover errors; pingora's line would contain addresses.
     fn suppress_error_log(&self, _: &Session, _: &RequestContext, _: &Error) -> bool {
         true
     }
@@ -255,14 +254,14 @@ impl ProxyHttp for PingoraService {
         true
     }
 
-    /// Nothing of the request goes into anybody's log line.
+    /// No part of the request is logged.
     fn request_summary(&self, _: &Session, _: &RequestContext) -> String {
         String::new()
     }
 }
 
 impl PingoraService {
-    /// Judges a request of HTTP/2, which never passes our own loop.
+    /// Evaluates an HTTP/2 request, which does not pass our own loop.
     fn judge(&self, conn: &Connection, session: &Session) -> Action {
         let head = http2::to_http1_head(session.req_header());
         let requests = conn.count_request(self.edge.limits.connection_requests_max);
@@ -272,7 +271,7 @@ impl PingoraService {
     }
 }
 
-/// A request that nobody admitted: cannot happen while `request_filter` stands.
+/// Returns the error for a request without an admission: impossible while `request_filter` runs.
 pub(crate) fn missing_decision_error() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "not admitted")
 }

@@ -1,8 +1,8 @@
-//! Connections to origins that wait for their next request, on one worker.
+//! The idle connections to origins of one worker.
 //!
-//! One that a request to one site left behind never carries another site's, even where both have
-//! the same origin. What ended while it waited is found out by a look that costs no system call
-//! unless something came, and thrown away once a second.
+//! A connection of one site never carries another site's request, even if both have the same
+//! origin. A check finds connections that ended while they were idle; it only needs a system call
+//! if bytes arrived. They are removed once a second.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,10 +15,10 @@ use seawall_model::SiteId;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Milliseconds from one look at those that wait to the next.
+/// Milliseconds between two checks of idle connections.
 const LOOK_MS: u64 = 1_000;
 
-/// Whose they are, and where they lead.
+/// Site and origin of a connection.
 pub(crate) type PoolKey = (SiteId, SocketAddr);
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ struct IdleConnections {
     count: usize,
 }
 
-/// One worker's.
+/// The idle connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Pool {
     kept: Mutex<IdleConnections>,
@@ -47,7 +47,7 @@ impl Pool {
         Self { kept: Mutex::default(), most, idle: Duration::from_millis(idle_ms) }
     }
 
-    /// One that is still good, the one used last.
+    /// Takes a usable connection, the last one used.
     pub(super) fn take(&self, line: &PoolKey) -> Option<TcpStream> {
         let mut kept = self.kept.lock();
         loop {
@@ -59,7 +59,7 @@ impl Pool {
         }
     }
 
-    /// Keeps one for the next request; where there is no room, the longest idle goes.
+    /// Keeps a connection for the next request; if the pool is full, the longest idle is closed.
     pub(super) fn keep(&self, line: PoolKey, io: TcpStream) {
         if self.most == 0 || self.idle.is_zero() || !is_silent(&io) {
             return;
@@ -76,7 +76,7 @@ impl Pool {
         idle.since.elapsed() < self.idle && is_silent(&idle.io)
     }
 
-    /// Throws away what ended or waited for too long.
+    /// Removes connections that ended or exceeded their idle timeout.
     fn sweep(&self) {
         let mut kept = self.kept.lock();
         let mut left: usize = 0;
@@ -88,7 +88,7 @@ impl Pool {
         kept.count = left;
     }
 
-    /// Looks after those that wait, for as long as the worker lives.
+    /// Removes such connections for as long as the worker lives.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
@@ -108,7 +108,7 @@ impl IdleConnections {
     }
 }
 
-/// Whether the origin neither ended the connection nor spoke unasked.
+/// Returns whether the origin neither closed the connection nor sent anything unasked.
 fn is_silent(io: &TcpStream) -> bool {
     matches!(io.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
@@ -173,7 +173,7 @@ mod tests {
             } else {
                 drop(their);
             }
-            // The loop that hears of it has to have its turn.
+            // The event loop must run to learn of it.
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert!(pool.take(&world.line).is_none(), "spoke: {speaks}");
         }

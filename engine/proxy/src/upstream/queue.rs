@@ -1,11 +1,11 @@
-//! A place at an origin, and waiting for it.
+//! Origin slots, and the queue for them.
 //!
-//! A site may have so many requests at its origins, and all sites together so many. Who finds no
-//! place waits in its site's line, for a bounded time; a place that comes free goes to the waiting
-//! site that holds the least for its weight, and there to whoever's turn it is. Nobody overtakes: as
-//! long as somebody of its site waits, a newcomer joins the line.
+//! The slots of a site are limited, and those of all sites together. A request without a slot waits
+//! in the queue of its site, up to the queue timeout. A free slot goes to the waiting site with the
+//! fewest slots for its weight, and there to the first in the queue. A new request joins the queue
+//! for as long as another request of its site waits.
 //!
-//! Uploads and WebSockets do not wait: what they wait for may not come free for an hour.
+//! Uploads and tunnels do not wait: their slots may stay taken for an hour.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use crate::metrics::count;
 use crate::routing::Site;
 use crate::upstream::slot_kind::SlotKind;
 
-/// One request's place among those in flight to a site, given back when dropped.
+/// The slot of one request in flight to a site, released when dropped.
 #[derive(Debug)]
 pub(crate) struct OriginSlot {
     shares: Arc<FairSharing>,
     route: Arc<Site>,
     stay: SlotKind,
-    /// Whether others are told that it is free.
+    /// Whether its release wakes waiting requests.
     is_told: bool,
 }
 
-/// There is no place, nor will there be one in time.
+/// No slot is free, and none became free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoOriginSlot;
 
-/// An exchange: nothing else waits.
+/// A request in the queue; uploads and tunnels never are.
 #[derive(Debug)]
 struct QueuedRequest {
     give: oneshot::Sender<OriginSlot>,
@@ -50,18 +50,18 @@ struct OriginQueue {
     line: Line<QueuedRequest>,
 }
 
-/// Those who wait, by site; only sites of whom somebody waits are in it.
+/// The queues by site; only sites with waiting requests have one.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueues {
     queues: Mutex<BTreeMap<SiteId, OriginQueue>>,
-    /// Sites of whom somebody waits; looked at without the lock.
+    /// Number of sites with waiting requests; read without the lock.
     sites: AtomicUsize,
-    /// Whether somebody waits for a place among those of all sites, and not at its own origins.
+    /// Whether a request waits for one of the slots of all sites, and not of its own origins.
     is_tight: AtomicBool,
 }
 
 impl WaitQueues {
-    /// Forgets the lines of which nobody is left.
+    /// Removes empty queues.
     fn settle(&self, queues: &mut BTreeMap<SiteId, OriginQueue>) {
         queues.retain(|_, queue| !queue.line.is_empty());
         self.sites.store(queues.len(), SeqCst);
@@ -88,7 +88,7 @@ impl Drop for OriginSlot {
     }
 }
 
-/// A request in a line, counted while it waits.
+/// Counts a request while it waits.
 struct QueueGuard<'w>(&'w Site);
 
 impl<'w> QueueGuard<'w> {
@@ -105,17 +105,18 @@ impl Drop for QueueGuard<'_> {
 }
 
 impl FairSharing {
-    /// A place for a request of `visit`, whose client has so many under way, now or in a while.
+    /// Acquires a slot for a request of `visit`, and waits in the queue if necessary. `under_way`
+    /// counts the client's concurrent requests.
     ///
     /// # Errors
-    /// There is none in time; the site's counts say why.
+    /// No slot became free in time; the site's counters show the reason.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         visit: &SiteClient<'_>,
         (stay, under_way): (SlotKind, impl FnOnce() -> u32),
     ) -> Result<OriginSlot, NoOriginSlot> {
         let (route, counts, limits) = (visit.route, &visit.route.part.counts, &self.limits);
-        // Nobody overtakes; those who do not wait have nobody before them.
+        // No request overtakes the queue; uploads and tunnels have none before them.
         let is_first = stay != SlotKind::Request || counts.queued.load(Relaxed) == 0;
         if is_first && let Some(seat) = self.take(route, stay) {
             return Ok(seat);
@@ -133,7 +134,7 @@ impl FairSharing {
             count(&counts.queue_full);
             return Err(NoOriginSlot);
         }
-        // What came free in between was not told to us.
+        // A slot that became free in between woke no request in this queue.
         self.wake_waiters(route);
         let within = Duration::from_millis(limits.queue_ms);
         match tokio::time::timeout(within, given).await {
@@ -152,7 +153,7 @@ impl FairSharing {
         }
     }
 
-    /// Takes a place, if there is one.
+    /// Takes a slot, if one is free.
     fn take(self: &Arc<Self>, route: &Arc<Site>, stay: SlotKind) -> Option<OriginSlot> {
         if !route.enter(stay) {
             return None;
@@ -166,7 +167,7 @@ impl FairSharing {
         Some(OriginSlot { shares, route, stay, is_told: true })
     }
 
-    /// Puts one into its site's line, and says whether there was room.
+    /// Puts a request into its site's queue, and returns whether it was accepted.
     fn offer(&self, route: &Arc<Site>, class: Priority, waiter: QueuedRequest) -> bool {
         let mut queues = self.lines.queues.lock();
         let queue = queues.entry(route.id).or_insert_with(|| OriginQueue {
@@ -174,19 +175,19 @@ impl FairSharing {
             line: Line::new(self.limits.queue_max),
         });
         if queue.line.is_full() {
-            // Some may have gone; they are not told apart until somebody needs their room.
+            // Some requests may have left; they are only removed when their room is needed.
             queue.line.retain(|waiter| !waiter.give.is_closed());
         }
         let offer = queue.line.offer(class, waiter);
-        // One that lost its place is told by its end of the channel.
+        // A displaced request learns of it by its closed channel.
         let is_in = !matches!(offer, PushResult::Rejected(_));
         self.lines.settle(&mut queues);
         is_in
     }
 
-    /// Gives the places that are free to those who wait for them. While only a site's own origins are
-    /// short of places, the next in its line is all that can have one of `route`'s; where the host is
-    /// short of them, the site that holds the least for its weight goes first.
+    /// Gives free slots to waiting requests. If only the site's own origins are short of slots, the
+    /// next in its queue gets `route`'s. If the slots of all sites are, the site with the fewest
+    /// slots for its weight goes first.
     pub(crate) fn wake_waiters(self: &Arc<Self>, route: &Site) {
         fence(SeqCst);
         if self.lines.sites.load(SeqCst) == 0 {
@@ -201,14 +202,14 @@ impl FairSharing {
         self.lines.settle(&mut queues);
     }
 
-    /// Gives one place to the site that holds the least for its weight; says whether there was one.
+    /// Gives one slot to the site with the fewest for its weight; returns whether one was free.
     fn wake_least_loaded(self: &Arc<Self>, queues: &mut BTreeMap<SiteId, OriginQueue>) -> bool {
         let mut waiting: Vec<&mut OriginQueue> = queues.values_mut().collect();
         waiting.sort_by_cached_key(|queue| queue.route.part.forwards.load());
         waiting.into_iter().any(|queue| self.wake_site(queue))
     }
 
-    /// Gives one place to a site's next; says whether there was one for somebody.
+    /// Gives one slot to a site's next request; returns whether one was given.
     fn wake_site(self: &Arc<Self>, queue: &mut OriginQueue) -> bool {
         if queue.line.is_empty() {
             return false;
@@ -221,7 +222,7 @@ impl FairSharing {
                 Err(back) => seat = back,
             }
         }
-        // The lock is held: a place that nobody takes is not told of again.
+        // The lock is held, so the release of this unused slot must not wake others.
         seat.is_told = false;
         false
     }

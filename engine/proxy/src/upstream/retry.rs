@@ -1,9 +1,9 @@
-//! An admitted request's way from origin to origin.
+//! Retries of an admitted request at other origins.
 //!
-//! Sent again is only what cannot have been acted on: where no connection came about; where a kept
-//! connection ended before a byte came back, and doing it twice is doing it once (RFC 9110 §9.2.2);
-//! and where a health check found the origin silent, what only reads. Always to an origin that has
-//! not failed the request, and only while that is earned ([`crate::upstream`]).
+//! A request is only retried if it cannot have had an effect: no connection was made; a kept
+//! connection ended before a response, and the method is idempotent (RFC 9110 §9.2.2); or a health
+//! check found the origin down, and the method is safe. A retry always goes to an origin that has
+//! not failed the request, and only within the retry budget ([`crate::upstream`]).
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ use crate::upstream::stream::Link;
 pub(crate) enum RetrySafety {
     /// It must not.
     Never,
-    /// Twice is as good as once.
+    /// The method is idempotent.
     Idempotent,
-    /// It only reads.
+    /// The method is safe: it only reads.
     Safe,
 }
 
@@ -43,14 +43,14 @@ impl RetrySafety {
     }
 }
 
-/// The origin that the request goes to next.
+/// Returns the next origin of the request.
 ///
 /// # Errors
-/// 503: none is asked at the moment, or none has room.
+/// 503: all origins are down, or none has a free slot.
 pub(crate) fn next_peer(ctx: &mut RequestContext, pool: &Arc<Pool>) -> Result<HttpPeer> {
     let admitted = ctx.admitted.as_ref().ok_or_else(missing_decision_error)?;
     let (edge, origins) = (admitted.edge(), &admitted.route().origins);
-    // The place of the last attempt is free for this one.
+    // The slot of the last attempt is free for this one.
     (ctx.attempt, ctx.link) = (None, None);
     let now = (edge.now)();
     let attempt = origins.choose(admitted.stay(), &ctx.tries, now);
@@ -71,7 +71,7 @@ pub(crate) fn next_peer(ctx: &mut RequestContext, pool: &Arc<Pool>) -> Result<Ht
     Ok(peer)
 }
 
-/// No connection came about.
+/// Handles a failed connect.
 pub(crate) fn on_connect_error(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
     let (Some(admitted), Some(mut attempt)) = (&ctx.admitted, ctx.attempt.take()) else {
         return error;
@@ -86,7 +86,7 @@ pub(crate) fn on_connect_error(ctx: &mut RequestContext, mut error: Box<Error>) 
     error
 }
 
-/// The connection ended, or something else did, before the answer was complete.
+/// Handles an error before the response was complete.
 pub(crate) fn on_upstream_error(
     ctx: &mut RequestContext,
     mut error: Box<Error>,
@@ -96,7 +96,7 @@ pub(crate) fn on_upstream_error(
     let edge = admitted.edge().clone();
     if let Some(why) = ctx.link.as_ref().and_then(|link| link.refused()) {
         edge.counters.refuse_answer(why);
-        // It did answer: who asks for what makes it say too much must not make it look down.
+        // It did respond: a client that causes too large a response must not make it look down.
         attempt.answered(502, (edge.now)(), &edge.counters);
     }
     if !attempt.awaits_head() {
@@ -133,7 +133,7 @@ pub(crate) fn on_upstream_error(
     error
 }
 
-/// Takes leave to send the request once more.
+/// Withdraws a retry of the request from the budget.
 fn may_retry(ctx: &RequestContext) -> bool {
     let Some(admitted) = &ctx.admitted else { return false };
     let (edge, stay) = (admitted.edge(), admitted.stay());
@@ -151,7 +151,7 @@ fn may_retry(ctx: &RequestContext) -> bool {
     }
 }
 
-/// The head of the answer is here.
+/// Records the header section of the response.
 pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 101 || status >= 200 {
@@ -159,7 +159,7 @@ pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
     }
 }
 
-/// The request came to nothing, and its client was told `status`.
+/// Records that the request failed and its client got `status`.
 pub(crate) fn on_request_failed(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 504 {
@@ -167,7 +167,7 @@ pub(crate) fn on_request_failed(ctx: &mut RequestContext, status: u16) {
     }
 }
 
-/// The request goes out on the connection that was found.
+/// Records that the request is sent on its connection.
 pub(crate) fn sent(ctx: &mut RequestContext) {
     let (Some(attempt), Some(link)) = (&mut ctx.attempt, &ctx.link) else { return };
     if let Some(fd) = link.fd() {
@@ -175,7 +175,7 @@ pub(crate) fn sent(ctx: &mut RequestContext) {
     }
 }
 
-/// Whether a failure to connect is the origin's and not ours (no descriptor, no port).
+/// Returns whether a failed connect is the origin's and not ours (no descriptor, no port).
 fn is_the_origins(kind: &ErrorType) -> bool {
     matches!(
         kind,

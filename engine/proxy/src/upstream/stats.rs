@@ -1,16 +1,16 @@
-//! How a site's origins did over the last ten seconds, as policies read it.
+//! The health of a site's origins over the last ten seconds, as policies read it.
 //!
-//! Ten slots of a second each; who answers adds to the newest, and once a second the oldest makes
-//! room and the sum is taken, so that a request that asks reads two numbers.
+//! Ten buckets of a second each: results are added to the newest. Once a second the oldest is
+//! removed and the sum is taken, so a request that needs it reads two numbers.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seawall_model::OriginHealth;
 
-/// Slots of a second.
+/// Buckets of a second.
 const SLOTS: usize = 10;
-/// Times to the first byte are told apart by a factor of √2, up to half a minute.
+/// Buckets of the time to first byte, by a factor of √2, up to half a minute.
 const CLASSES: usize = 32;
 /// No percentage.
 const UNKNOWN: u8 = u8::MAX;
@@ -24,7 +24,7 @@ struct StatsBucket {
 /// The requests of ten seconds, of a site's origins or of several sites'.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sums {
-    /// By the time to the first byte.
+    /// By the time to first byte.
     classes: [u32; CLASSES],
     failed: u64,
 }
@@ -51,7 +51,7 @@ impl Sums {
         median(&self.classes, self.all())
     }
 
-    /// As policies read it.
+    /// Returns the values that policies read.
     pub(crate) fn health(&self, in_flight: u32) -> OriginHealth {
         OriginHealth {
             latency_ms: self.latency_ms().map(u64::from),
@@ -61,15 +61,15 @@ impl Sums {
     }
 }
 
-/// What came of the requests of the last ten seconds.
+/// The results of the requests of the last ten seconds.
 #[derive(Debug)]
 pub(super) struct OriginStats {
     newest: AtomicUsize,
     slots: [StatsBucket; SLOTS],
-    /// The median in milliseconds and one more; 0 for none.
+    /// The median in milliseconds plus one; 0 for none.
     latency_ms: AtomicU32,
     errors_percent: AtomicU8,
-    /// What both were taken from.
+    /// The sums that both were computed from.
     sums: Mutex<Sums>,
 }
 
@@ -90,7 +90,7 @@ impl OriginStats {
         self.slots.get(self.newest.load(Relaxed))
     }
 
-    /// The head of an answer came after so many milliseconds.
+    /// Records that a response's header section came after so many milliseconds.
     pub(super) fn answered(&self, ms: u64, is_error: bool) {
         let Some(slot) = self.newest() else { return };
         if let Some(class) = slot.answered.get(class_of(ms)) {
@@ -101,17 +101,17 @@ impl OriginStats {
         }
     }
 
-    /// None came.
+    /// Records that no response came.
     pub(super) fn failed(&self) {
         let Some(slot) = self.newest() else { return };
         slot.failed.fetch_add(1, Relaxed);
-        // It had no time either: it counts among all, as one that took longest.
+        // A failed request has no time to first byte: it counts as one that took the longest.
         if let Some(class) = slot.answered.last() {
             class.fetch_add(1, Relaxed);
         }
     }
 
-    /// Called once a second: takes the sum, and begins a new slot.
+    /// Takes the sum and begins a new bucket; called once a second.
     pub(super) fn turn(&self) {
         let mut sums = Sums::default();
         for slot in &self.slots {
@@ -132,12 +132,12 @@ impl OriginStats {
         self.newest.store(next, Relaxed);
     }
 
-    /// As of the last turn, for sums over several sites.
+    /// Returns the sums of the last turn, to add up several sites.
     pub(super) fn sums(&self) -> Sums {
         *self.sums.lock()
     }
 
-    /// As of the last turn.
+    /// Returns the values of the last turn.
     pub(super) fn health(&self, in_flight: u32) -> OriginHealth {
         let percent = Some(self.errors_percent.load(Relaxed)).filter(|percent| *percent != UNKNOWN);
         OriginHealth {
@@ -148,7 +148,7 @@ impl OriginStats {
     }
 }
 
-/// Two classes for each doubling.
+/// Returns the bucket of a duration: two for each doubling.
 fn class_of(ms: u64) -> usize {
     let Some(log) = ms.checked_ilog2() else { return 0 };
     let upper = ms >= lower_of(log, 1);
@@ -156,13 +156,13 @@ fn class_of(ms: u64) -> usize {
     usize::try_from(class).unwrap_or(CLASSES).min(CLASSES.saturating_sub(1))
 }
 
-/// Where the lower (0) or upper (1) half of the doubling `log` begins: 2^log, or times √2.
+/// Returns the start of the lower (0) or upper (1) half of the doubling `log`: 2^log, or times √2.
 fn lower_of(log: u32, half: u32) -> u64 {
     let whole = 1_u64.checked_shl(log).unwrap_or(u64::MAX);
     if half == 0 { whole } else { whole.saturating_mul(1_414).div_ceil(1_000) }
 }
 
-/// The lower end of the class in which the middle one lies.
+/// Returns the lower end of the bucket with the median.
 fn median(classes: &[u32; CLASSES], all: u64) -> Option<u32> {
     let middle = all.div_ceil(2);
     let mut seen: u64 = 0;

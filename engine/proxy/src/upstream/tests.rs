@@ -1,4 +1,4 @@
-//! Which origin is asked, how often, and when none is.
+//! The choice of origins, the order, and the case that none is available.
 
 use super::*;
 use crate::ProxyMetrics;

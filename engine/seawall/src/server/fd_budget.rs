@@ -1,23 +1,23 @@
-//! Fitting the data plane to the files that the process may open.
+//! Fits the limits of the data plane to the maximum of open files.
 //!
-//! Every connection is a file, and so is every request at its origin. Who runs out of them cannot
-//! accept, cannot ask an origin, and cannot read a policy either; so the caps are lowered until all
-//! of them together fit, with some kept for the rest of us, and the host is told.
+//! Every connection is a file, and so is every request at its origin. Without free files the server
+//! cannot accept, connect to an origin, or read a policy. So the limits are lowered until all of
+//! them fit together, with a reserve for the rest, and the operator is informed.
 
 use seawall_proxy::ProxyLimits;
 
-/// Files that are not the data plane's: the admin socket and its clients, policies, lists, history,
-/// the state, the log, and the connections that are accepted a moment before others have ended.
+/// Files outside the data plane: the admin socket and its clients, policies, lists, history, the
+/// state, the log, and connections that are accepted before others have closed.
 pub(crate) const FILES_RESERVE: u64 = 256;
 
-/// Of the rest, this part at most is for unused connections to origins.
+/// Idle connections to origins get at most this part of the rest.
 const IDLE_PART: u64 = 8;
 
-/// Connections, and requests at origins, of which there are always so many.
+/// Least number of connections, and of requests at origins.
 const LEAST: u64 = 16;
 
-/// Lowers the caps until `open_files` are enough for `workers`; says what there can be now where
-/// that is less than was asked for.
+/// Lowers the limits until `open_files` are enough for `workers`; returns a message for each
+/// lowered limit.
 pub(crate) fn fit_to_fd_limit(
     limits: &mut ProxyLimits,
     open_files: u64,

@@ -1,8 +1,9 @@
-//! A running server: it defends the sites of a configuration until told to stop.
+//! A running server: it serves the sites of a configuration until it is stopped.
 //!
-//! Signals are taken before anything else, so that a SIGHUP during start-up reloads later instead
-//! of ending us. The policy is loaded before a port is bound: what cannot judge does not listen. It is
-//! loaded on a thread of its own, so that whoever tells us to stop meanwhile is heard.
+//! Signal handlers are set first, so that a SIGHUP during the start causes a reload later instead
+//! of ending the process. The policy is loaded before a port is bound: without a policy the server
+//! does not listen. It is loaded on a thread of its own, so that a signal to stop has an effect
+//! meanwhile.
 
 mod fd_budget;
 mod signals;
@@ -36,26 +37,25 @@ use systemd::SystemdNotifier;
 use upgrade::hand_over;
 use wiring::{certificates, limits, listening, memory, site, trusted};
 
-/// Milliseconds that requests in flight have to end after SIGTERM: DESIGN's 15 s with a second
+/// Milliseconds that requests in flight have to complete after SIGTERM: a second of the 15 s is
 /// left to stop everything else.
 const DRAIN_MS: u64 = 14_000;
-/// Milliseconds from SIGTERM to the end of the process, whatever runs.
+/// Milliseconds from SIGTERM to the end of the process, in any case.
 const STOP_TOTAL_MS: u64 = 14_900;
-/// Milliseconds that a start which is told to stop has to end by itself. What does not end then is
-/// left, and the end of the process takes it along: nothing serves yet, and what it writes is
-/// written whole or not at all.
+/// Milliseconds that an interrupted start has to end by itself. After that it ends with the
+/// process: nothing is served yet, and files are written atomically.
 const STOP_STARTING_MS: u64 = 2_000;
-/// The least of these for the control plane: where a successor serves it has nothing to write.
+/// Least time of these for the control plane: after an upgrade it has nothing to write.
 const STOP_LEAST_MS: u64 = 800;
-/// Milliseconds that the connections of a process have to end by themselves once its successor
-/// serves: an idle one ends in seconds, and what is cut after ten minutes is a download or a
-/// WebSocket that would otherwise hold a second process in memory for an hour.
+/// Milliseconds that the connections of a parent process have to end once its child serves. Idle
+/// ones end in seconds. A download or a WebSocket is aborted after ten minutes; otherwise it would
+/// keep a second process in memory for an hour.
 const LEAVE_MS: u64 = 600_000;
 
-/// Who waits to hear what came of an upgrade; a signal's sender reads the log.
+/// The client that waits for the result of an upgrade; after a signal there is none.
 type UpgradeWaiter = Option<oneshot::Sender<UpgradeOutcome>>;
 
-/// Serves until told to stop. With `upgrade_child`, takes over from the server that started this one.
+/// Serves until it is stopped. With `upgrade_child` it replaces its parent process.
 pub(crate) fn run(config: &ConfigFile, upgrade_child: bool) -> ExitStatus {
     if let Err(error) = harden_process() {
         print_err(format!("cannot harden the process (core dumps, ptrace): {error}"));
@@ -90,26 +90,26 @@ fn load(
     let config = config.load()?;
     let upgrade: StartUpgradeFn = Arc::new(move || {
         let (tell, told) = oneshot::channel();
-        // Where as many have asked already, this one hears that nobody answers.
+        // If the queue is full, the client gets an error.
         let _full = ask.try_send(tell);
         told
     });
     start(&config, taken, upgrade, stop)
 }
 
-/// Those who ask for an upgrade, and where they are heard.
+/// The queue of upgrade requests.
 type Asking = (
     mpsc::Sender<oneshot::Sender<UpgradeOutcome>>,
     mpsc::Receiver<oneshot::Sender<UpgradeOutcome>>,
 );
 
-/// Starts on a thread of its own, and serves once that is done; told to stop before, ends.
+/// Starts on a thread of its own and then serves; if it is stopped before, it ends.
 async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Asking) -> ExitStatus {
     let stop_flag = StopFlag::default();
     let (done, mut outcome) = oneshot::channel();
     let begun = std::thread::Builder::new().name("seawall-start".into()).spawn({
         let stop_flag = stop_flag.clone();
-        // Where nobody waits any more, the process ends.
+        // Without a receiver the process ends.
         move || drop(done.send(load(&run, ask, &stop_flag)))
     });
     if let Err(error) = begun {
@@ -127,7 +127,7 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
             print_err("stopping before it serves");
             stop_flag.stop();
             match timeout(Duration::from_millis(STOP_STARTING_MS), outcome).await {
-                // It was done at that very moment.
+                // The start completed at that very moment.
                 Ok(Ok(Ok(started))) => stop(signals, started).await,
                 Ok(Ok(Err(exit))) => exit,
                 Ok(Err(_)) => failed(),
@@ -140,10 +140,10 @@ async fn begin(run: (ConfigFile, bool), mut signals: Signals, (ask, asked): Aski
     }
 }
 
-/// Those who asked for an upgrade and have not been heard yet.
+/// Maximum of upgrade requests in the queue.
 const UPGRADES_ASKED_MAX: usize = 8;
 
-/// What runs until it is stopped.
+/// A running server.
 struct RunningServer {
     control: ControlPlane,
     running: ProxyHandle,
@@ -151,13 +151,13 @@ struct RunningServer {
 }
 
 impl RunningServer {
-    /// What the threads count that visitors and operators depend on.
+    /// Returns the heartbeats of the threads that visitors and operators depend on.
     fn pulse(&self) -> Vec<u64> {
         [self.running.heartbeats(), self.control.heartbeats()].concat()
     }
 }
 
-/// Loads, binds and serves; with what was taken over, in the place of whoever gave it.
+/// Loads, binds and serves; in an upgrade, in place of the parent.
 fn start(
     config: &Config,
     taken: Option<(UpgradeChild, Vec<HandedSocket>)>,
@@ -194,7 +194,7 @@ fn start(
         print_err(format!("listening on {scheme}://{address}"));
     }
     if let Some(taker) = &mut taker {
-        // All that can be wrong is right: from here on it takes milliseconds.
+        // All that can fail has succeeded: the rest takes milliseconds.
         let state = taker.receive_state().map_err(|e| wrong(&e))?;
         first.inherit(&state).map_err(|e| wrong(&e))?;
     }
@@ -215,10 +215,10 @@ fn start(
     Ok(RunningServer { control, running, certificates })
 }
 
-/// Says that this process serves, and has whoever asks find it.
+/// Reports that this process serves, and publishes the admin socket.
 fn finish_upgrade(mut taker: UpgradeChild, control: &mut ControlPlane) {
-    // Unheard where the older process gave up, which ends this one; or where it is gone, and then
-    // somebody must serve.
+    // The report fails if the parent gave up, which ends this process; or if the parent is gone,
+    // and then this process must serve.
     let _unheard = taker.notify_serving();
     if let Err(error) = control.publish_socket() {
         print_err(format!("the admin socket cannot be published: {error}"));
@@ -239,7 +239,7 @@ fn bootstrap(
     let seed = random_seed().map_err(|e| ours(&e))?;
     let mut limits = StateLimits::default();
     limits.bans.never.extend(&config.never_ban);
-    // A ban on a hop would be one on everybody behind it.
+    // A ban on a trusted proxy would ban all its clients.
     limits.bans.never.extend(&config.trusted_proxies.nets);
     let keeper = SnapshotStore::new(&config.state_dir, limits, now.clone());
     let keeper = if inherits { keeper.inheriting() } else { keeper };
@@ -253,8 +253,8 @@ fn bootstrap(
     })
 }
 
-/// Serves until told to stop, then lets requests in flight end; told again, stops at once. Where a
-/// successor took over, ends when the last of its connections does.
+/// Serves until it is stopped, then lets requests in flight complete; a second signal ends it at
+/// once. After an upgrade it ends with its last connection.
 async fn serve(
     mut signals: Signals,
     started: RunningServer,
@@ -302,7 +302,7 @@ async fn serve(
     }
 }
 
-/// Something whose outcome will come, and what is kept until it does.
+/// A pending result, and what is kept until it arrives.
 struct PendingResult<K, T>(Option<(K, oneshot::Receiver<T>)>);
 
 impl<K, T> Default for PendingResult<K, T> {
@@ -312,7 +312,7 @@ impl<K, T> Default for PendingResult<K, T> {
 }
 
 impl<K, T> PendingResult<K, T> {
-    /// Without a receiver its outcome is known: there is none to come.
+    /// Without a receiver the result is known to be none.
     fn new(kept: K, outcome: Option<oneshot::Receiver<T>>) -> Self {
         let none = || oneshot::channel().1;
         Self(Some((kept, outcome.unwrap_or_else(none))))
@@ -322,7 +322,7 @@ impl<K, T> PendingResult<K, T> {
         self.0.is_some()
     }
 
-    /// Waits for it, once; for ever where there is nothing.
+    /// Waits for the result, once; forever if none is pending.
     async fn done(&mut self) -> (K, Option<T>) {
         let Some((_, outcome)) = &mut self.0 else { return std::future::pending().await };
         let outcome = outcome.await.ok();
@@ -335,12 +335,12 @@ impl<K, T> PendingResult<K, T> {
 
 fn refuse(waiting: UpgradeWaiter, why: &str) {
     print_err(format!("no successor is started: {why}"));
-    // A signal's sender has nobody waiting.
+    // After a signal no client waits.
     let _unheard =
         waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { why: why.to_owned() }));
 }
 
-/// Hands over on a thread of its own.
+/// Starts an upgrade on a thread of its own.
 fn begin_upgrade(
     gate: ListenerGate,
     transfer: TransferableState,
@@ -348,13 +348,13 @@ fn begin_upgrade(
     systemd::reloading();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new().name("seawall-upgrade".into()).spawn(move || {
-        // Nobody hears it where this process stops meanwhile.
+        // The receiver is gone if this process stops meanwhile.
         let _unheard = done.send(hand_over(&gate, &transfer));
     })?;
     Ok(outcome)
 }
 
-/// Tells what came of an upgrade, and says whether a successor serves.
+/// Reports the result of an upgrade, and returns whether the child serves.
 fn report_upgrade(
     outcome: Option<UpgradeOutcome>,
     waiting: UpgradeWaiter,
@@ -384,22 +384,22 @@ fn print_shutting_down() {
     print_err(format!("shutting down: waiting up to {seconds} s for active requests"));
 }
 
-/// Stops within the time that SIGTERM gives.
+/// Stops within the time after SIGTERM.
 async fn stop(signals: Signals, started: RunningServer) -> ExitStatus {
     systemd::stopping();
     print_shutting_down();
     end(signals, started, |running| running.shutdown(Duration::from_millis(DRAIN_MS)), None).await
 }
 
-/// Ends when the last connection does, since a successor serves; told to stop, as ever.
+/// Drains after an upgrade and ends with the last connection; a signal ends it earlier.
 async fn leave(signals: Signals, started: RunningServer) -> ExitStatus {
     let gate = started.running.gate();
     end(signals, started, |running| running.drain(Duration::from_millis(LEAVE_MS)), Some(gate))
         .await
 }
 
-/// Has the data plane end in one way or the other. The first signal to stop hurries what may be
-/// hurried, and the next ends at once.
+/// Ends the data plane with `how`. The first signal to stop shortens a drain, and the next ends the
+/// process at once.
 async fn end(
     mut signals: Signals,
     started: RunningServer,
@@ -408,7 +408,7 @@ async fn end(
 ) -> ExitStatus {
     let RunningServer { control, running, certificates } = started;
     let (done, mut drained) = oneshot::channel();
-    // Before anybody is waited for: what ends us may not wait for us.
+    // Before the drain, so that the control plane ends in parallel.
     control.stopping();
     let began = Instant::now();
     let draining = move || {
@@ -416,7 +416,7 @@ async fn end(
         drop(certificates);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         control.end(STOP_TOTAL_MS.saturating_sub(took_ms).max(STOP_LEAST_MS));
-        // Told twice, nobody waits any more.
+        // After a second signal there is no receiver.
         let _unheard = done.send(ended);
     };
     if let Err(error) = std::thread::Builder::new().name("seawall-drain".into()).spawn(draining) {

@@ -1,10 +1,10 @@
-//! Signals, and what they ask of a running server.
+//! Signals, and their effect on a running server.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::print_err;
 
-/// What ends or moves a running server.
+/// The handled signals.
 pub(super) struct Signals {
     hang_up: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub(super) struct Signals {
     upgrade: Signal,
 }
 
-/// What a person wants of it.
+/// What a signal requests.
 pub(super) enum SignalAction {
     Stop,
     Reload,
@@ -46,10 +46,10 @@ impl Signals {
         }
     }
 
-    /// Waits for a signal to stop; whoever stops takes up nothing else.
+    /// Waits for a signal to stop; a server that stops ignores the others.
     pub(super) async fn stop(&mut self) {
         while !matches!(self.next().await, SignalAction::Stop) {
-            print_err("stopping: nothing else is begun");
+            print_err("stopping: this signal is ignored");
         }
     }
 }

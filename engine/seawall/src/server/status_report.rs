@@ -1,4 +1,4 @@
-//! What the data plane says of itself, as the status and the metrics have it.
+//! The report of the data plane for the status and the metrics.
 
 use seawall_control::{MetricKind, ProxyMetric};
 use seawall_proxy::{
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::logger;
 
-/// The data plane's counters and its origins, for the status.
+/// Returns the data plane's counters and its origins, for the status.
 pub(super) fn edge_report(
     counters: &ProxyMetricsSnapshot,
     sites: &[SiteSnapshot],
@@ -26,7 +26,7 @@ pub(super) fn edge_report(
     named.chain([("heads_refused", refused), ("answers_refused", answers)]).chain(more).collect()
 }
 
-/// What the data plane's counters are, for the metrics.
+/// Describes the data plane's counters, for the metrics.
 pub(super) fn described() -> Vec<ProxyMetric> {
     let kind = |is_gauge| if is_gauge { MetricKind::Gauge } else { MetricKind::Counter };
     let metric = |of: MetricDescription| ProxyMetric {
@@ -50,7 +50,7 @@ fn origin(of: &OriginSnapshot) -> Value {
     })
 }
 
-/// What one site has of what all share.
+/// Returns the use of shared resources by one site.
 fn site_report(of: &SiteSnapshot) -> Value {
     let numbers =
         of.now.iter().chain(&of.total).map(|(name, number)| (*name, Value::from(*number)));

@@ -1,11 +1,11 @@
-//! What the service manager is told: that we serve, reload, stop, and are alive.
+//! Reports to the service manager: ready, reloading, stopping, and the watchdog.
 //!
-//! Alive is more than that the process is there: a worker that is stuck in a loop serves nobody, and
-//! a policy that cannot be changed defends nobody. So every thread that visitors or operators depend
-//! on counts its own rounds, and only while all of them count does the manager hear of it; when it
-//! does not, it starts us anew (`WatchdogSec=`).
+//! The watchdog covers more than the process: a worker that hangs serves no client, and a stuck
+//! control plane accepts no policy. So every thread that visitors or operators depend on counts its
+//! rounds. The manager only gets a sign of life while all of them count; otherwise it restarts the
+//! server (`WatchdogSec=`).
 //!
-//! Where there is no service manager nothing is said, and nothing here costs anything.
+//! Without a service manager nothing is sent.
 
 use std::time::Duration;
 
@@ -15,29 +15,29 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::exit::print_err;
 
-/// Between two looks, where no watchdog asks for more of them.
+/// Interval of the checks if the watchdog needs no shorter one.
 const LOOK: Duration = Duration::from_millis(1_000);
-/// Looks for each interval of the watchdog.
+/// Checks per interval of the watchdog.
 const LOOKS_PER_INTERVAL: u32 = 4;
 
-/// Our end of the conversation.
+/// Sends the reports.
 pub(super) struct SystemdNotifier {
     looks: Interval,
-    /// How long a thread may count nothing; `None` where nobody asks.
+    /// Maximum time without progress of a thread; `None` without a watchdog.
     patience: Option<Duration>,
     pulses: Vec<ThreadProgress>,
     headline: String,
     is_stuck: bool,
 }
 
-/// What one thread counted, and when that was last more than before.
+/// The count of one thread, and when it last increased.
 struct ThreadProgress {
     beats: u64,
     since: Instant,
 }
 
 impl SystemdNotifier {
-    /// As the environment says.
+    /// Reads the environment.
     pub(super) fn new() -> Self {
         let watchdog = sd_notify::watchdog_enabled();
         let look = watchdog.map_or(LOOK, |within| LOOK.min(within / LOOKS_PER_INTERVAL));
@@ -51,12 +51,12 @@ impl SystemdNotifier {
         Self { looks, patience, pulses, headline, is_stuck: false }
     }
 
-    /// Waits until it is time to look.
+    /// Waits until the next check.
     pub(super) async fn turn(&mut self) {
         let _now = self.looks.tick().await;
     }
 
-    /// Says that we live, where all threads do, and what there is to say in one line.
+    /// Sends the sign of life if all threads make progress, and the status line.
     pub(super) fn look(&mut self, beats: &[u64], headline: String) {
         if self.headline != headline {
             self.headline = headline;
@@ -75,7 +75,7 @@ impl SystemdNotifier {
         }
     }
 
-    /// The first thread that has counted nothing for so long.
+    /// Returns the first thread without progress for that long.
     fn stuck(&mut self, beats: &[u64], patience: Duration) -> Option<usize> {
         let now = Instant::now();
         self.pulses.resize_with(beats.len(), || ThreadProgress { beats: u64::MAX, since: now });
@@ -88,12 +88,12 @@ impl SystemdNotifier {
     }
 }
 
-/// We serve.
+/// Reports that the server serves.
 pub(super) fn ready() {
     say(&[NotifyState::Ready]);
 }
 
-/// We are about to be another: other rules, or another process.
+/// Reports that a reload or an upgrade has begun.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => say(&[NotifyState::Reloading, now]),
@@ -101,7 +101,7 @@ pub(super) fn reloading() {
     }
 }
 
-/// What came of that. From here on the manager hears the successor, and not us.
+/// Reports the result of an upgrade. From here on the manager listens to the child process.
 pub(super) fn upgraded(upgraded: &UpgradeOutcome) {
     match upgraded {
         UpgradeOutcome::Done { pid, .. } => say(&[NotifyState::MainPid(*pid), NotifyState::Ready]),
@@ -109,13 +109,13 @@ pub(super) fn upgraded(upgraded: &UpgradeOutcome) {
     }
 }
 
-/// We end.
+/// Reports that the server stops.
 pub(super) fn stopping() {
     say(&[NotifyState::Stopping]);
 }
 
 fn say(what: &[NotifyState<'_>]) {
-    // A manager that does not listen is no reason not to serve.
+    // A manager that does not listen must not prevent serving.
     let _unheard = sd_notify::notify(what);
 }
 

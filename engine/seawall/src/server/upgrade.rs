@@ -1,12 +1,12 @@
-//! Putting the program that lies on the disk in the place of this process.
+//! Upgrade: replaces this process by the program on the disk.
 //!
-//! The server starts its successor as it was started itself, and gives it the listening sockets and
-//! all that it remembers. No visitor notices: newcomers wait in the kernel for the milliseconds in
-//! which the state changes hands, and whoever is connected is served to the end of what they do.
-//! A successor that does not come to serve is ended, and nothing has changed.
+//! The server starts a child process as it was started itself, and sends it the listening sockets
+//! and its state. Visitors do not notice: new connections wait in the kernel for the milliseconds
+//! of the transfer, and open connections are served to their end. A child that fails is ended, and
+//! nothing has changed.
 //!
-//! Where this does not protect: what the older process counts after it gave its state away, from the
-//! connections that it still serves, is not known to the newer one.
+//! Limitation: what the parent counts after the transfer, for connections that it still serves, is
+//! not known to the child.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -16,21 +16,21 @@ use std::time::{Duration, Instant};
 use seawall_control::{TransferableState, UpgradeError, UpgradeOutcome, UpgradeParent};
 use seawall_proxy::ListenerGate;
 
-/// The flag of a child process, besides the arguments of this process.
+/// Additional argument of a child process.
 const UPGRADE_CHILD: &str = "--upgrade-child";
 
-/// Starts a successor and hands over to it. Takes as long as the successor does to load.
+/// Starts a child and hands over to it. It takes as long as the child needs to load.
 pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> UpgradeOutcome {
     let refused = |why: String| UpgradeOutcome::Rejected { why };
     if std::process::id() == 1 {
-        // The end of process 1 is the end of all in its container.
-        let why = "this is process 1 of a container, which a successor could not outlive; \
+        // The end of process 1 ends all processes of its container.
+        let why = "this is process 1 of a container, and a child would end with it; \
                    start another container instead";
         return refused(why.to_owned());
     }
     let (mut child, mut giver) = match start() {
         Ok(started) => started,
-        Err(error) => return refused(format!("no successor can be started: {error}")),
+        Err(error) => return refused(format!("the child process cannot be started: {error}")),
     };
     let watch = Stopwatch::start();
     match give(&mut giver, gate, transfer) {
@@ -47,7 +47,7 @@ pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> Up
     }
 }
 
-/// The same program with the same words, and the other end of a channel.
+/// Starts the same program with the same arguments; returns it with the other end of its channel.
 fn start() -> std::io::Result<(Child, UpgradeParent)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut words = std::env::args_os();
@@ -56,14 +56,14 @@ fn start() -> std::io::Result<(Child, UpgradeParent)> {
     let child = Command::new(program)
         .args(words)
         .arg(UPGRADE_CHILD)
-        // It is told to one process by its number.
+        // The variable names one process by its id.
         .env_remove("WATCHDOG_PID")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
     Ok((child, UpgradeParent::new(ours)))
 }
 
-/// Gives everything away, and says for how many milliseconds newcomers waited.
+/// Transfers everything, and returns the milliseconds for which new connections waited.
 fn give(
     giver: &mut UpgradeParent,
     gate: &ListenerGate,
@@ -79,12 +79,12 @@ fn give(
     Ok(watch.ms())
 }
 
-/// Ends a successor that came to nothing, and says how it had ended by itself, if it had.
+/// Ends a failed child, and returns how it had ended by itself, if it had.
 fn end(child: &mut Child) -> String {
-    // One that is ending says so in a moment.
+    // A child that is ending exits in a moment.
     for _ in 0..50 {
         if let Ok(Some(status)) = child.try_wait() {
-            return format!(" ({status}); what it said stands in the log");
+            return format!(" ({status}); its messages are in the log");
         }
         std::thread::park_timeout(Duration::from_millis(2));
     }
@@ -93,11 +93,11 @@ fn end(child: &mut Child) -> String {
     String::new()
 }
 
-/// Measures what is told.
+/// Measures reported durations.
 struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "nothing is judged by it")]
+    #[expect(clippy::disallowed_methods, reason = "no decision depends on it")]
     fn start() -> Self {
         Self(Instant::now())
     }

@@ -1,5 +1,5 @@
-//! What the configuration says, in the data plane's words: certificates, memory, proxies in front,
-//! sites and limits.
+//! Converts the configuration for the data plane: certificates, memory, trusted proxies, sites and
+//! limits.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use seawall_model::CertificatePem;
 
 use crate::cli::exit::{ExitStatus, fail, print_err};
 
-/// How much memory is used, where there is a limit to hold it against.
+/// Returns the memory reader, if there is a limit.
 pub(super) fn memory(config: &Config) -> Option<MemoryReader> {
     let watch = MemoryMonitor::find(config.limits.memory_bytes_max);
     let is_bounded = watch.is_bounded();
@@ -28,7 +28,7 @@ pub(super) fn listening((address, socket): HandedSocket) -> ListeningSocket {
     ListeningSocket { address, socket }
 }
 
-/// What is shown to clients of TLS, and what looks whether it changes.
+/// The active certificates, and the watcher of their files.
 pub(super) type CertificatesAndWatcher =
     (Option<Arc<CertificateStore>>, Option<CertificateWatcher>);
 
@@ -39,7 +39,7 @@ pub(super) fn certificates(config: &Config) -> Result<CertificatesAndWatcher, Ex
         CertificateSource::SelfSigned => {
             let hosts = config.sites.iter().flat_map(|site| &site.hosts).map(ToString::to_string);
             let identities = CertificateSet::self_signed(hosts.collect()).map_err(|e| wrong(&e))?;
-            print_err("the certificate is self-signed: no visitor's program will believe it");
+            print_err("the certificate is self-signed: clients will not trust it");
             Ok((Some(Arc::new(CertificateStore::new(identities))), None))
         }
         CertificateSource::Files(files) => {
@@ -76,7 +76,7 @@ pub(super) fn trusted(of: &seawall_control::TrustedProxies) -> TrustedProxies {
     }
 }
 
-/// What was held against a range of at most an hour.
+/// Converts a time that was validated to be at most an hour.
 fn millis(time: std::time::Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
@@ -99,8 +99,8 @@ pub(super) fn site(of: &seawall_control::SiteConfig) -> SiteConfig {
     }
 }
 
-/// The data plane's limits with what the configuration changes of them. The ranges that `[limits]`
-/// was held against fit into every type here.
+/// Returns the data plane's limits with the changes of the configuration. Validated values of
+/// `[limits]` fit into every type here.
 pub(super) fn limits(config: &Config) -> ProxyLimits {
     fn set<T: TryFrom<u64>>(to: &mut T, from: Option<u64>) {
         if let Some(value) = from.and_then(|value| T::try_from(value).ok()) {

@@ -1,4 +1,4 @@
-//! Programs that are started here and end here, however this one ends.
+//! Child processes that end with this process, however it ends.
 
 use crate::pacing;
 use anyhow::Context;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-/// Somebody wants all of this to end.
+/// The run was interrupted.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
@@ -21,16 +21,16 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// A program that is killed when nobody holds it any more.
+/// A program that is killed when its handle is dropped.
 #[derive(Debug)]
 pub(crate) struct ChildGuard(Child);
 
 impl ChildGuard {
-    /// Starts it in a process group of its own, so that Ctrl-C reaches xtask alone; what it says
-    /// goes to `log`.
+    /// Starts it in a process group of its own, so that Ctrl-C only reaches xtask; its output goes
+    /// to `log`.
     ///
     /// # Errors
-    /// It does not start, or there can be no such file.
+    /// It does not start, or the file cannot be created.
     pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::create(log).with_context(|| format!("making {}", log.display()))?;
         let line = crate::shell::line_of(command);
@@ -45,12 +45,12 @@ impl ChildGuard {
         Ok(Self(child))
     }
 
-    /// Its number, and that of its group.
+    /// Returns its number, and that of its group.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     ///
     /// # Errors
     /// The system does not know it.
@@ -58,10 +58,10 @@ impl ChildGuard {
         self.0.try_wait().context("asking after a program")
     }
 
-    /// Waits for its end; nothing may come by `interrupts` meanwhile.
+    /// Waits for its end, or for an interrupt.
     ///
     /// # Errors
-    /// It does not end in time, or somebody wants all of this to end.
+    /// It does not end in time, or the run is interrupted.
     pub(crate) fn wait(
         &mut self,
         limit: Duration,

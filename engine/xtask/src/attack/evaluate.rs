@@ -1,15 +1,14 @@
-//! Whether a promise was kept, out of what a run wrote down.
+//! Evaluates whether a promise was kept, from the figures of a run.
 //!
-//! Counts and our own deadlines decide. Of latencies only those decide for which the promise has a
-//! generous figure; the others are shown. A figure that is missing breaks the promise: a run that
-//! measured nothing has shown nothing.
+//! Counts and our own deadlines decide. A latency only decides if the promise has a generous limit
+//! for it; others are shown. A missing figure breaks the promise: a run without a measurement shows
+//! nothing.
 
 use crate::attack::expectation::{Assertion, Expectation};
 use crate::attack::results::{Results, each};
 use serde_json::Value;
 
-/// From the moment in which the last attacker left until a visitor whom nobody has ever seen has his
-/// first answer, at most.
+/// Maximum time from the end of the last attacker to the first response for a new client.
 pub(crate) const NEW_CLIENT_MS: f64 = 2_000.0;
 
 /// One thing that had to hold.
@@ -21,41 +20,41 @@ pub(crate) struct CheckResult {
     pub(crate) kept: bool,
 }
 
-/// What was found about a promise.
+/// Result of the evaluation of a promise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Verdict {
-    /// What the promise says of itself.
+    /// The checks of the promise.
     pub(crate) findings: Vec<CheckResult>,
-    /// What is promised of every run, where it did not hold.
+    /// The checks of every run that failed.
     pub(crate) broken: Vec<String>,
 }
 
 impl Verdict {
-    /// Whether everything held.
+    /// Returns whether everything held.
     pub(crate) fn passed(&self) -> bool {
         self.broken.is_empty() && self.findings.iter().all(|finding| finding.kept)
     }
 }
 
-/// What an honest connection costs the server, in milliseconds of processor time: TCP, a TLS
-/// handshake without resumption, one request that is forwarded, its answer.
+/// Cost of an honest connection for the server, in milliseconds of CPU time: TCP, a TLS handshake
+/// without resumption, one forwarded request, its response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BaselineCost(pub(crate) f64);
 
 impl BaselineCost {
-    /// From a run of nothing but those.
+    /// Returns the cost from a run of honest connections only.
     pub(crate) fn of(report: &Value) -> Option<Self> {
         let figures = Results::of(report);
         let answered = figures.number("/attack/answers/200")?;
-        // What was refused or failed would make honest connections look cheap. Some are still under
-        // way when the attack's time is over.
+        // Rejected or failed requests would make honest connections look cheap. Some are still in
+        // progress when the attack ends.
         let whole = answered >= figures.opened()? * 0.9;
         let cpu = figures.number("/server/attack/cpu_ms")?;
         each(cpu, answered).filter(|cost| whole && *cost > 0.0).map(Self)
     }
 }
 
-/// Judges.
+/// Evaluates a run.
 pub(crate) fn judge(
     promise: &Expectation,
     report: &Value,
@@ -66,7 +65,7 @@ pub(crate) fn judge(
     Verdict { findings, broken: of_every_run(figures) }
 }
 
-/// What must hold in every run: somebody came, nobody failed, and there was an attack.
+/// Checks every run: visitors came, none failed, and there was an attack.
 fn of_every_run(figures: Results<'_>) -> Vec<String> {
     let mut broken = Vec::new();
     match (figures.failed(), figures.asked()) {
@@ -84,7 +83,7 @@ fn of_every_run(figures: Results<'_>) -> Vec<String> {
     broken
 }
 
-/// What is wrong with how soon a new client was served after the attack.
+/// Returns what is wrong with the first response for a new client after the attack.
 fn new_client(figures: Results<'_>) -> Option<String> {
     match figures.new_client_ms() {
         Some(ms) if ms <= NEW_CLIENT_MS => None,
@@ -96,7 +95,7 @@ fn new_client(figures: Results<'_>) -> Option<String> {
     }
 }
 
-/// The same, as a finding.
+/// Returns the same, as a check.
 pub(crate) fn new_client_served(figures: Results<'_>) -> CheckResult {
     match (new_client(figures), figures.new_client_ms()) {
         (None, Some(ms)) => {
@@ -184,7 +183,7 @@ impl Assertion {
 
 fn p99(figures: Results<'_>, allowed: f64) -> Option<CheckResult> {
     let figure = figures.p99_ms("attack")?;
-    // A visitor that we began late waited for us, and not for the server.
+    // A visitor that was started late waited for this program, not for the server.
     let allowed = allowed + figures.late_ms()?;
     let text = format!("visitors' p99 {} of {} ms", shown(figure), shown(allowed));
     Some(CheckResult { text, kept: figure <= allowed })
@@ -226,7 +225,7 @@ fn one_client(figures: Results<'_>) -> Option<CheckResult> {
     Some(CheckResult { text, kept })
 }
 
-/// A figure with as many places as it deserves.
+/// Returns a figure with a suitable number of digits.
 pub(crate) fn shown(figure: f64) -> String {
     let whole = figure.fract().abs() < 0.001;
     if figure >= 1_000.0 {
@@ -239,7 +238,7 @@ pub(crate) fn shown(figure: f64) -> String {
     }
 }
 
-/// 12,345.
+/// Returns a number with separators: 12,345.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

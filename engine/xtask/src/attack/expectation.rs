@@ -1,12 +1,12 @@
-//! What a promise is: an attack, and what must hold while it goes on and when it is over.
+//! A promise: an attack, and what must hold during and after it.
 
 /// Kinds of visitors beside an attack, as `seawall-attack` calls them. HTTP/2 is spoken over TLS.
 pub(crate) const ALL_KINDS: &str = "h1,h1-new,h1-tls,h1-tls-new,h2-tls";
 /// Those of which each request is a connection, and a whole handshake.
 pub(crate) const NEW_OVER_TLS: &str = "h1-tls-new";
 
-/// One promise. That no visitor fails, in any phase, and that a new client is served within two seconds
-/// of the last attacker's leaving, is part of each and so is not said again.
+/// One promise. Each includes that no visitor fails, in any phase, and that a new client is served
+/// within two seconds after the end of the last attacker.
 #[derive(Debug)]
 pub(crate) struct Expectation {
     /// The scenario, as `seawall-attack list` has it. One promise for each.
@@ -43,8 +43,8 @@ pub(crate) enum AttackTarget {
     Namespace6,
 }
 
-/// What must hold beside the visitors. Each has a figure of its own in the result; where that is
-/// missing, the promise is broken.
+/// What must hold, besides the visitors. Each has a figure of its own in the result; a missing
+/// figure breaks the promise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Assertion {
     /// No connection of the attack lives longer, whether the server or the attacker ended it; and
@@ -64,11 +64,11 @@ pub(crate) enum Assertion {
     OriginInAll(u64),
     /// How fast its log grows.
     LogKibPerMinute(u64),
-    /// Answers that the attack gets at all.
+    /// Responses that the attack gets.
     Answers(u64),
     /// Answers of 200.
     Served(u64),
-    /// Per cent of refusals that are read, and not lost to a reset.
+    /// Percentage of rejections that are read, and not lost to a reset.
     RefusalsRead(u64),
     /// Every request names exactly one client to the origin.
     OneClient,

@@ -17,7 +17,7 @@ const OF_ONE_CLIENT: u64 = 840;
 /// Of the 20 clients of `pipeline`.
 const OF_TWENTY_CLIENTS: u64 = 20 * OF_ONE_CLIENT;
 
-/// A promise with nothing out of the ordinary.
+/// Returns a promise with nothing out of the ordinary.
 const fn plainly(
     scenario: &'static str,
     vector: &'static str,
@@ -27,7 +27,7 @@ const fn plainly(
     at(Plain, scenario, vector, seconds, must)
 }
 
-/// The same at another place.
+/// Returns the same at another place.
 const fn at(
     at: AttackTarget,
     scenario: &'static str,
@@ -38,7 +38,7 @@ const fn at(
     Expectation { scenario, vector, at, seconds, arguments: &[], visitors: ALL_KINDS, must }
 }
 
-/// Against TLS itself: beside it come those who need a handshake too.
+/// Against TLS itself: visitors that need a handshake come too.
 const fn handshakes(
     scenario: &'static str,
     seconds: u64,
@@ -48,21 +48,21 @@ const fn handshakes(
     Expectation { scenario, vector: "A10", at: Tls, seconds, arguments: &[], visitors, must }
 }
 
-/// HTTP/2 that no browser speaks: it is cut off, and stays cheap.
+/// HTTP/2 that no browser sends: the connection is closed, and stays cheap.
 const fn h2(scenario: &'static str, vector: &'static str) -> Expectation {
     at(Tls, scenario, vector, 2, &[ClosedWithinMs(1_500), OriginEach(100), HonestEach(100)])
 }
 
 /// Every promise, in the order in which they are run.
 pub(crate) const PROMISES: &[Expectation] = &[
-    // Those who take their time.
+    // Slow clients.
     plainly("slowloris", "A4", 13, &[ClosedWithinMs(11_000), KibEach(16)]),
     plainly("header-drip", "A5", 3, &[CpuMsEach(300), ClosedWithinMs(2_000)]),
     plainly("slow-body", "A6", 33, &[ClosedWithinMs(30_000)]),
     at(Tls, "h2-slow-body", "A6", 33, &[ClosedWithinMs(30_000), KibEach(1_024)]),
     plainly("slow-read", "A7", 33, &[ClosedWithinMs(30_000), KibEach(256)]),
     at(Tls, "h2-slow-read", "A7", 33, &[ClosedWithinMs(30_000), KibEach(1_024)]),
-    // Those who stay.
+    // Clients that stay.
     Expectation {
         scenario: "idle-many",
         vector: "A8",
@@ -75,8 +75,8 @@ pub(crate) const PROMISES: &[Expectation] = &[
     plainly("idle-one", "A8", 4, &[]),
     at(Tls, "h2-idle", "A8", 6, &[KibEach(48)]),
     at(Tls, "h2-preface", "A8", 12, &[ClosedWithinMs(11_000), KibEach(64)]),
-    // Two thousand clients with one slow request each fill their site; its neighbour's visitors are
-    // served, and there is a file for everybody.
+    // Two thousand clients with one slow request each fill their site. The visitors of another site
+    // are served, and there are enough files for all.
     Expectation {
         scenario: "fd-exhaustion",
         vector: "A9",
@@ -128,7 +128,7 @@ pub(crate) const PROMISES: &[Expectation] = &[
         seconds: 6,
         arguments: &["--path", "/trap"],
         visitors: ALL_KINDS,
-        // The first request bans its client; whoever comes again is reset.
+        // The first request bans its client; further connections are reset.
         must: &[Answers(0), CpuMsEach(1)],
     },
     plainly("post-flood", "A2", 3, &[MibInAll(32)]),
@@ -138,7 +138,7 @@ pub(crate) const PROMISES: &[Expectation] = &[
     plainly("huge-target", "A17", 3, &[MibInAll(32), OriginInAll(0)]),
     plainly("range-abuse", "A18", 3, &[MibInAll(32)]),
     plainly("hash-collision", "A20", 3, &[HonestEach(100)]),
-    // An origin that can do all of it; one that cannot is what `attack neighbours` is about.
+    // An origin that can serve all of it; `attack neighbours` covers one that cannot.
     plainly("botnet", "A22", 4, &[KibEach(32)]),
     plainly("forwarded-spoof", "A24", 3, &[OneClient, OriginInAll(OF_ONE_CLIENT)]),
     plainly("proxy-lies", "A24", 3, &[OriginInAll(0)]),
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// What is measured at the origin is not there where the origin cannot be asked.
+    /// Figures of the origin are missing if it cannot be requested.
     #[test]
     fn in_a_namespace_nothing_is_asked_of_the_origin() {
         let away = |promise: &&Expectation| matches!(promise.at, Namespace4 | Namespace6);

@@ -1,8 +1,8 @@
-//! What `cargo xtask attack` is made of: the promises as data, the servers that they are made
-//! about, who judges the figures, and the table that comes out.
+//! The parts of `cargo xtask attack`: the promises as data, the servers, the evaluation of figures,
+//! and the table.
 //!
-//! The attacks themselves are `seawall-attack`'s, in `tests/attack`, which writes figures and has no
-//! opinion about them. It is started as a program: xtask stays light to compile.
+//! The attacks are in `seawall-attack` (`tests/attack`), which only measures. It is started as a
+//! program, so xtask stays fast to compile.
 
 pub(crate) mod child_process;
 pub(crate) mod evaluate;

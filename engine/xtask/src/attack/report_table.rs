@@ -1,4 +1,4 @@
-//! The table that a run ends with, for `benches/README.md` as it is.
+//! The result table, in the form of `benches/README.md`.
 
 use crate::attack::evaluate::{BaselineCost, NEW_CLIENT_MS, Verdict, shown, thousands};
 use crate::attack::expectation::Expectation;
@@ -11,10 +11,10 @@ pub(crate) const HEAD: &str = "\
 | attack | visitors: failed, of | their p99, quiet and under attack | a new client after it | connections (at once) | what was promised | |
 |---|---|---|---|---|---|---|";
 
-/// Visitors that are begun so much later than they were due are said to be.
+/// Delay of visitors by this program from which on it is noted.
 const LATE_MS: f64 = 20.0;
 
-/// The row of one promise.
+/// Returns the row of one promise.
 pub(crate) fn row(promise: &Expectation, outcome: &Outcome) -> String {
     let name = format!("`{}` {}", promise.scenario, promise.vector);
     match outcome {
@@ -50,13 +50,13 @@ fn visitors(figures: Results<'_>) -> String {
 
 fn latencies(figures: Results<'_>) -> String {
     let [quiet, attack] = ["quiet", "attack"].map(|phase| or_none(figures.p99_ms(phase)));
-    // A delay of our own is in their figures, and says nothing about the server.
+    // A delay of this program is in their figures, and shows nothing about the server.
     let late = figures.late_ms().filter(|late| *late > LATE_MS);
     let late = late.map(|late| format!(" (begun {} ms late)", shown(late))).unwrap_or_default();
     format!("{quiet}, {attack} ms{late}")
 }
 
-/// Milliseconds from the end of the attack to the first answer of somebody new.
+/// Returns the milliseconds from the end of the attack to the first response for a new client.
 fn new_client(figures: Results<'_>) -> String {
     match figures.new_client_ms() {
         Some(ms) if ms <= NEW_CLIENT_MS => format!("{} ms", shown(ms)),
@@ -77,7 +77,7 @@ fn promised(verdict: &Verdict) -> String {
     findings.chain(broken).collect::<Vec<_>>().join("; ")
 }
 
-/// What stands below a table: how the figures came to be.
+/// Returns the text below a table: how the figures were measured.
 pub(crate) fn foot(rows: &[(&Expectation, Outcome)], honest: Option<BaselineCost>) -> String {
     let mut text = String::new();
     let mut late = 0.0f64;
@@ -105,7 +105,7 @@ pub(crate) fn foot(rows: &[(&Expectation, Outcome)], honest: Option<BaselineCost
     text
 }
 
-/// In what machine, in a line.
+/// Returns a line about the machine.
 pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name"));

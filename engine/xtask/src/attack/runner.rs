@@ -1,4 +1,4 @@
-//! One promise after the other: started, measured, judged.
+//! Runs the promises one after the other: start, measure, evaluate.
 
 use crate::attack::child_process::{ChildGuard, Interrupted};
 use crate::attack::evaluate::{BaselineCost, Verdict, judge};
@@ -17,19 +17,19 @@ const QUIET_S: u64 = 2;
 const RECOVERY_S: u64 = 1;
 /// Visitors' requests per second, and visitors.
 const VISITS: &str = "100";
-/// What they ask for: the origin tells them from attackers by it.
+/// The path of visitors' requests: the origin distinguishes them by it.
 const VISIT: &str = "/__visit";
-/// Patience beyond an attack's own time, for its connections to be made and to be undone.
+/// Timeout beyond an attack's own time, for its connections to be opened and closed.
 const GRACE_S: u64 = 60;
 /// The run of honest connections.
 const HONEST_S: u64 = 3;
-/// How Seawall is seen from a namespace (see `tests/attack/README.md`).
+/// Address of Seawall from a namespace (see `tests/attack/README.md`).
 const WIRE_V4: &str = "192.0.2.1";
 const WIRE_V6: &str = "[2001:db8:5ea0::1]";
-/// What a namespace takes, beside root.
+/// Tools for a namespace, beside root.
 const NAMESPACE_TOOLS: [&str; 3] = ["ip", "unshare", "nsenter"];
 
-/// What came of one promise.
+/// Result of one promise.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It was run.
@@ -41,7 +41,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the promise was not kept.
+    /// Returns whether the promise was not kept.
     pub(crate) fn is_broken(&self) -> bool {
         match self {
             Self::Judged(verdict, _) => !verdict.passed(),
@@ -51,24 +51,24 @@ impl Outcome {
     }
 }
 
-/// Who runs them.
+/// Runs the promises.
 #[derive(Debug)]
 pub(crate) struct Runner<'a> {
     /// The two programs.
     pub(crate) programs: Programs,
-    /// One message when somebody wants all of this to end.
+    /// One message per interrupt.
     pub(crate) interrupts: &'a Receiver<()>,
-    /// Seconds of each attack, where they are more than it needs.
+    /// Seconds of each attack, if longer than it needs.
     pub(crate) seconds: Option<u64>,
     /// Where results are kept.
     pub(crate) keep: Option<PathBuf>,
 }
 
 impl Runner<'_> {
-    /// Tries one.
+    /// Tries one promise.
     ///
     /// # Errors
-    /// Somebody wants all of this to end.
+    /// The run is interrupted.
     pub(crate) fn try_one(
         &self,
         promise: &Expectation,
@@ -103,14 +103,14 @@ impl Runner<'_> {
         Ok(Outcome::Judged(judge(promise, &report, honest), Box::new(report)))
     }
 
-    /// What an honest connection costs, on this machine and today.
+    /// Returns the cost of an honest connection, on this machine and today.
     ///
     /// # Errors
-    /// Something does not start or end; or nobody can say, because too few were answered.
+    /// A program does not start or end, or too few responses came for a result.
     pub(crate) fn honest(&self) -> anyhow::Result<BaselineCost> {
         let mut stage = Stage::start(&self.programs, Open::Loopback)?;
         let mut command = Command::new(&self.programs.attack);
-        // A connection, a request, and off again: from so many addresses that nobody is limited.
+        // One connection with one request, from so many addresses that no limit applies.
         command.args(["run", "banned-connects", "--tls", "--legit", "0"]);
         command.args(["--target", &stage.https.to_string()]);
         command.args(["--connections", "200", "--rate", "300", "--addresses", "2000"]);
@@ -149,7 +149,7 @@ impl Runner<'_> {
     }
 }
 
-/// A run of `seawall-attack` under way.
+/// A current run of `seawall-attack`.
 pub(crate) struct Attacking {
     kept: ChildGuard,
     line: String,
@@ -158,7 +158,7 @@ pub(crate) struct Attacking {
 }
 
 impl Attacking {
-    /// Starts it; what it says goes to `log`, its result to `json`.
+    /// Starts it; its output goes to `log`, its result to `json`.
     ///
     /// # Errors
     /// It does not start.
@@ -172,10 +172,10 @@ impl Attacking {
         Ok(Self { kept, line, log, json })
     }
 
-    /// Waits for its end, and gives its result.
+    /// Waits for its end, and returns its result.
     ///
     /// # Errors
-    /// It fails, does not end in time, or somebody wants all of this to end.
+    /// It fails, does not end in time, or the run is interrupted.
     pub(crate) fn end(
         mut self,
         limit: Duration,
@@ -192,7 +192,7 @@ impl Attacking {
     }
 }
 
-/// Writes a file for the person at the terminal.
+/// Writes a file for the user.
 ///
 /// # Errors
 /// It cannot be written.
@@ -200,7 +200,7 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, format!("{text}\n")).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Where the attack and the visitors go, and what the promise adds.
+/// Returns the arguments of the attack, the visitors and the promise.
 fn words(promise: &Expectation, stage: &Stage) -> Vec<String> {
     let seen = |address: &str, port: u16| format!("{address}:{port}");
     let (http, https) = match promise.at {
@@ -233,7 +233,7 @@ fn words(promise: &Expectation, stage: &Stage) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).chain(filled).collect()
 }
 
-/// What this machine lacks for a namespace.
+/// Returns what this machine lacks for a namespace.
 fn namespace_lacks() -> Option<String> {
     let root = shell::quiet(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !root {
@@ -243,7 +243,7 @@ fn namespace_lacks() -> Option<String> {
     Some(format!("`{missing}` is not installed (Debian: iproute2, util-linux)"))
 }
 
-/// Whether the promise needs to know what an honest connection costs.
+/// Returns whether the promise needs to know what an honest connection costs.
 pub(crate) fn compares(promise: &Expectation) -> bool {
     promise.must.iter().any(|must| matches!(must, Assertion::HonestEach(_)))
 }

@@ -1,7 +1,6 @@
-//! The servers that promises are compared on: Seawall, nginx and HAProxy, each on one core, started,
-//! asked whether it still runs, and ended.
+//! The compared servers: Seawall, nginx and HAProxy, each on one core: start, check, end.
 //!
-//! What they are configured to do belongs to who compares them.
+//! Their configuration belongs to the comparisons.
 
 use crate::attack::child_process::ChildGuard;
 use crate::attack::testbed::Folder;
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 /// The core that servers run on.
 const SERVER_CORE: &str = "0";
-/// The core of everybody else: who asks, and origins.
+/// The core of all others: clients and origins.
 const OTHER_CORE: &str = "1";
 /// How many that are.
 const CORES: usize = 2;
@@ -51,7 +50,7 @@ pub(crate) struct Server {
 }
 
 impl ServerKind {
-    /// Its program, and its folder.
+    /// Returns its program, and its folder.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Seawall => "seawall",
@@ -60,7 +59,7 @@ impl ServerKind {
         }
     }
 
-    /// Its name, with the version of what is installed.
+    /// Returns its name, with the version of what is installed.
     pub(crate) fn name(self) -> String {
         let mut command = Command::new(self.word());
         let said = match self {
@@ -100,7 +99,7 @@ fn pinned(core: &str, program: &Path) -> Command {
     command
 }
 
-/// A program on the core that is not the servers'.
+/// Returns a command on the core that is not the servers'.
 pub(crate) fn aside(program: impl AsRef<Path>) -> Command {
     pinned(OTHER_CORE, program.as_ref())
 }
@@ -136,10 +135,10 @@ impl Server {
         Ok(Self { who, kept, config, log })
     }
 
-    /// Asks it until it has an answer, whatever that is.
+    /// Calls `ask` until it returns a value.
     ///
     /// # Errors
-    /// It ends, or there is no answer in time.
+    /// The server ends, or there is no value in time.
     pub(crate) fn until<T>(&mut self, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
         let answer = pacing::poll(READY_WITHIN, || {
             self.is_up()?;
@@ -148,10 +147,10 @@ impl Server {
         answer.with_context(|| format!("{} does not answer", self.who.word()))
     }
 
-    /// That it still runs.
+    /// Checks that it still runs.
     ///
     /// # Errors
-    /// It does not; with what it said.
+    /// It does not run; the error contains its output.
     pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
         let ended = self.kept.ended()?.is_some();
         let said = || std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -159,28 +158,28 @@ impl Server {
         Ok(())
     }
 
-    /// Which it is.
+    /// Returns its kind.
     pub(crate) fn who(&self) -> ServerKind {
         self.who
     }
 
-    /// Its process, and the group of its workers.
+    /// Returns its process, and the group of its workers.
     pub(crate) fn id(&self) -> u32 {
         self.kept.id()
     }
 
-    /// Its configuration.
+    /// Returns its configuration.
     pub(crate) fn config(&self) -> &Path {
         &self.config
     }
 }
 
-/// Addresses that nobody has: nginx and HAProxy cannot say which ones the kernel chose.
+/// Returns unused addresses: nginx and HAProxy cannot report the ones that the kernel chose.
 ///
 /// # Errors
 /// There are none.
 pub(crate) fn free<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
-    // All are held until the last is found, or it could be the first again.
+    // All are held until the last is found; otherwise it could be the first again.
     let held: io::Result<Vec<_>> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     let held = held.context("no port of 127.0.0.1 is free")?;
@@ -188,7 +187,8 @@ pub(crate) fn free<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
     found?.try_into().ok().context("a listener without an address")
 }
 
-/// What this machine lacks of `tools`, each with the Debian package that has it, or of cores.
+/// Returns what this machine lacks of `tools`, each with the Debian package that has it, or of
+/// cores.
 pub(crate) fn lacks(tools: &[(&str, &str)]) -> Option<String> {
     let missing = tools.iter().filter(|(tool, _)| shell::find(tool).is_none());
     let packages: Vec<_> = missing.map(|(_, package)| *package).collect();

@@ -1,4 +1,4 @@
-//! What a promise is tried on: a folder, a recording origin, and Seawall in front of it, all new,
+//! The testbed of a promise: a folder, a recording origin, and Seawall in front of it. All are new,
 //! so that no attack inherits memory, bans or counts of the one before.
 
 use crate::attack::child_process::ChildGuard;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The site that is attacked and visited; `seawall-attack` asks for it by default.
+/// The site that is attacked and visited; `seawall-attack` requests it by default.
 const SITE: &str = "alice.example";
-/// A neighbour's, with the same origin behind it.
+/// Another member's site, with the same origin.
 const NEIGHBOUR: &str = "neighbour.example";
-/// Time for the origin to say where it listens.
+/// Time for the origin to report its address.
 const ORIGIN_WITHIN: Duration = Duration::from_secs(10);
 
-/// The policy: what a host has at the least. The limit is that of the shipped baseline.
+/// The policy: the least that an operator has. The limit is that of the shipped baseline.
 pub(crate) const TEXT: &str = "policy 1 \"what the promises are tried with\"
 floor {
   rule trap { when path == \"/trap\" then ban 10m }
@@ -29,19 +29,19 @@ floor {
 /// The two programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// What is attacked.
+    /// The attacked program.
     pub(crate) seawall: PathBuf,
-    /// Who attacks, and the origin.
+    /// The attacker, and the origin.
     pub(crate) attack: PathBuf,
 }
 
-/// Who may reach it.
+/// From where it can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
     /// This machine.
     Loopback,
-    /// Whoever reaches the machine over IPv4: the wire out of a namespace has an address only once
-    /// its attack has begun.
+    /// Over IPv4 from any address: the virtual link of a namespace has an address only once its
+    /// attack has begun.
     EverywhereV4,
     /// The same over IPv6.
     EverywhereV6,
@@ -50,7 +50,7 @@ pub(crate) enum Open {
 /// It, running. Everything ends when it is dropped, and the folder goes.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    // Dropped in this order: who asks before who answers, the folder last.
+    // Dropped in this order: clients before servers, the folder last.
     seawall: Seawall,
     _origin: ChildGuard,
     folder: Folder,
@@ -67,10 +67,11 @@ pub(crate) struct Stage {
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one. Its path is short: it will hold a socket, whose path may have 107 bytes.
+    /// Creates a new folder. Its path is short: it contains a socket, whose path may have 107
+    /// bytes.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("seawall-{name}-{}", std::process::id()));
         if dir.exists() {
@@ -80,12 +81,12 @@ impl Folder {
         Ok(Self(dir))
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// A new folder in it.
+    /// Returns a new folder in it.
     ///
     /// # Errors
     /// It cannot be made.
@@ -108,7 +109,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed is in the system's own folder for such things.
+        // What cannot be removed is in the system's temporary folder.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -134,27 +135,27 @@ impl Stage {
         Ok(Self { seawall, _origin: kept, folder, origin, http, https })
     }
 
-    /// The process that is attacked.
+    /// Returns the process that is attacked.
     pub(crate) fn pid(&self) -> u32 {
         self.seawall.id()
     }
 
-    /// The folder of its log.
+    /// Returns the folder of its log.
     pub(crate) fn logs(&self) -> PathBuf {
         self.folder.join("log")
     }
 
-    /// Its policy.
+    /// Returns its policy.
     pub(crate) fn policy(&self) -> PathBuf {
         self.folder.join("root.wall")
     }
 
-    /// A file for what is said by who attacks, and one for what he measured.
+    /// Returns a file for the attacker's output, and one for its result.
     pub(crate) fn papers(&self) -> (PathBuf, PathBuf) {
         (self.folder.join("attack.log"), self.folder.join("attack.json"))
     }
 
-    /// That it still runs.
+    /// Checks that it still runs.
     ///
     /// # Errors
     /// It does not; with its last lines.
@@ -179,10 +180,10 @@ fn configuration(origin: SocketAddr, open: Open) -> String {
     )
 }
 
-/// Starts a recording origin by its program, with `words` more, and says where it listens.
+/// Starts a recording origin by its program, with additional `words`, and returns its address.
 ///
 /// # Errors
-/// It does not start, or does not say so.
+/// It does not start, or does not report its address.
 pub(crate) fn start_origin(
     program: &mut Command,
     words: &[&str],

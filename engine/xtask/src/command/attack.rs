@@ -1,7 +1,7 @@
-//! `cargo xtask attack`: every promise about attacks, tried against a Seawall of its own, judged,
-//! and written down as a table.
+//! `cargo xtask attack`: runs every promise about attacks against a new Seawall, evaluates it, and
+//! prints a table.
 //!
-//! It attacks loopback and network namespaces that `seawall-attack` makes itself. For the two
+//! It attacks loopback and network namespaces that `seawall-attack` creates itself. For the two
 //! promises about bans Seawall listens on all of the machine's addresses for some ten seconds.
 
 use crate::attack::evaluate::BaselineCost;
@@ -20,7 +20,7 @@ use crate::shell;
 use anyhow::{Context, bail, ensure};
 use std::path::PathBuf;
 
-/// The comparisons with other servers, as they are typed: of refusals, and of an attack on others.
+/// Names of the comparisons with other servers: of rejections, and of an attack on others.
 const DENIAL: &str = "denial";
 const NEIGHBOURS: &str = "neighbours";
 
@@ -30,10 +30,10 @@ pub(crate) struct Options {
     /// Only what contains this: a scenario's name or part of it, `neighbours`, `denial`,
     /// `operations` or the name of one of these.
     filter: Option<String>,
-    /// Seconds of each attack, where it is to be longer than showing its promise takes.
+    /// Seconds of each attack, if longer than its promise needs.
     #[arg(long = "for", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
-    /// Build as releases are, with fat LTO: slower, and right for figures that are published.
+    /// Build with the profile of releases (fat LTO): slower, for figures to publish.
     #[arg(long)]
     dist: bool,
     /// Keep each result in this folder, as JSON.
@@ -87,7 +87,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The promises whose name contains `part`; none where only something else was asked for.
+/// Returns the promises whose name contains `part`; none where only something else was asked for.
 fn chosen(part: &str) -> anyhow::Result<Vec<&'static Expectation>> {
     let chosen: Vec<_> =
         PROMISES.iter().filter(|promise| promise.scenario.contains(part)).collect();
@@ -133,7 +133,7 @@ fn try_all(
     Ok((rows, honest))
 }
 
-/// The promises that were tried, as they may stand in a page.
+/// Returns the evaluated promises, in the form of a page.
 fn promised(rows: &Rows, honest: Option<BaselineCost>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();

@@ -24,7 +24,7 @@ pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
     shell::show(repo.cargo(&arguments).env("SEAWALL_BIN", seawall))
 }
 
-/// Judges the same rules by Seawall and by other engines, and writes `benches/report/`.
+/// Evaluates the same rules by Seawall and by other engines, and writes `benches/report/`.
 ///
 /// # Errors
 /// The engines do not build, or do not agree.

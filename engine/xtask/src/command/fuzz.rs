@@ -30,14 +30,14 @@ pub(crate) fn run(repo: &Repo, seconds: u32, filter: Option<&str>) -> anyhow::Re
     Ok(())
 }
 
-/// Where the seeds of a target lie: those that read policies share theirs.
+/// Returns where the seeds of a target lie: those that read policies share theirs.
 fn seeds(repo: &Repo, target: &str) -> PathBuf {
     let seeds = repo.join("tests/fuzz/seeds");
     let own = seeds.join(target);
     if own.is_dir() { own } else { seeds.join("policy") }
 }
 
-/// The names of the targets, in order.
+/// Returns the names of the targets, in order.
 fn targets(repo: &Repo, filter: &str) -> anyhow::Result<Vec<String>> {
     let dir = repo.join("tests/fuzz/fuzz_targets");
     if !dir.is_dir() {

@@ -1,8 +1,8 @@
-//! Instruction counts of a decision, held against `benches/instructions.txt`.
+//! Instruction counts of a decision, compared with `benches/instructions.txt`.
 //!
-//! Times differ from run to run; instructions under callgrind do not, so a budget of them can fail a
-//! build. Each scene runs twice with different numbers of rounds: the difference is what the rounds
-//! cost. Where valgrind is not installed it says so, and how many scenes were not counted.
+//! Times differ from run to run; instructions under callgrind do not, so a budget of them can fail
+//! a build. Each scene runs twice with different numbers of rounds: the difference is the cost of
+//! the rounds. Without valgrind it reports how many scenes were not counted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,7 +52,7 @@ pub(crate) fn run(repo: &Repo) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lines of the file: a scene and a number each, `#` for comments.
+/// Returns the lines of the file: a scene and a number each, `#` for comments.
 fn budgets(text: &str) -> anyhow::Result<Vec<Budget>> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let parse = |line: &str| {
@@ -65,7 +65,7 @@ fn budgets(text: &str) -> anyhow::Result<Vec<Budget>> {
         .collect()
 }
 
-/// The program that runs scenes, built as tests are.
+/// Returns the program that runs scenes, built as tests are.
 fn program(repo: &Repo) -> anyhow::Result<PathBuf> {
     let build = ["build", "--workspace", "--bench", "counts", "--message-format=json"];
     let said = shell::quiet(&mut repo.cargo(&build))?;
@@ -89,7 +89,7 @@ fn count(program: &Path, scene: &str, rounds: u64) -> anyhow::Result<u64> {
     collected(&text).with_context(|| format!("callgrind counted nothing for `{scene}`"))
 }
 
-/// The number behind `Collected :`.
+/// Returns the number behind `Collected :`.
 fn collected(text: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.contains("Collected :"))?;
     line.rsplit(':').next()?.trim().parse().ok()

@@ -15,7 +15,7 @@ pub(crate) fn run(repo: &Repo) -> anyhow::Result<()> {
     build(repo)
 }
 
-/// Builds the rules in every language, and asks all of them their cases.
+/// Builds the rules in every language, and runs the component tests of all of them.
 ///
 /// # Errors
 /// A rule does not build, or does not pass.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// How often it is asked whether seawall still runs.
+/// Interval of the checks whether seawall still runs.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Builds, starts the demo, and stays up until Ctrl-C.
@@ -28,7 +28,7 @@ pub(crate) fn stay(repo: &Repo) -> anyhow::Result<()> {
     let folder = Folder::prepare(repo, repo.join("demo-run"), origin.addr(), Earlier::Keep)?;
     let mut seawall = Seawall::start(&binary, &folder.config(), &LogOutput::Aloud)?;
     explain(repo, &binary, &folder);
-    // Ends with Ctrl-C; asks between whether there is still something to wait for.
+    // Ends with Ctrl-C; checks meanwhile whether seawall still runs.
     while let Err(RecvTimeoutError::Timeout) = interrupted.recv_timeout(ASK_EVERY) {
         if seawall.has_ended()? {
             bail!("seawall has ended by itself");
@@ -43,7 +43,7 @@ pub(crate) fn stay(repo: &Repo) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds, and lets the demo drive itself.
+/// Builds, and runs the demo by itself.
 ///
 /// # Errors
 /// Something does not build or start, or a promise is broken.
@@ -72,7 +72,7 @@ fn start_origin(repo: &Repo) -> anyhow::Result<Origin> {
     Ok(origin)
 }
 
-/// One message for each Ctrl-C or SIGTERM.
+/// Returns one message for each Ctrl-C or SIGTERM.
 pub(crate) fn interrupts() -> anyhow::Result<Receiver<()>> {
     let (sender, receiver) = sync_channel(1);
     // A second Ctrl-C while the first is being obeyed changes nothing.
@@ -83,7 +83,7 @@ pub(crate) fn interrupts() -> anyhow::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-/// Says what runs where and what to try.
+/// Prints what runs where and what to try.
 fn explain(repo: &Repo, binary: &Path, folder: &Folder) {
     let at = folder.listen();
     let shown =
@@ -96,7 +96,7 @@ fn explain(repo: &Repo, binary: &Path, folder: &Folder) {
     println!("Over TLS, with a certificate of its own that -k lets pass:");
     println!("  curl -ik --resolve alice.example:{tls}:127.0.0.1 https://alice.example:{tls}/");
     println!("In a browser: http://alice.localhost:{}/ (and garden, radio)", at.port());
-    println!("\nEdit {} and save: the next request is judged by it.", shown(folder.policy()));
+    println!("\nEdit {} and save: the next request is evaluated by it.", shown(folder.policy()));
     let (binary, config) = (shown(binary.to_path_buf()), shown(folder.config()));
     println!("What it runs, and the last error: {binary} status -c {config}");
     println!("Ctrl-C stops it.\n");

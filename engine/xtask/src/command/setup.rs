@@ -1,9 +1,8 @@
 //! `cargo xtask setup`: finds what the build needs and this machine lacks, and installs it.
 //!
-//! It asks the machine first and installs only what is missing, so it costs nothing when all is
-//! there and every other word can call it. It says what it installs and why before it does, and
-//! when it may not install (no root) it prints the one line to run and fails: a build that goes on
-//! without its tools fails later, with a worse message.
+//! It checks the machine first and only installs what is missing, so every other task can call it.
+//! It prints what it installs and why. Without the permission to install (no root) it prints the
+//! line to run and fails: a build without its tools would fail later, with a worse message.
 
 use crate::shell;
 use anyhow::{Context, bail};
@@ -74,19 +73,19 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether rules can be built: by rustup's compiler, or by Debian's. It asks what the building of
-/// the rules will ask.
+/// Returns whether rules can be built: by rustup's compiler, or by Debian's. It asks what the
+/// building of the rules will ask.
 fn has_wasm_target() -> bool {
     has_rustup_target() || has_debian_target()
 }
 
-/// Whether rustup has the target for the compiler in use.
+/// Returns whether rustup has the target for the compiler in use.
 fn has_rustup_target() -> bool {
     shell::quiet(Command::new("rustup").args(["target", "list", "--installed"]))
         .is_ok_and(|targets| targets.lines().any(|target| target.trim() == WASM_TARGET))
 }
 
-/// Whether Debian's four packages are installed.
+/// Returns whether Debian's four packages are installed.
 fn has_debian_target() -> bool {
     DEBIAN_WASM.iter().all(|package| {
         shell::quiet(Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]))
@@ -149,7 +148,7 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     shell::quiet(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
 }
 
-/// Whether apt knows any package: images often ship with the lists removed.
+/// Returns whether apt knows any package: images often ship with the lists removed.
 fn has_package_lists() -> bool {
     std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
         entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: everything that must pass, the cheapest mistake first.
+//! `cargo xtask test`: everything that must pass, the cheapest checks first.
 //!
-//! Doctests run before the rest, and the last line sums every step up: a run whose last words are
-//! some empty step's `0 passed` reads as if nothing had been tested.
+//! Doctests run before the rest, and the last line adds up all steps. Otherwise the last line could
+//! be an empty step's `0 passed`, as if nothing had been tested.
 
 use crate::command::{instruction_budget, rules, setup};
 use crate::repo::Repo;

@@ -1,8 +1,8 @@
-//! The attack that the demo defends against: a distributed flood of the members' searches.
+//! The attack of the demo: a distributed flood of the members' searches.
 //!
-//! Every address stays under the shipped per-address limit on purpose, as botnets do, so that the
-//! policy lets it in until somebody writes a rule about *what* is asked. It adapts once, as the
-//! attackers of real hosts did: its headers become those of a browser.
+//! Every address stays under the shipped per-address limit, as botnets do, so the policy admits it
+//! until a rule names the kind of request. It adapts once, as real attackers do: its headers become
+//! those of a browser.
 
 use crate::demo::counters::Tally;
 use crate::demo::http_client::Client;
@@ -73,7 +73,7 @@ impl Attack {
     }
 }
 
-/// A search for something else each time, so that no cache could answer it.
+/// Returns a search for something else each time, so that no cache can serve it.
 fn search(number: u8, turn: u32, headers: &str) -> String {
     let site = SITES.iter().cycle().nth(usize::from(number)).copied().unwrap_or_default();
     // Knuth's multiplicative hash: looks random, is the same in every run.

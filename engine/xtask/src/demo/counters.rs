@@ -100,7 +100,7 @@ impl Tally {
         self.broken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counts now.
+    /// Returns the counts now.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             served: self.served.load(Ordering::Relaxed),
@@ -117,7 +117,7 @@ impl Tally {
         self.now_us()
     }
 
-    /// How long after `mark` the edit was enforced.
+    /// Returns how long after `mark` the edit was enforced.
     pub(crate) fn bite(&self, mark: u64) -> EnforcementDelay {
         let first = self.first_refused_us.load(Ordering::Relaxed);
         let last = self.last_let_through_us.load(Ordering::Relaxed);
@@ -127,7 +127,7 @@ impl Tally {
         }
     }
 
-    /// The first failures of visitors, as text.
+    /// Returns the first failures of visitors, as text.
     pub(crate) fn failures(&self) -> Vec<String> {
         self.failures.lock().unwrap_or_else(|broken| broken.into_inner()).clone()
     }

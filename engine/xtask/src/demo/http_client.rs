@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection from a chosen loopback address.
 //!
-//! Linux owns all of 127.0.0.0/8, so visitors and attackers can come from addresses of their own
-//! without any set-up. Nothing is retried: a connection that Seawall drops without having said so
-//! counts as a failed request, which is what the demo wants to know.
+//! Linux owns all of 127.0.0.0/8, so visitors and attackers can have addresses of their own without
+//! any set-up. There are no retries: a connection that Seawall closes without an announcement
+//! counts as a failed request, which the demo must show.
 
 use anyhow::Context;
 use socket2::{Domain, Socket, Type};
@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The longest that a request may take, connecting included in each of its parts.
+/// Maximum duration of a request, connecting included in each of its parts.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer's head and of its body.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;

@@ -1,8 +1,7 @@
-//! The people whom the demo must serve: they look at the members' sites all the time.
+//! The visitors of the demo: they request the members' sites all the time.
 //!
-//! Each comes from an address of its own, sends what a browser sends, keeps its connection, and
-//! looks at every page it gets: 200, and of the right site. It stays well inside the shipped
-//! policy's limits, as people do.
+//! Each has an address of its own, sends what a browser sends, keeps its connection, and checks
+//! every page: status 200, and of the right site. It stays well inside the shipped policy's limits.
 
 use crate::demo::counters::Tally;
 use crate::demo::http_client::Client;
@@ -41,7 +40,7 @@ Sec-Fetch-Mode: navigate\r\n\
 Sec-Fetch-Site: none\r\n\
 Sec-Fetch-User: ?1\r\n";
 
-/// Threads that go on until they are told to stop.
+/// Threads that run until they are stopped.
 #[derive(Debug)]
 pub(crate) struct LegitimateClients {
     stop: Arc<AtomicBool>,

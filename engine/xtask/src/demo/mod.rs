@@ -1,8 +1,8 @@
-//! The demo: an origin with the sites of three members, Seawall in front of it, and, for
-//! `run --once`, visitors, an attack and a hand that edits the policy meanwhile.
+//! The demo: an origin with the sites of three members, Seawall in front of it, and, for `run
+//! --once`, visitors, an attack and policy edits.
 //!
-//! Everything stays on loopback and is bounded in count and time. The policy that is defended with
-//! is the shipped one, not a copy made to look good.
+//! Everything stays on loopback and is bounded in count and time. The demo uses the shipped policy,
+//! not a special copy.
 
 pub(crate) mod attack;
 pub(crate) mod counters;

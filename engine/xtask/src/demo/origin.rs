@@ -1,8 +1,8 @@
 //! The demo's origin: a small HTTP/1.1 server that serves every member's site by Host.
 //!
-//! One thread a connection and a fixed number of connections: it stands for the members' own
-//! machines, which are easily overwhelmed, and it needs no dependency. It is no server for the
-//! world, and listens on loopback only.
+//! It uses one thread per connection and a fixed number of connections: it stands for the members'
+//! own machines, which are easily overloaded, and it needs no dependency. It is not a production
+//! server, and only listens on loopback.
 
 use crate::demo::site::{Answer, Asked, Sites};
 use crate::pacing;
@@ -48,7 +48,7 @@ impl Origin {
         Ok(Self { addr })
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -82,7 +82,7 @@ fn accept(listener: &TcpListener, sites: &Arc<Sites>) {
             .stack_size(256 * 1024)
             .spawn(move || {
                 let _guard = guard;
-                // A connection that breaks is its client's business.
+                // Only its client is affected by a broken connection.
                 let _ = serve(&stream, &sites);
             });
         if started.is_err() {
@@ -141,7 +141,7 @@ impl Framing {
     const LAST: Self = Self { head_only: false, close: true };
 }
 
-/// The next request; `None` when the client has closed, a status when it is not acceptable.
+/// Returns the next request; `None` when the client has closed, a status when it is not acceptable.
 fn read_request(reader: &mut impl BufRead) -> std::io::Result<Result<Option<Request>, u16>> {
     let mut head = reader.by_ref().take(HEAD_BYTES_MAX);
     let mut line = String::new();

@@ -1,8 +1,8 @@
-//! The hand that edits the policy file while everything runs.
+//! Edits the policy file while everything runs.
 //!
-//! It works as people and their tools do: it writes over the file, or writes another and renames
-//! it (most editors), or swaps a symbolic link (deployment tools). It adds its rules at the top of
-//! the shipped policy's `floor`, where an operator would put them at night.
+//! It saves as editors and tools do: it overwrites the file, or writes another and renames it (most
+//! editors), or swaps a symbolic link (deployment tools). It adds its rules at the top of the
+//! shipped policy's `floor`, where an operator would put them.
 
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -42,14 +42,14 @@ pub(crate) struct PolicyFile {
 /// What the demo adds to the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PolicyChange {
-    /// Refuse searches whose headers do not fit the browser they claim to be.
+    /// Reject searches whose headers do not fit the browser that they claim.
     OddHeaders,
     /// Also limit how often one client may search: `searches` in ten seconds.
     SearchLimit {
         /// Searches in ten seconds.
         searches: u32,
     },
-    /// A word that the language does not have.
+    /// An unknown keyword.
     Mistake,
 }
 
@@ -66,7 +66,7 @@ impl PolicyFile {
         Ok(Self { path, shipped })
     }
 
-    /// The policy with a defence in it. `edit` makes the text differ from every other edit.
+    /// Returns the policy with a defence in it. `edit` makes the text differ from every other edit.
     pub(crate) fn with(&self, defence: PolicyChange, edit: u32) -> String {
         let rules = rules_of(defence, edit);
         self.shipped.replacen(&format!("{FLOOR}\n"), &format!("{FLOOR}\n{rules}"), 1)
@@ -102,7 +102,7 @@ fn rules_of(defence: PolicyChange, edit: u32) -> String {
     }
 }
 
-/// The name of a file beside `path`.
+/// Returns the name of a file beside `path`.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);

@@ -1,7 +1,7 @@
-//! `run --once`: the story that the demo plays, scene by scene, and what each must show.
+//! `run --once`: the scenes of the demo, and what each must show.
 //!
-//! Visitors come all the time. An attack starts and gets in; an edit stops it; it adapts, and a
-//! second edit stops that; fifty more edits and two mistakes later everybody is still served.
+//! Visitors come all the time. An attack starts and gets through; an edit stops it; it adapts, and
+//! a second edit stops that. After fifty more edits and two mistakes all visitors are still served.
 //! Every wait ends: the whole takes under a minute.
 
 use crate::demo::attack::Attack;
@@ -116,7 +116,7 @@ impl Stage {
     /// The same sites and the same policy over TLS.
     fn over_tls(&mut self, folder: &Folder) -> anyhow::Result<()> {
         if tls_client::curl().is_none() {
-            println!("demo: curl is not installed, so nobody comes over TLS");
+            println!("demo: curl is not installed, so there are no requests over TLS");
             return Ok(());
         }
         let scene = self.begin("a visitor comes over TLS");
@@ -125,10 +125,10 @@ impl Stage {
             Ok(seen) => format!("{} over HTTP/{}", seen.status, seen.version),
             Err(error) => format!("{error:#}"),
         };
-        // Not every curl speaks HTTP/2; what it speaks is said and not promised.
+        // Not every curl supports HTTP/2; the version is printed and not promised.
         let served = seen.is_ok_and(|seen| seen.status == 200);
         self.report.promise(served, format!("the visitor over TLS is served ({said})"));
-        // Nobody is let into a site of which there is none, over TLS either.
+        // An unknown site gets no response, over TLS either.
         let stranger = tls_client::ask("nobody.example", folder.listen_tls(), "/");
         let refused = stranger.is_ok_and(|seen| seen.status == 421);
         self.report.promise(refused, "a site that is not ours is refused over TLS too".to_owned());
@@ -237,7 +237,7 @@ impl Stage {
         let before = self.seawall.status()?.generation;
         self.policy.save(&self.policy.with(PolicyChange::Mistake, 60), SaveMethod::Over)?;
         let complaint = self.refused()?;
-        println!("demo:   seawall says: {complaint}");
+        println!("demo:   seawall reports: {complaint}");
         self.unmoved(before)?;
         let text = self.policy.with(PolicyChange::SearchLimit { searches: 8 }, 61);
         self.policy.save(&text, SaveMethod::Rename)?;
@@ -254,7 +254,7 @@ impl Stage {
         std::fs::write(&self.component, b"\0asm, but not really")
             .with_context(|| format!("writing {shown}"))?;
         let complaint = self.refused()?;
-        println!("demo:   seawall says: {complaint}");
+        println!("demo:   seawall reports: {complaint}");
         self.unmoved(before)?;
         std::fs::write(&self.component, good).with_context(|| format!("repairing {shown}"))?;
         let text = self.policy.with(PolicyChange::SearchLimit { searches: 8 }, 62);
@@ -326,7 +326,7 @@ impl Stage {
             .context("a broken edit was not refused")
     }
 
-    /// A refused edit must leave the generation alone; looks again after a while.
+    /// Checks that a rejected edit leaves the generation unchanged, also after a while.
     fn unmoved(&mut self, before: u64) -> anyhow::Result<()> {
         pacing::pause(Duration::from_millis(700));
         let now = self.seawall.status()?.generation;

@@ -1,7 +1,7 @@
-//! The `seawall` process of the demo: started, asked, stopped.
+//! The `seawall` process of the demo: start, status, stop.
 //!
-//! It runs in a process group of its own, so that Ctrl-C reaches xtask alone, which then stops it
-//! the way a service manager would: SIGTERM, and time to finish.
+//! It runs in a process group of its own, so that Ctrl-C only reaches xtask, which then stops it as
+//! a service manager would: SIGTERM, and time to finish.
 
 use crate::pacing;
 use anyhow::{Context, bail};
@@ -51,7 +51,7 @@ pub(crate) struct Status {
     pub(crate) last_error: Option<Complaint>,
 }
 
-/// Why the last reload was refused, with its place.
+/// Why the last reload was rejected, with its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Complaint {
     pub(crate) file: String,
@@ -97,29 +97,29 @@ impl Seawall {
         }
     }
 
-    /// Its process.
+    /// Returns its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where it said that it listens for `http` or `https`.
+    /// Returns the reported address for `http` or `https`.
     pub(crate) fn listens(&self, scheme: &str) -> Option<SocketAddr> {
         let start = format!("seawall: listening on {scheme}://");
         let said = self.said.lock().unwrap_or_else(|broken| broken.into_inner());
         said.iter().find_map(|line| line.strip_prefix(&start)?.parse().ok())
     }
 
-    /// Asks for the status.
+    /// Requests the status.
     ///
     /// # Errors
-    /// It does not answer, or not in the agreed form.
+    /// It does not respond, or not in the expected form.
     pub(crate) fn status(&self) -> anyhow::Result<Status> {
         let mut command = Command::new(&self.binary);
         command.args(["status", "--json", "-c"]).arg(&self.config);
         parse_status(&crate::shell::quiet(&mut command)?)
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether it has ended by itself.
     ///
     /// # Errors
     /// The system does not know the process.
@@ -150,7 +150,7 @@ impl Seawall {
         }
     }
 
-    /// Its last lines.
+    /// Returns its last lines.
     pub(crate) fn last_words(&self) -> String {
         let said = self.said.lock().unwrap_or_else(|broken| broken.into_inner());
         said.iter().map(|line| format!("    {line}\n")).collect()

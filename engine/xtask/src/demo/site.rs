@@ -1,4 +1,4 @@
-//! The members' sites: files in `demo/sites/NAME/`, read once, and the few answers that are made.
+//! The members' sites: files in `demo/sites/NAME/`, read once, and a few generated responses.
 //!
 //! The first label of the Host names the site, so that `alice.example` (as a member would have it)
 //! and `alice.localhost` (which browsers resolve to this machine) are the same one.
@@ -36,7 +36,7 @@ pub(crate) struct Asked<'r> {
     pub(crate) body: &'r [u8],
 }
 
-/// An answer, to be written.
+/// A response, to be written.
 #[derive(Debug)]
 pub(crate) struct Answer<'s> {
     pub(crate) status: u16,
@@ -46,7 +46,7 @@ pub(crate) struct Answer<'s> {
 }
 
 impl Answer<'_> {
-    /// An answer that only says its status.
+    /// Returns a response with only its status.
     pub(crate) fn plain(status: u16) -> Self {
         Self {
             status,
@@ -75,11 +75,11 @@ impl Sites {
         Ok(Self { sites })
     }
 
-    /// The answer to a request.
+    /// Returns the response to a request.
     pub(crate) fn answer(&self, asked: &Asked<'_>) -> Answer<'_> {
         let name = asked.host.split(['.', ':']).next().unwrap_or_default().to_ascii_lowercase();
         let Some((name, site)) = self.sites.get_key_value(&name) else {
-            // A proxy that sends us a host we do not have is misrouting; be loud.
+            // A proxy that forwards an unknown host is misconfigured: respond with an error.
             return Answer::plain(421);
         };
         let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
@@ -105,7 +105,7 @@ impl Sites {
     }
 }
 
-/// The file behind a path: `/` is `index`, and pages go without their ending.
+/// Returns the file behind a path: `/` is `index`, and pages go without their ending.
 fn file_of(path: &str) -> &str {
     match path.trim_start_matches('/') {
         "" => "index",
@@ -154,7 +154,7 @@ fn search<'s>(name: &str, site: &'s BTreeMap<String, File>, query: &str) -> Answ
     page(name, 200, "Search", &format!("<ul>{found}</ul>"))
 }
 
-/// The form's user is `demo` with the word `seawall`.
+/// Checks the login form: the user is `demo` with the password `seawall`.
 fn login<'s>(name: &str, body: &[u8]) -> Answer<'s> {
     let text = String::from_utf8_lossy(body);
     let has = |pair: &str| text.split('&').any(|part| part == pair);
@@ -170,7 +170,7 @@ fn login<'s>(name: &str, body: &[u8]) -> Answer<'s> {
     }
 }
 
-/// A page that is made rather than read. `body` is HTML; nothing a visitor sent goes into it.
+/// Returns a generated page. `body` is HTML; it contains nothing that a visitor sent.
 fn page<'s>(name: &str, status: u16, title: &str, body: &str) -> Answer<'s> {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<!-- site: {name} -->\n<meta charset=\"utf-8\">\

@@ -1,6 +1,6 @@
-//! One request over TLS, by curl: xtask has no TLS of its own, and builds in seconds without.
+//! One request over TLS, by curl: xtask has no TLS of its own, so it builds in seconds.
 //!
-//! The demo's certificate is made at every start, so curl is told to believe it.
+//! The demo's certificate is created at every start, so curl must accept any certificate.
 
 use crate::shell;
 use anyhow::Context;
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
     pub(crate) version: String,
 }
 
-/// Where curl is, if it is installed.
+/// Returns where curl is, if it is installed.
 pub(crate) fn curl() -> Option<PathBuf> {
     shell::find("curl")
 }

@@ -16,7 +16,7 @@ pub(crate) const ORIGIN_PORT: u16 = 9001;
 /// What to do with the policies of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Earlier {
-    /// Keep them: they may hold somebody's edits.
+    /// Keep them: they may contain a user's edits.
     Keep,
     /// Start from what is shipped.
     Discard,
@@ -69,38 +69,38 @@ impl Folder {
         Ok(Self { dir, ports })
     }
 
-    /// The configuration file.
+    /// Returns the configuration file.
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.join("seawall.toml")
     }
 
-    /// The root policy.
+    /// Returns the root policy.
     pub(crate) fn policy(&self) -> PathBuf {
         self.dir.join("policies/baseline.wall")
     }
 
-    /// The component of the shipped rule.
+    /// Returns the component of the shipped rule.
     pub(crate) fn component(&self) -> PathBuf {
         self.dir.join("policies/wasm/header-oddness.wasm")
     }
 
-    /// Where Seawall's own lines go when they are not shown.
+    /// Returns the log file.
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("seawall.log")
     }
 
-    /// Where Seawall will listen.
+    /// Returns the address for HTTP.
     pub(crate) fn listen(&self) -> SocketAddr {
         self.ports.listen
     }
 
-    /// Where it will listen for TLS.
+    /// Returns the address for TLS.
     pub(crate) fn listen_tls(&self) -> SocketAddr {
         self.ports.listen_tls
     }
 }
 
-/// `wanted` if nobody listens there, else any free port.
+/// Returns `wanted` if it is free, otherwise any free port.
 fn free_port(wanted: u16) -> anyhow::Result<u16> {
     if TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).is_ok() {
         return Ok(wanted);

@@ -2,7 +2,7 @@
 
 use crate::caps::HEAD_BYTES_MAX;
 
-/// What every client says first.
+/// The preface of every client.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Types of frames.
@@ -15,7 +15,7 @@ pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 /// Parameters of the connection.
 pub(crate) const SETTINGS: u8 = 4;
-/// Are you there?
+/// Asks for an acknowledgement.
 pub(crate) const PING: u8 = 6;
 /// The connection takes nothing new.
 pub(crate) const GOAWAY: u8 = 7;
@@ -26,17 +26,17 @@ pub(crate) const CONTINUATION: u8 = 9;
 
 /// Of DATA and HEADERS: nothing follows on this stream.
 pub(crate) const END_STREAM: u8 = 1;
-/// Of SETTINGS and PING: an answer.
+/// Of SETTINGS and PING: an acknowledgement.
 pub(crate) const ACK: u8 = 1;
 /// Of HEADERS and CONTINUATION: the block is whole.
 pub(crate) const END_HEADERS: u8 = 4;
 
 /// Settings.
 pub(crate) const HEADER_TABLE_SIZE: u16 = 1;
-/// How much of each stream's answer we take.
+/// Initial window of each stream.
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Any frame at all, right or wrong.
+/// Returns a frame, valid or invalid.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut out = Vec::with_capacity(payload.len().saturating_add(9));
@@ -47,7 +47,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     out
 }
 
-/// SETTINGS with these.
+/// Returns a SETTINGS frame.
 pub(crate) fn settings(pairs: &[(u16, u32)]) -> Vec<u8> {
     let mut payload = Vec::new();
     for (name, value) in pairs {
@@ -57,45 +57,45 @@ pub(crate) fn settings(pairs: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// PING with a number in it.
+/// Returns a PING frame with a number.
 pub(crate) fn ping(n: u64) -> Vec<u8> {
     frame(PING, 0, 0, &n.to_be_bytes())
 }
 
-/// RST_STREAM.
+/// Returns an RST_STREAM frame.
 pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// WINDOW_UPDATE; an increment of 0 is an error, and is for those who want one.
+/// Returns a WINDOW_UPDATE frame; an increment of 0 is a protocol error, which some scenarios need.
 pub(crate) fn window_update(stream: u32, increment: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
 
-/// PRIORITY: `stream` depends on `parent`.
+/// Returns a PRIORITY frame: `stream` depends on `parent`.
 pub(crate) fn priority(stream: u32, parent: u32) -> Vec<u8> {
     let mut payload = parent.to_be_bytes().to_vec();
     payload.push(16);
     frame(PRIORITY, 0, stream, &payload)
 }
 
-/// HEADERS with a whole block.
+/// Returns a HEADERS frame with a whole block.
 pub(crate) fn headers(stream: u32, block: &[u8], end_stream: bool) -> Vec<u8> {
     let flags = if end_stream { END_HEADERS | END_STREAM } else { END_HEADERS };
     frame(HEADERS, flags, stream, block)
 }
 
-/// DATA.
+/// Returns a DATA frame.
 pub(crate) fn data(stream: u32, bytes: &[u8], end_stream: bool) -> Vec<u8> {
     frame(DATA, if end_stream { END_STREAM } else { 0 }, stream, bytes)
 }
 
-/// The n-th stream that a client may open.
+/// Returns the n-th stream that a client may open.
 pub(crate) fn stream_id(n: u32) -> u32 {
     n.saturating_mul(2).saturating_add(1)
 }
 
-/// The name of an error code, for what is counted.
+/// Returns the name of an error code, for what is counted.
 pub(crate) fn code_name(code: u32) -> &'static str {
     const NAMES: [&str; 14] = [
         "NO_ERROR",
@@ -127,7 +127,7 @@ pub(crate) struct Frame<'b> {
 }
 
 impl Frame<'_> {
-    /// The number at `at` of the payload.
+    /// Returns the number at `at` of the payload.
     pub(crate) fn number(&self, at: usize) -> Option<u32> {
         let bytes = self.payload.get(at..at.checked_add(4)?)?;
         Some(u32::from_be_bytes(bytes.try_into().ok()?))

@@ -45,20 +45,20 @@ impl Block {
         self.integer(0x80, 7, index);
     }
 
-    /// A field whose name is in a table, remembered by nobody.
+    /// A header whose name is in a table, without an entry in the dynamic table.
     pub(crate) fn named(&mut self, index: usize, value: &[u8]) {
         self.integer(0, 4, index);
         self.string(value);
     }
 
-    /// A field remembered by nobody.
+    /// A header without an entry in the dynamic table.
     pub(crate) fn literal(&mut self, name: &[u8], value: &[u8]) {
         self.0.push(0);
         self.string(name);
         self.string(value);
     }
 
-    /// A field that becomes the newest entry of the dynamic table.
+    /// A header that becomes the newest entry of the dynamic table.
     pub(crate) fn remembered(&mut self, name: &[u8], value: &[u8]) {
         self.0.push(0x40);
         self.string(name);
@@ -75,7 +75,7 @@ impl Block {
         Self(bytes)
     }
 
-    /// The block.
+    /// Returns the block.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -103,8 +103,8 @@ impl Block {
     }
 }
 
-/// The status at the start of an answer's block, where it is written as servers write it: a size
-/// update perhaps, then an index or a literal of three digits.
+/// Returns the status at the start of a response's block, in the forms that servers use: perhaps a
+/// size update, then an index or a literal of three digits.
 pub(crate) fn status(block: &[u8]) -> Option<u16> {
     match block {
         [update, rest @ ..] if update & 0xe0 == 0x20 => status(rest),

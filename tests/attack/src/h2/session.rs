@@ -1,4 +1,4 @@
-//! One attacking HTTP/2 connection: says hello properly, then whatever the scenario wants.
+//! One attacking HTTP/2 connection: a correct start, then the frames of the scenario.
 
 use super::frame::{
     ACK, DATA, END_STREAM, Frame, Frames, GOAWAY, HEADER_TABLE_SIZE, HEADERS, INITIAL_WINDOW_SIZE,
@@ -28,7 +28,7 @@ struct Seen {
     tally: Arc<Tally>,
     /// It has sent SETTINGS.
     settings: bool,
-    /// What we owe it: acknowledgements.
+    /// Acknowledgements that are due.
     owed: Vec<u8>,
     /// It has sent GOAWAY, or no HTTP/2 at all.
     over: bool,
@@ -80,8 +80,8 @@ impl Seen {
 }
 
 impl Session {
-    /// The n-th connection. `window` is how much of each answer we take; with 0 the server may
-    /// send heads and nothing more.
+    /// Starts the n-th connection. `window` is the window of each response; with 0 the server may
+    /// only send header sections.
     pub(crate) async fn start(attack: &Attack, n: usize, window: u32) -> Option<Self> {
         let wire = attack.open(n).await?;
         let seen = Seen {
@@ -106,7 +106,7 @@ impl Session {
 
     async fn greet(&mut self, window: u32) -> io::Result<()> {
         let mut hello = PREFACE.to_vec();
-        // Without a table at our side the server writes statuses so that they can be read.
+        // With a table size of 0 at our side the server writes readable statuses.
         hello.extend(settings(&[(HEADER_TABLE_SIZE, 0), (INITIAL_WINDOW_SIZE, window)]));
         if window > 0 {
             hello.extend(window_update(0, 0x3fff_ffff));
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// Stays, answering pings, until the server ends it.
+    /// Waits until the server ends the connection, and acknowledges pings meanwhile.
     pub(crate) async fn until_closed(&mut self) {
         while self.wait().await.is_ok() {
             if self.push(&[]).await.is_err() {
@@ -153,8 +153,8 @@ impl Session {
         }
     }
 
-    /// Stays until the server has ended the connection, or as many streams as were asked for: the
-    /// rest is an idle connection, which is another attack.
+    /// Waits until the server has ended the connection, or as many streams as were opened: after
+    /// that it is an idle connection, which is another attack.
     pub(crate) async fn until_ended(&mut self, streams: u64) {
         while self.seen.ended < streams {
             if self.wait().await.is_err() || self.push(&[]).await.is_err() {
@@ -164,19 +164,19 @@ impl Session {
         self.wire.emptied();
     }
 
-    /// The server wants no more: GOAWAY, or no HTTP/2.
+    /// Returns whether the server ends the connection: GOAWAY, or no HTTP/2.
     pub(crate) fn over(&self) -> bool {
         self.seen.over
     }
 
-    /// Resets that the server has sent.
+    /// Returns the number of resets that the server has sent.
     pub(crate) fn resets(&self) -> u64 {
         self.seen.resets
     }
 }
 
-/// Starts the n-th session and floods: `frames(round)` gives what to send, until the server has had
-/// enough. After GOAWAY it waits for the connection's end, so that it is known when that came.
+/// Starts the n-th session and floods: `frames(round)` returns what to send, until the server ends
+/// the connection. After GOAWAY it waits for that end, to record its time.
 pub(crate) async fn flood<F, Fut>(attack: &Attack, n: usize, window: u32, mut frames: F)
 where
     F: FnMut(u32) -> Fut,

@@ -1,4 +1,4 @@
-//! What the encoders write, read by other eyes: the `h2` crate's server and RFC 7541's own examples.
+//! The encoders, checked with the `h2` crate's server and the examples of RFC 7541.
 
 use super::frame::*;
 use super::hpack::{Block, COOKIE, NEWEST, status};
@@ -52,10 +52,10 @@ fn integers_are_written_as_in_rfc_7541_c_1() {
     assert_eq!(bytes(|block| block.table_size(1_337)), [0x3f, 0x9a, 0x0a]);
     // C.2.4: an indexed field.
     assert_eq!(bytes(|block| block.indexed(2)), [0x82]);
-    // C.2.1: a literal that is remembered.
+    // C.2.1: a literal with an entry in the dynamic table.
     let literal = bytes(|block| block.remembered(b"custom-key", b"custom-header"));
     assert_eq!(literal, b"\x40\x0acustom-key\x0dcustom-header");
-    // C.2.2: a literal with a known name, remembered by nobody.
+    // C.2.2: a literal with a known name, without an entry in the dynamic table.
     assert_eq!(bytes(|block| block.named(4, b"/sample/path")), b"\x04\x0c/sample/path");
 }
 
@@ -70,7 +70,7 @@ fn statuses_are_read_in_every_form() {
     assert_eq!(status(&[0x48, 0x03, b'4']), None);
 }
 
-/// Requests as the `h2` crate understands them; each is refused.
+/// Returns the requests as the `h2` crate parses them; each is rejected.
 async fn serve(stream: tokio::io::DuplexStream) -> Vec<http::Request<()>> {
     let mut server = h2::server::handshake(stream).await.unwrap();
     let mut requests = Vec::new();
@@ -82,8 +82,8 @@ async fn serve(stream: tokio::io::DuplexStream) -> Vec<http::Request<()>> {
     requests
 }
 
-/// Sends `out` to the `h2` crate's server and stays until it has answered, reset or gone away; what
-/// requests it understood, and its frames.
+/// Sends `out` to the `h2` crate's server and waits until it has responded, reset or closed;
+/// returns the parsed requests and the server's frames.
 async fn understood(out: Vec<u8>) -> (Vec<http::Request<()>>, Vec<(u8, Vec<u8>)>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let serving = tokio::spawn(serve(theirs));

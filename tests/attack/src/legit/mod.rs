@@ -1,12 +1,12 @@
-//! The legitimate load: open loop, so that a server that stalls cannot hide it.
+//! The legitimate load. It is an open loop, so that a stall of the server shows.
 //!
-//! Request n is due at `n / rate` whatever became of those before, and its latency is counted from
-//! when it was due, not from when it could be sent. A visitor whose connection is busy opens
-//! another, as browsers do. It runs on a thread of its own: a generator whose attack delays its own
-//! visitors would accuse the server; `late_us` says how far it got behind itself.
+//! Request n is due at `n / rate` whatever the result of earlier ones, and its latency counts from
+//! the time when it was due. A visitor with a busy connection opens another, as browsers do. The
+//! load has a thread of its own, because an attack that delays its own visitors would blame the
+//! server; `late_us` shows the delay of this program.
 //!
-//! A request that is given up counts with the time it waited. One that failed at once counts as an
-//! error and not as a fast answer.
+//! A request that times out counts with the time it waited. One that failed at once counts as an
+//! error and not as a fast response.
 
 mod new_client;
 mod stats;

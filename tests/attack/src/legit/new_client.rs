@@ -1,7 +1,7 @@
-//! Somebody who was never here before and comes in the moment in which the last attacker has left.
+//! A new client that comes at the moment when the last attacker has left.
 //!
-//! He tries again and again with little patience, as people press reload. What counts is how long it
-//! takes until he is served: an attack that is over must not go on in what it left behind.
+//! It tries again and again with a short timeout, as people press reload. The result is the time
+//! until it is served: an attack that is over must not have an effect any more.
 
 use super::visitor::{Kind, Outcome, Visitor};
 use super::{Plan, Running};
@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// His patience with one try.
+/// Timeout of one try.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After so long he does not try any more.
+/// End of the tries.
 const UNTIL: Duration = Duration::from_secs(30);
-/// What he speaks, where it is spoken: each from an address of its own.
+/// The protocols of new clients: each has an address of its own.
 const KINDS: [Kind; 2] = [Kind::H1New, Kind::H1TlsNew];
 
 impl Plan {
@@ -38,8 +38,8 @@ impl Plan {
 }
 
 impl Running {
-    /// How long new clients wait for their first answer from `left` on, in which the last attacker
-    /// left.
+    /// Returns how long new clients wait for their first response from `left` on, when the last
+    /// attacker left.
     ///
     /// # Errors
     /// There can be no such visitor.

@@ -77,7 +77,7 @@ impl Counts {
 }
 
 impl Stats {
-    /// Empty.
+    /// Returns empty counts.
     pub(crate) fn new(phase: Phase) -> Result<Self> {
         let new = || Counts::new().map(Mutex::new);
         Ok(Self { phase, each: [new()?, new()?, new()?] })
@@ -89,7 +89,7 @@ impl Stats {
         }
     }
 
-    /// A request is due now.
+    /// Records that a request is due now.
     pub(crate) fn begins(&self) -> Slot {
         let mut index = Phases { quiet: 0, attack: 1, recovery: 2 };
         let slot = Slot(*self.phase.of(&mut index));
@@ -97,12 +97,12 @@ impl Stats {
         slot
     }
 
-    /// It was begun so long after it was due.
+    /// Records how late a request was started.
     pub(crate) fn sent(&self, slot: Slot, late: Duration) {
         self.with(slot, |counts| counts.late.saturating_record(us(late)));
     }
 
-    /// It ended so long after it was due.
+    /// Records how a request ended, and how long after it was due.
     pub(crate) fn ends(&self, slot: Slot, outcome: Outcome, took: Duration) {
         self.with(slot, |counts| {
             if outcome.sent_again {
@@ -121,7 +121,7 @@ impl Stats {
         });
     }
 
-    /// All of it.
+    /// Returns the report.
     pub(crate) fn report(&self, plan: &Plan) -> LegitReport {
         let [quiet, attack, recovery] = self.each.each_ref().map(|counts| counts.lock().report());
         let p99 = |phase: &LegitPhase| phase.latency_us.as_ref().map(|latency| latency.p99);

@@ -1,4 +1,4 @@
-//! The open loop held against a server whose behaviour is known.
+//! The open loop against a server with a known behaviour.
 
 use super::*;
 use parking_lot::Mutex;
@@ -132,7 +132,7 @@ fn a_refused_connection_is_an_error_and_no_latency() {
     assert!(quiet.latency_us.is_none());
 }
 
-/// Whoever is not answered tries again, and what counts is when he is.
+/// A client without a response tries again, and the time until it is served counts.
 #[test]
 fn a_new_client_tries_until_he_is_served_and_says_how_long_that_took() {
     let server = Server::start(false);

@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As it is typed.
+    /// Returns its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::H1 => "h1",
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// Whether it needs the port with TLS.
+    /// Returns whether it needs the port with TLS.
     pub(crate) fn tls(self) -> bool {
         matches!(self, Self::H1Tls | Self::H1TlsNew | Self::H2Tls)
     }
@@ -74,12 +74,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// A failure that says nothing about time.
+    /// A failure without a meaningful duration.
     pub(crate) fn failed(why: &'static str) -> Self {
         Self { status: Err(why), waited: false, sent_again: false }
     }
 
-    /// No answer in time.
+    /// No response in time.
     pub(crate) fn given_up() -> Self {
         Self { status: Err("timeout"), waited: true, sent_again: false }
     }
@@ -102,7 +102,7 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// At `source`, towards `target`.
+    /// Returns a visitor at `source`, for `target`.
     pub(crate) fn new(kind: Kind, target: Target, source: IpAddr, plan: &Plan) -> Result<Self> {
         let alpn = if kind.h2() { Alpn::H2 } else { Alpn::H1 };
         let tls = kind.tls().then(|| client(alpn, kind.keeps())).transpose()?;
@@ -125,7 +125,7 @@ impl Visitor {
         })
     }
 
-    /// One request and its whole answer.
+    /// Sends one request and reads its whole response.
     pub(crate) async fn ask(&self) -> Outcome {
         if self.kind.h2() { self.ask_h2().await } else { self.ask_h1().await }
     }
@@ -166,7 +166,7 @@ impl Visitor {
         Ok((answer.status, answer.close))
     }
 
-    /// A kept connection that the server has not closed meanwhile.
+    /// Returns a kept connection that the server has not closed meanwhile.
     fn take(&self) -> Option<Kept> {
         loop {
             let mut kept = self.kept.lock().pop()?;
@@ -190,7 +190,7 @@ impl Visitor {
                 Ok(status) => return Outcome { status: Ok(status), waited: false, sent_again },
                 Err(error) => {
                     *self.streams.lock().await = None;
-                    // Only what the server says that it has not looked at is sent once more.
+                    // Only a request that the server reports as not processed is retried.
                     let untouched = error.is_go_away()
                         && error.reason() == Some(h2::Reason::NO_ERROR)
                         || error.reason() == Some(h2::Reason::REFUSED_STREAM);

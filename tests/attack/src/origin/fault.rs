@@ -1,5 +1,5 @@
-//! An origin that fails for a while, because it was told to: from outside nobody can tell it from
-//! one that was stopped or killed.
+//! An origin that fails for a while on request: from outside it looks like one that was stopped or
+//! killed.
 
 use super::{Manner, Seen, connection};
 use anyhow::{Context as _, Result};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// Where it is told: `/__fault/WORD/MS`.
+/// The request for it: `/__fault/WORD/MS`.
 const FAULT: &str = "/__fault/";
 /// The longest.
 const FAULT_MS_MAX: u64 = 60_000;
@@ -25,12 +25,12 @@ const FLAP: Duration = Duration::from_millis(200);
 const BINDS_MAX: u32 = 500;
 const BIND_PAUSE: Duration = Duration::from_millis(10);
 
-/// What happens to it.
+/// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It stands still: the kernel takes connections, and nobody answers.
+    /// It hangs: the kernel accepts connections, and there is no response.
     Stopped,
-    /// It is gone, with all its connections; whoever comes is refused.
+    /// It is gone, with all its connections; new ones are refused.
     Killed,
     /// It is there and is not there, by turns.
     Flapping,
@@ -50,13 +50,13 @@ impl Fault {
         }
     }
 
-    /// What is asked for to bring it about.
+    /// Returns the target of the request that causes it.
     pub(super) fn target(self, time: Duration) -> String {
         format!("{FAULT}{}/{}", self.word(), time.as_millis())
     }
 }
 
-/// The order that a request is, if it is one.
+/// Returns the order that a request is, if it is one.
 pub(super) fn order(target: &str) -> Option<Order> {
     let (word, ms) = target.strip_prefix(FAULT)?.split_once('/')?;
     let fault = Fault::ALL.into_iter().find(|fault| fault.word() == word)?;
@@ -64,7 +64,7 @@ pub(super) fn order(target: &str) -> Option<Order> {
     Some((fault, Duration::from_millis(ms.min(FAULT_MS_MAX))))
 }
 
-/// One that serves, and fails when told to.
+/// An origin that serves, and fails on request.
 struct Serving {
     address: SocketAddr,
     /// None while it is gone.
@@ -88,7 +88,7 @@ pub(crate) async fn serve(listener: TcpListener, manner: Manner) -> Result<()> {
     while let Some((fault, time)) = serving.until(ordered.recv()).await {
         let over = Instant::now() + time;
         match fault {
-            // One thread does everything, so all of it stands still, as under SIGSTOP.
+            // One thread does everything, so all of it blocks, as under SIGSTOP.
             Fault::Stopped => stand_still(time),
             Fault::Killed => serving.be_gone(time).await?,
             Fault::Flapping => {
@@ -124,7 +124,7 @@ impl Serving {
                                 connection(stream, (&seen, &orders), &manner).await;
                         });
                     }
-                    // Out of descriptors: those who are there first leave again.
+                    // No free descriptors: some connections must close first.
                     Err(_) => sleep(Duration::from_millis(20)).await,
                 },
             }
@@ -145,7 +145,7 @@ impl Serving {
             sleep(BIND_PAUSE).await;
         }
         let listener = TcpListener::bind(self.address).await;
-        self.listener = Some(listener.context("somebody else has the origin's address")?);
+        self.listener = Some(listener.context("another process has the origin's address")?);
         Ok(())
     }
 }
@@ -157,7 +157,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
-/// One on a thread of its own, since it may stand still.
+/// Returns one on a thread of its own, since it may block.
 #[cfg(test)]
 pub(crate) fn failing() -> crate::guard::Target {
     use super::{Reads, Work};
@@ -185,7 +185,7 @@ mod tests {
         (target.address(), Recorder::new(target))
     }
 
-    /// What a new connection comes to: its answer, or how it fails.
+    /// Returns the result of a new connection: its response, or its error.
     async fn ask(address: SocketAddr) -> io::Result<String> {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await?;

@@ -1,7 +1,7 @@
-//! Whom a request's forwarding fields name: what an origin would believe of its client.
+//! The client that a request's forwarding headers name: what an origin would believe.
 //!
-//! An origin may read any of these fields, and the first or the last of its values. So it is safe
-//! from a client's inventions only where all of them name the same one, and `X-Forwarded-For` once.
+//! An origin may read any of these headers, and the first or the last of its values. So it is only
+//! safe from forged values if all of them name the same client, and `X-Forwarded-For` appears once.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,13 +23,13 @@ const PLAIN: [&str; 6] = [
 pub(crate) struct Named {
     /// Requests that name one client, once.
     pub(crate) once: u64,
-    /// Requests that name none that an origin could be sure of.
+    /// Requests that name no certain client.
     pub(crate) otherwise: u64,
-    /// Whom.
+    /// The named clients.
     pub(crate) clients: BTreeSet<String>,
 }
 
-/// What one request says of its client.
+/// The client in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Says {
     /// It has no such field.
@@ -41,7 +41,7 @@ pub(crate) enum Says {
 }
 
 impl Says {
-    /// What these fields say; `values` gives those of one name.
+    /// Returns the client; `values` returns those of one header.
     pub(crate) fn of(values: impl Fn(&str) -> Vec<String>) -> Self {
         let split = |name: &str, at: char| {
             let each = values(name).into_iter();
@@ -64,7 +64,7 @@ impl Says {
     }
 }
 
-/// The address behind `for=` (RFC 7239 §4), without what IPv6 is wrapped in.
+/// Returns the address behind `for=` (RFC 7239 §4), without what IPv6 is wrapped in.
 fn client_of(hop: &str) -> Option<String> {
     let pairs = hop.split(';').filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"))?;

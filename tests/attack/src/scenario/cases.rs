@@ -1,4 +1,4 @@
-//! Running a list of cases: each on a connection and from an address of its own, its answers kept.
+//! Running a list of cases: each on a connection and from an address of its own, with its responses.
 
 use crate::attack::Attack;
 use crate::h1::Reader;
@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
-/// How long the first byte of an answer may take, and how long silence means that no more comes.
+/// Timeout of the first byte of a response, and of further bytes.
 const FIRST: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(700);
-/// Bytes of answers that are kept of one case.
+/// Maximum bytes of responses that are kept of one case.
 const KEPT_BYTES: usize = 256 << 10;
 
 /// Bytes to be sent as they are.
@@ -36,7 +36,7 @@ pub(super) struct Came {
 }
 
 impl Came {
-    /// The statuses in a word, or that there were none.
+    /// Returns the statuses as a text, or that there were none.
     pub(super) fn word(&self) -> String {
         if self.statuses.is_empty() {
             return if self.bytes.is_empty() { "no answer" } else { "no HTTP" }.to_owned();
@@ -91,7 +91,7 @@ async fn one(attack: &Attack, n: usize, case: Case) -> Option<Came> {
     Some(Came { case, bytes, statuses })
 }
 
-/// The statuses of all whole answers in `bytes`, of which the first may be to a HEAD.
+/// Returns the statuses of all complete responses in `bytes`, of which the first may be to a HEAD.
 pub(super) async fn statuses(mut bytes: &[u8], to_head: bool) -> Vec<u16> {
     let mut reader = Reader::new();
     let mut found = Vec::new();

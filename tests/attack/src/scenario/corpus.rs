@@ -1,11 +1,12 @@
-//! The corpus of A33: ways to say where a request ends so that two servers disagree.
+//! The corpus of A33: request boundaries on which two servers disagree.
 //!
-//! Each case is one connection's bytes. A second request, `smuggled`, lies where some servers see a
-//! body and others the next request; `{n}` in a target is the case's number, always in three digits: lengths do not change by it.
+//! Each case is the bytes of one connection. A second request, `smuggled`, lies where some servers
+//! see a body and others the next request. `{n}` in a target is the case's number, always with
+//! three digits, so that lengths do not depend on it.
 
 use super::cases::Case;
 
-/// Values of Transfer-Encoding that some take for `chunked` and others do not.
+/// Values of Transfer-Encoding that only some servers treat as `chunked`.
 const CODINGS: &[&str] = &[
     "chunked",
     "Chunked",
@@ -40,7 +41,7 @@ const CODINGS: &[&str] = &[
     "\u{212a}unchd, chun\u{212a}ed",
 ];
 
-/// Names that some take for Transfer-Encoding.
+/// Names that some servers treat as Transfer-Encoding.
 const CODING_NAMES: &[&str] = &[
     "Transfer-Encoding ",
     "Transfer-Encoding\t",
@@ -169,7 +170,7 @@ const STARTS: &[&str] = &[
     "TRACE {t} HTTP/1.1\r\n",
 ];
 
-/// Fields beside a body of 5 bytes that make some servers look away from it.
+/// Headers beside a body of 5 bytes that make some servers ignore it.
 const FIELDS: &[&str] = &[
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     "Connection: Upgrade\r\nUpgrade: other",
@@ -191,7 +192,7 @@ const FIELDS: &[&str] = &[
     "\r",
 ];
 
-/// A request of HTTP/2 whose fields say what its frames do not.
+/// An HTTP/2 request whose headers contradict its frames.
 pub(super) struct H2Case {
     /// What it is.
     pub(super) name: &'static str,
@@ -278,7 +279,7 @@ fn head(start: &str, host: &str, fields: &str) -> String {
 
 const POST: &str = "POST {t} HTTP/1.1\r\n";
 
-/// The corpus over HTTP/1.1.
+/// Returns the corpus over HTTP/1.1.
 pub(super) fn h1(host: &str) -> Vec<Case> {
     let mut texts = codings(host);
     texts.extend(lengths(host));

@@ -7,11 +7,11 @@ use crate::attack::{Attack, hold};
 use anyhow::{Context as _, Result};
 use std::sync::Arc;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "request-file",
     vector: "A40",
-    what: "the head that --request FILE holds, as it is, on kept connections",
+    what: "the request in --request FILE, unchanged, on kept connections",
     needs: Needs::H1,
     connections: 40,
     rate: 100,

@@ -1,4 +1,4 @@
-//! A1 to A3: requests, as many as possible, each of them right.
+//! A1 to A3: as many valid requests as possible.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -16,7 +16,7 @@ const PIPELINED: usize = 100;
 /// Length of a body of `post-flood`.
 const BODY_BYTES: usize = 1 << 20;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "get-flood",
@@ -75,7 +75,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// One request and its answer, counted.
+/// Sends one request and reads its response, counted.
 pub(super) async fn ask(
     attack: &Attack,
     wire: &mut Wire,

@@ -1,4 +1,4 @@
-//! A24: clients that say they are somebody else.
+//! A24: clients with forged forwarding headers.
 
 use super::flood::paced;
 use super::{EACH, Needs, Scenario};
@@ -13,12 +13,12 @@ use tokio::io::AsyncWriteExt as _;
 /// Begins every PROXY v2 header.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "forwarded-spoof",
         vector: "A24",
-        what: "GETs from one address, each with another invented one in every forwarding field",
+        what: "GETs from one address, each with another forged one in every forwarding header",
         needs: Needs::H1,
         connections: 20,
         rate: 2_000,
@@ -29,7 +29,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "proxy-lies",
         vector: "A24",
-        what: "PROXY headers, right and wrong, from somebody who is no proxy",
+        what: "valid and invalid PROXY headers from clients that are not trusted proxies",
         needs: Needs::H1,
         connections: 200,
         rate: 200,
@@ -49,7 +49,7 @@ fn invented(n: u64) -> Ipv4Addr {
     }
 }
 
-/// Every field that some server believes.
+/// Returns every header that some server trusts.
 fn fields(who: Ipv4Addr) -> String {
     format!(
         "X-Forwarded-For: {who}\r\nx-forwarded-for: 127.0.0.1, {who}\r\nForwarded: for={who};proto=https\r\n\
@@ -66,7 +66,7 @@ async fn spoof(attack: Arc<Attack>, n: usize) {
     .await;
 }
 
-/// The n-th lie, and its name.
+/// Returns the n-th forged header, and its name.
 pub(super) fn proxy_header(n: usize) -> (&'static str, Vec<u8>) {
     let who = invented(n as u64);
     let v2 = |command: u8, family: u8, length: u16, body: &[u8]| {

@@ -1,5 +1,5 @@
-//! A39: requests whose clients leave before they are answered. The origin does not notice and works
-//! on, as a script does that reads nothing more; what counts is how many it has at work at once.
+//! A39: requests whose clients leave before the response. The origin does not notice and continues,
+//! as a script does that reads nothing more; the figure is its number of concurrent requests.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 /// What is asked for: the recording origin takes so many milliseconds for it.
 const SLOW: &str = "/__slow/2000";
-/// How long each client stays.
+/// How long each client waits.
 const PATIENCE: Duration = Duration::from_millis(60);
 /// How long one stays that has only closed its own half.
 const HALF_CLOSED: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ enum Leaves {
 
 const LEAVES: [Leaves; 3] = [Leaves::Reset, Leaves::Closed, Leaves::HalfClosed];
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "given-up",
     vector: "A39",

@@ -1,4 +1,4 @@
-//! A13 and A15: frames that cost a client nothing and make a server work.
+//! A13 and A15: frames that are cheap for a client and costly for a server.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -34,7 +34,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("h2-continuation", "A13", "a header block that never ends", |attack| {
         Box::pin(hold(attack, continuation))
@@ -42,7 +42,7 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("h2-settings", "A15", "SETTINGS, each to be acknowledged", |attack| {
         Box::pin(hold(attack, |attack, n| repeat(attack, n, |_| settings(&[(4, 65_535)]))))
     }),
-    scenario("h2-ping", "A15", "PING, each to be answered", |attack| {
+    scenario("h2-ping", "A15", "PING, each to be acknowledged", |attack| {
         Box::pin(hold(attack, |attack, n| repeat(attack, n, |i| ping(u64::from(i)))))
     }),
     scenario("h2-priority", "A15", "PRIORITY of streams that were never opened", |attack| {
@@ -61,7 +61,7 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("h2-empty-data", "A15", "DATA without a byte on an open stream", |attack| {
         Box::pin(hold(attack, empty_data))
     }),
-    scenario("h2-unknown", "A15", "frames of types that nobody knows", |attack| {
+    scenario("h2-unknown", "A15", "frames of unknown types", |attack| {
         Box::pin(hold(attack, |attack, n| repeat(attack, n, |_| frame(0xbb, 0, 0, &[0; 8]))))
     }),
 ];

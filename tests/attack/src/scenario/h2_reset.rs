@@ -1,5 +1,4 @@
-//! A12 and A14: streams that end before their answers, by the client's word or, made so, by the
-//! server's own.
+//! A12 and A14: streams that end before their responses, by the client or, provoked, by the server.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -38,7 +37,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("h2-rapid-reset", "A12", "HEADERS and RST_STREAM, as fast as they are taken", |a| {
         Box::pin(hold(a, |attack, n| streams(attack, n, |stream, _| reset(stream, CANCEL))))
@@ -77,7 +76,7 @@ fn overflow(stream: u32, _block: &[u8]) -> Vec<u8> {
     window_update(stream, 0x7fff_ffff).repeat(2)
 }
 
-/// Opens streams and undoes each at once, until the server has had enough.
+/// Opens streams and resets each at once, until the server ends the connection.
 async fn streams(attack: Arc<Attack>, n: usize, mistake: Mistake) {
     let Some(mut session) = Session::start(&attack, n, 1 << 16).await else { return };
     let block = Block::browser(false, attack.path_or(LONG), attack.host());

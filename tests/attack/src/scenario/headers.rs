@@ -1,4 +1,4 @@
-//! A17, A18 and A20: heads that are large, many, greedy, or made to collide.
+//! A17, A18 and A20: header sections that are large, long, expensive, or made to collide.
 
 use super::flood::paced;
 use super::{EACH, Needs, Scenario};
@@ -38,7 +38,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("huge-header", "A17", "one field of 1 MiB", |attack| {
         Box::pin(hold(attack, |attack, n| large(attack, n, huge)))
@@ -60,7 +60,7 @@ pub(super) const ALL: &[Scenario] = &[
     ),
 ];
 
-/// One large head on each connection, written while the answer is read.
+/// Sends one large request on each connection, while it reads the response.
 async fn large(attack: Arc<Attack>, n: usize, make: fn(&Attack) -> Vec<u8>) {
     let Some(mut wire) = attack.open(n).await else { return };
     let mut back = Vec::new();
@@ -123,7 +123,7 @@ fn fnv(text: &[u8]) -> u64 {
     })
 }
 
-/// Names whose FNV-1a hashes agree in their low bits.
+/// Returns the names whose FNV-1a hashes agree in their low bits.
 fn colliding(count: usize) -> Vec<String> {
     let mask = (1u64 << COLLIDING_BITS).wrapping_sub(1);
     let names = (0u64..).map(|n| format!("x-{n:x}"));

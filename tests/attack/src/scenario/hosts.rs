@@ -1,4 +1,4 @@
-//! A34 to A36: what a server says to those it turns away, and what it gives away by it.
+//! A34 to A36: the responses to rejected requests, and what they reveal.
 
 use super::cases::{Case, run};
 use super::smuggling::every_case;
@@ -35,7 +35,7 @@ const fn once(
     }
 }
 
-/// Those that go through a list once.
+/// Scenarios that run through a list once.
 pub(super) const ALL: &[Scenario] = &[
     once(
         "hosts",
@@ -46,16 +46,16 @@ pub(super) const ALL: &[Scenario] = &[
     once(
         "origin-leak",
         "A36",
-        "provokes every kind of error and looks for --secret TEXT in the answers",
+        "provokes every kind of error and searches for --secret TEXT in the responses",
         |a| Box::pin(leak(a)),
     ),
 ];
 
-/// Those with bodies.
+/// Scenarios with bodies.
 pub(super) const BODIES: &[Scenario] = &[Scenario {
     name: "deny-unread-body",
     vector: "A34",
-    what: "POSTs of 1 MiB to a denied --path: is the refusal read, or a reset?",
+    what: "POSTs of 1 MiB to a denied --path: is the rejection read, or a reset?",
     needs: Needs::H1,
     connections: 50,
     rate: 50,
@@ -88,7 +88,7 @@ async fn unread(attack: Arc<Attack>, n: usize) {
     }
 }
 
-/// The cases of A35.
+/// Returns the cases of A35.
 fn host_cases(host: &str) -> Vec<Case> {
     let line = |name: &str, lines: String| Case {
         name: format!("host {name}"),
@@ -160,7 +160,7 @@ async fn hosts(attack: Arc<Attack>) -> Result<()> {
     Ok(())
 }
 
-/// Requests of which servers tend to say too much.
+/// Returns the requests with which servers often reveal too much.
 fn errors(host: &str) -> Vec<Case> {
     let case =
         |name: &str, bytes: String| Case { name: name.to_owned(), bytes: bytes.into_bytes() };

@@ -35,7 +35,7 @@ const fn scenario(
     }
 }
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     scenario("hpack-bomb", "a field of 4,000 bytes, remembered once and named 1,000 times", |a| {
         Box::pin(hold(a, |attack, n| blocks(attack, n, bomb)))
@@ -48,12 +48,12 @@ pub(super) const ALL: &[Scenario] = &[
     }),
 ];
 
-/// What the request of `attack` says that it fetches.
+/// Returns what the request of `attack` says that it fetches.
 fn request(attack: &Attack) -> Block {
     Block::browser(false, attack.path_or("/"), attack.host())
 }
 
-/// The block of a bomb; the field goes into the table anew with each request.
+/// Returns the block of a bomb; the field goes into the table anew with each request.
 pub(super) fn bomb(attack: &Attack) -> Block {
     let mut block = request(attack);
     block.remembered(b"x-bomb", &[b'b'; VALUE_BYTES]);

@@ -13,12 +13,12 @@ use tokio::io::AsyncWriteExt as _;
 /// What `fd-exhaustion` asks for: an answer that takes long holds a descriptor to the origin too.
 const LONG: &str = "/__slow/30000";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "idle-many",
         vector: "A8",
-        what: "connections from as many addresses that never say a word",
+        what: "connections from as many addresses, without a byte",
         needs: Needs::H1,
         connections: 15_000,
         rate: 3_000,
@@ -40,7 +40,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "idle-kept",
         vector: "A8",
-        what: "connections that are silent after one answered request",
+        what: "connections that are idle after one request",
         needs: Needs::H1,
         connections: 8_000,
         rate: 1_000,
@@ -51,7 +51,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "h2-idle",
         vector: "A8",
-        what: "HTTP/2 connections that are silent after SETTINGS",
+        what: "HTTP/2 connections that are idle after SETTINGS",
         needs: Needs::H2,
         connections: 4_000,
         rate: 1_000,
@@ -73,7 +73,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "fd-exhaustion",
         vector: "A9",
-        what: "requests whose answers take long: two descriptors each, until there are none",
+        what: "requests with slow responses: two descriptors each, until there are none",
         needs: Needs::H1,
         connections: 2_000,
         rate: 1_000,

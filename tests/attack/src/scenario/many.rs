@@ -1,5 +1,5 @@
-//! A22, A25, A30 and A31: harmless one by one; it is the number of addresses, keys or log lines that
-//! hurts.
+//! A22, A25, A30 and A31: each request is harmless; the number of addresses, keys or log lines is
+//! the attack.
 
 use super::flood::{connect_and_get, paced};
 use super::forwarded::proxy_header;
@@ -12,12 +12,12 @@ use crate::scenario::flood::ask;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "botnet",
         vector: "A22",
-        what: "5,000 addresses, each asking once a second on a connection that it keeps",
+        what: "5,000 addresses, each with a request per second on a kept connection",
         needs: Needs::H1,
         connections: 5_000,
         rate: 5_000,
@@ -39,7 +39,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "log-flood",
         vector: "A30",
-        what: "every kind of thing that servers log, at a rate; --watch says what it cost the disk",
+        what: "everything that servers log, at a rate; --watch shows the use of the disk",
         needs: Needs::H1,
         connections: 500,
         rate: 2_000,
@@ -50,7 +50,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tracker-keys",
         vector: "A31",
-        what: "an address, a path, a cookie and a name nobody has seen before in each request",
+        what: "a new address, path, cookie and name in each request",
         needs: Needs::H1,
         connections: 1_000,
         rate: 3_000,
@@ -68,7 +68,7 @@ async fn bot(attack: Arc<Attack>, n: usize) {
     .await;
 }
 
-/// Something to complain about: no HTTP, half of it, too much of it, nobody's host, a lie.
+/// Sends something to log: no HTTP, half of it, too much of it, an unknown host, a forged header.
 async fn complaint(attack: Arc<Attack>, n: usize) {
     let Some(mut wire) = attack.open(n).await else { return };
     let host = attack.host();

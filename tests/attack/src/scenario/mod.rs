@@ -72,7 +72,7 @@ pub(crate) enum Needs {
 }
 
 impl Needs {
-    /// In a word.
+    /// Returns its name.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::H1 => "h1",
@@ -104,18 +104,18 @@ const FAMILIES: [&[Scenario]; 19] = [
     hosts::BODIES,
 ];
 
-/// Every scenario.
+/// Returns every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     FAMILIES.into_iter().flatten()
 }
 
-/// The scenario of this name.
+/// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
     all().find(|scenario| scenario.name == name)
 }
 
 impl Scenario {
-    /// How many addresses for so many connections.
+    /// Returns how many addresses for so many connections.
     pub(crate) fn addresses(&self, connections: usize) -> usize {
         if self.addresses == EACH { connections } else { self.addresses }
     }

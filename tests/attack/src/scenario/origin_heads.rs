@@ -1,5 +1,5 @@
-//! A38: an origin whose answers begin with more than any visitor needs. Whoever reads the head to
-//! its end before passing it on holds that much for each visitor, and for ever where it has no end.
+//! A38: an origin whose header sections are too large. A proxy that reads the header section to its
+//! end before it forwards it stores that much for each visitor, and forever if it has no end.
 
 use super::flood::ask;
 use super::{EACH, Needs, Scenario};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep_until;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "origin-heads",
     vector: "A38",
-    what: "GETs answered with heads of 1 MB or without end; every second visitor reads nothing",
+    what: "GETs with response headers of 1 MB or without end; every second client reads nothing",
     needs: Needs::H1,
     connections: 400,
     rate: 400,

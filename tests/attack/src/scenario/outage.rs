@@ -1,5 +1,5 @@
-//! A37: the origin fails in the middle of a flood. How soon is everybody told, how often is it
-//! asked all the same, and how soon is it back?
+//! A37: the origin fails during a flood. The figures: when clients get errors, how many requests
+//! still go to the origin, and when it is back.
 
 use super::flood::get_flood;
 use super::{EACH, Needs, Scenario};
@@ -15,11 +15,11 @@ const BEFORE: u32 = 4;
 /// The part in which the fault lasts.
 const FAULT: u32 = 2;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "origin-stopped",
-        what: "GETs, while --origin stands still for half of the attack",
+        what: "GETs, while --origin hangs for half of the attack",
         run: |attack| Box::pin(outage(attack, Fault::Stopped)),
         ..USUAL
     },
@@ -31,7 +31,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "origin-flapping",
-        what: "the same while it is there and is not there, 200 ms each",
+        what: "the same while it is up and down, 200 ms each",
         run: |attack| Box::pin(outage(attack, Fault::Flapping)),
         ..USUAL
     },

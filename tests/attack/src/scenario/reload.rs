@@ -14,7 +14,7 @@ use tokio::time::sleep;
 /// Between two edits.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "reload-storm",
     vector: "A32",

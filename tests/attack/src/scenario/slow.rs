@@ -1,4 +1,4 @@
-//! A4 to A7: clients that take their time, so that the server's places stay taken.
+//! A4 to A7: slow clients that keep the server's connections and slots.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -36,12 +36,12 @@ const STREAMS: u32 = 100;
 /// What slow readers ask for, if no path is given: the recording origin answers it.
 const LARGE: &str = "/__large/4000000";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "slowloris",
         vector: "A4",
-        what: "heads that come a byte every 100 ms and never end",
+        what: "request headers that come a byte every 100 ms and never end",
         needs: Needs::H1,
         connections: 4_000,
         rate: 1_000,
@@ -52,7 +52,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "header-drip",
         vector: "A5",
-        what: "31 KiB of a head at once, then a byte every ms: costs those who parse from the start",
+        what: "31 KiB of a request header at once, then a byte every ms: costly if it is parsed from the start",
         needs: Needs::H1,
         connections: 50,
         rate: 50,
@@ -85,7 +85,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "slow-read",
         vector: "A7",
-        what: "a large answer read 32 bytes every 5 s, through a small window",
+        what: "a large response read 32 bytes every 5 s, through a small window",
         needs: Needs::H1,
         connections: 1_000,
         rate: 250,
@@ -96,7 +96,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "h2-slow-read",
         vector: "A7",
-        what: "100 large answers on each connection, with a window of 0",
+        what: "100 large responses on each connection, with a window of 0",
         needs: Needs::H2,
         connections: 100,
         rate: 50,
@@ -174,8 +174,8 @@ async fn h2_slow_body(attack: Arc<Attack>, n: usize) {
     session.until_closed().await;
 }
 
-/// A connection through a small window, and who sees its end: the end comes behind everything that
-/// is still to be read, which is what a slow reader never gets to.
+/// Returns a connection with a small window, and the watch of its end: the end comes after all
+/// unread bytes, which a slow reader never reaches.
 async fn small(attack: &Attack, n: usize) -> Result<(Wire, Option<Watch>), Unopened> {
     let way = Way { receive_buffer: Some(SMALL_BUFFER), ..attack.way.clone() };
     let stream = tcp(&way, attack.source(n)).await?;
@@ -233,7 +233,7 @@ mod tests {
     use crate::tally::Tally;
     use tokio::time::Instant;
 
-    /// One connection, for a long time.
+    /// Returns an attack with one connection, for a long time.
     fn one(target: Target) -> Arc<Attack> {
         Arc::new(Attack {
             way: Way { target, host: "a".to_owned(), tls: None, receive_buffer: None },
@@ -246,7 +246,7 @@ mod tests {
         })
     }
 
-    /// What is left then is an idle connection, whose end would come much later.
+    /// The rest would be an idle connection, which ends much later.
     #[tokio::test]
     async fn whose_streams_are_all_ended_has_been_cut_off() {
         let (listener, target) = crate::testing::listener().await;

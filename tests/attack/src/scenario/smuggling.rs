@@ -1,9 +1,9 @@
-//! A33: requests that two servers in a row may cut differently.
+//! A33: requests whose boundaries two servers in a row may see differently.
 //!
-//! Every case carries its number in its targets. The origin must have read no more whole requests of
-//! a case than the client got answers of the origin's: one more is a request that nobody in front had
-//! looked at. So this needs the recording origin (`seawall-attack origin`, in each of its ways to
-//! read) behind the server; without it only the answers are told.
+//! Every case carries its number in its targets. The origin must not have read more whole requests
+//! of a case than the client got responses of the origin: one more is a request that the server in
+//! front has not evaluated. So this needs the recording origin (`seawall-attack origin`, in each of
+//! its parsing modes) behind the server; without it only the responses are reported.
 
 use super::cases::{Came, Case, run};
 use super::corpus::{H2, h1};
@@ -22,15 +22,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
-/// How long the last answers may take.
+/// Timeout of the last responses.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "smuggling",
         vector: "A33",
-        what: "some 200 ways to be cut in two, once each; --origin says what came through",
+        what: "some 200 requests with two possible readings, once each; --origin shows what came through",
         needs: Needs::H1,
         connections: 20,
         rate: 100,
@@ -51,13 +51,13 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// How many answers of the origin are in `bytes`.
+/// Returns the number of the origin's responses in `bytes`.
 fn recorded(bytes: &[u8]) -> usize {
     let mark = MARK.as_bytes();
     bytes.windows(mark.len()).filter(|window| window.eq_ignore_ascii_case(mark)).count()
 }
 
-/// The number in `/__case/NUMBER/…`.
+/// Returns the number in `/__case/NUMBER/…`.
 fn number(target: &str) -> Option<usize> {
     target.split("/__case/").nth(1)?.split('/').next()?.parse().ok()
 }
@@ -105,7 +105,7 @@ fn judge(tally: &Tally, came: &[Came], numbers: &BTreeMap<String, usize>, seen: 
     }
 }
 
-/// How many requests of each case the origin has seen.
+/// Returns how many requests of each case the origin has seen.
 async fn cases_seen(attack: &Attack) -> Result<Option<Seen>> {
     let Some(recorder) = attack.extra.recorder else { return Ok(None) };
     let mut seen = Seen::new();
@@ -164,7 +164,7 @@ async fn h2_case(attack: &Attack, n: usize, case: &super::corpus::H2Case) {
     }
 }
 
-/// All cases of both kinds, for whoever looks at answers only.
+/// Returns all cases of both kinds, for scenarios that only read responses.
 pub(super) fn every_case(host: &str) -> Vec<Case> {
     h1(host)
 }

@@ -1,4 +1,4 @@
-//! Every scenario against small servers: it begins, ends by itself, and says what it did.
+//! Every scenario against small servers: it begins, ends by itself, and reports what it did.
 
 use super::*;
 use crate::addresses::{Sources, Who};
@@ -61,7 +61,7 @@ fn attack(scenario: &Scenario, target: Target, time: Duration, extra: Extra) -> 
     })
 }
 
-/// What must be so beyond having begun and ended.
+/// Returns whether the scenario did what its name says.
 fn promised(name: &str, report: &AttackReport) -> bool {
     let answered = |status: &str| report.answers.get(status).copied().unwrap_or_default();
     let event = |start: &str| report.events.keys().any(|name| name.starts_with(start));
@@ -125,7 +125,8 @@ fn promised(name: &str, report: &AttackReport) -> bool {
     }
 }
 
-/// Those of `scenarios` that did not keep their promise in `time`, with what they did instead.
+/// Returns those of `scenarios` that did not keep their promise in `time`, with what they did
+/// instead.
 async fn broken(
     servers: &Servers,
     scenarios: Vec<&'static Scenario>,
@@ -139,7 +140,7 @@ async fn broken(
             Needs::H2 => servers.h2,
             Needs::Tls => servers.tls,
         };
-        // An origin that is to fail is nobody else's.
+        // An origin that is to fail belongs to one scenario only.
         let own = (scenario.vector == "A37").then(failing);
         let (target, origin) = own.map_or((target, servers.h1), |own| (own, own));
         let extra = Extra {
@@ -167,7 +168,7 @@ async fn broken(
     broken
 }
 
-/// What a busy machine did not let happen in the first time has more the next.
+/// A scenario that a busy machine delayed gets more time in the next try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_begins_ends_by_itself_and_reports() {
     let servers = servers().await;
@@ -186,7 +187,7 @@ async fn every_scenario_begins_ends_by_itself_and_reports() {
     assert_eq!(std::fs::read_to_string(&policy).unwrap(), "policy 1\n", "the old text is back");
 }
 
-/// Straight to the origin nothing stands between, so every request of a case has its answer.
+/// Without a server between, every request of a case has its response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_smuggling_corpus_finds_nothing_where_there_is_nothing() {
     let servers = servers().await;

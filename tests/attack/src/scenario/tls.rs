@@ -1,4 +1,4 @@
-//! A10 and A11: TLS, where a client's byte costs the server the most.
+//! A10 and A11: TLS, where few bytes of a client cost the server the most.
 
 use super::{EACH, Needs, Scenario};
 use crate::addresses::Spread;
@@ -15,12 +15,12 @@ use tokio_rustls::TlsConnector;
 /// Requests to change keys before `tls-key-update` looks at the answers.
 const KEYS_AT_ONCE: usize = 50;
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls-silent",
         vector: "A10",
-        what: "connections to the port with TLS that never say a word",
+        what: "connections to the port with TLS, without a byte",
         needs: Needs::Tls,
         connections: 4_000,
         rate: 1_000,
@@ -42,7 +42,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls-unfinished",
         vector: "A10",
-        what: "a whole ClientHello, and silence after the server has done its part",
+        what: "a whole ClientHello, and silence after the server's response",
         needs: Needs::Tls,
         connections: 4_000,
         rate: 500,

@@ -7,15 +7,15 @@ use crate::h1::{Reader, head};
 use crate::scenario::flood::ask;
 use std::sync::Arc;
 
-/// The key of RFC 6455's example: nobody here looks at what it becomes.
+/// The key of RFC 6455's example: its response is not verified.
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// The family.
+/// The scenarios of this family.
 pub(super) const ALL: &[Scenario] = &[Scenario {
     name: "websocket-idle",
     vector: "A19",
-    what: "WebSockets that are silent once they are open; the origin must take them",
+    what: "WebSockets that are idle once they are open; the origin must accept them",
     needs: Needs::H1,
     connections: 2_000,
     rate: 500,

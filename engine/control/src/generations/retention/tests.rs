@@ -1,10 +1,10 @@
-//! Whose generations are remembered, whatever the others do.
+//! The kept generations of each owner, whatever the others do.
 
 use super::*;
 use crate::admin::api::{FileDigest, ReloadCause};
 use crate::generations::record::Changed;
 
-/// A history that is published to like a board's.
+/// A history that is published to like the real one.
 #[derive(Default)]
 struct Published {
     history: VecDeque<Arc<Past>>,
@@ -74,7 +74,7 @@ fn of_850_members_who_save_the_host_loses_nothing_and_who_has_most_loses_first()
     let mut all = Published::default();
     all.push(HostChange::Policy, &[], 1);
     let names: Vec<String> = (0..850).map(|n| format!("m{n}")).collect();
-    // Ten of them save much more often than the rest.
+    // Ten members save much more often than the others.
     for round in 0..20 {
         for (nth, name) in names.iter().enumerate() {
             if nth < 10 || round == 19 {
@@ -138,7 +138,7 @@ fn files_of_members_parts_are_remembered_up_to_their_number() {
     let mut all = Published::default();
     let parts_gone =
         |all: &Published| -> usize { all.history.iter().map(|past| past.parts_gone).sum() };
-    // Each edit of the host finds other files of four members: more than are remembered in the end.
+    // Each edit of the operator changes files of four members: more than are kept in the end.
     for _ in 0..fit.div_ceil(4).min(HISTORY_MAX - 1) {
         all.push(HostChange::Policy, &["ann", "bob", "cid", "dan"], FILES);
     }

@@ -1,4 +1,4 @@
-//! What is written is what is read, or it is set aside.
+//! What is written is read again, or it is moved aside.
 
 use std::os::unix::fs::PermissionsExt;
 

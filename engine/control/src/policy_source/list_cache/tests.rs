@@ -1,4 +1,4 @@
-//! What is put away is what is taken, or it is refused.
+//! What is stored is read again, or it is rejected.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ fn bench() -> Bench {
     Bench { dir, clock, shelf }
 }
 
-/// A shelf as another start of the program has it.
+/// Returns a cache as another start of the program has it.
 fn shelf(dir: &tempfile::TempDir, clock: &Arc<AtomicU64>) -> ListCache {
     let clock = clock.clone();
     ListCache::new(&dir.path().join("state"), Arc::new(move || Tick(clock.load(Ordering::Relaxed))))
@@ -139,7 +139,7 @@ fn a_copy_of_what_was_read_is_not_taken() {
 #[test]
 fn what_cannot_be_written_is_tried_again() {
     let bench = bench();
-    // A file in the folder's place.
+    // A file at the folder's path.
     let state = bench.dir.path().join("state");
     fs::write(&state, "").unwrap();
     bench.shelf.put_away(&stock(vec![good("a", "one")]));

@@ -1,4 +1,4 @@
-//! A disk on which one thing fails: there is never half a snapshot, and never none where there was
+//! A disk on which one step fails: there is never a partial snapshot, and never none after a good
 //! one.
 
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// What is done to a disk, in order.
+/// The steps of a write, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Create,
@@ -18,7 +18,7 @@ enum Step {
 
 const STEPS: [Step; 5] = [Step::Create, Step::Write, Step::Sync, Step::Rename, Step::SyncFolder];
 
-/// A disk that refuses one step, from the `after`th time on.
+/// A disk that fails one step, from the `after`th time on.
 #[derive(Debug)]
 struct Faulty {
     step: Step,
@@ -76,7 +76,7 @@ fn faulty(folder: &Path, step: Step, errno: i32, after: usize) -> SnapshotStore 
 fn whatever_fails_the_last_good_snapshot_stays() {
     for step in STEPS {
         for errno in [libc::ENOSPC, libc::EIO] {
-            // A snapshot is written in two parts; either can be the one that fails.
+            // A snapshot is written in two parts; either can fail.
             for after in 0..if step == Step::Write { 2 } else { 1 } {
                 let folder = tempfile::tempdir().unwrap();
                 at_start(folder.path()).write(&busy()).unwrap();
@@ -84,7 +84,7 @@ fn whatever_fails_the_last_good_snapshot_stays() {
                 ban(&state, 1);
                 let failing = faulty(folder.path(), step, errno, after);
                 assert!(failing.write(&state).is_err(), "{step:?}");
-                // Where only the folder's names are not known to be on the disk, the new one is there.
+                // If only the sync of the folder fails, the new one is there.
                 let bans = if step == Step::SyncFolder { 2 } else { 1 };
                 assert_eq!(restore(&at_start(folder.path())).bans().len(), bans, "{step:?}");
                 assert_eq!(
@@ -121,7 +121,7 @@ fn a_failure_is_told_once_and_its_end_too() {
     (0..3).for_each(|_| _ = writer.look(&state));
     let error = || ledger.0.lock().unwrap().error.clone();
     assert!(error().is_some_and(|error| error.contains("No space left")), "{:?}", error());
-    // What could not be written is tried again, though nothing changed since.
+    // A failed write is retried, although the state did not change.
     writer.keeper = at_start(folder.path());
     writer.look(&state);
     assert_eq!(error(), None);
@@ -138,7 +138,7 @@ fn a_folder_that_cannot_be_made_is_an_error_like_any() {
     assert!(keeper.write(&busy()).is_err());
 }
 
-/// Every cut and every flipped byte of a snapshot of 4 KiB, from the file to the state.
+/// Every truncation and every flipped byte of a snapshot of 4 KiB, from the file to the state.
 #[test]
 fn no_damaged_file_is_half_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
-//! Killed at any moment while it writes, a process leaves a whole snapshot.
+//! A process that is killed at any moment of a write leaves a complete snapshot.
 //!
-//! This program runs itself as the one that writes. It says each snapshot that is finished, so the
-//! one that is found must be the last that was said, or the one after it.
+//! This program starts itself as the writer, which reports each finished snapshot. So the snapshot
+//! on the disk must be the last reported one, or the one after it.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use super::*;
 
-/// The folder of the one that writes; without it that test has nothing to do.
+/// Folder of the writer; without it that test does nothing.
 const FOLDER: &str = "SEAWALL_TEST_WRITES_INTO";
-/// How often it is killed, where it is not 20 times.
+/// Number of kills, if not 20.
 const TIMES: &str = "SEAWALL_KILLS";
-/// What it says of a snapshot.
+/// The report of a snapshot.
 const WRITTEN: &str = "written ";
-/// Longest time between a snapshot and the kill: about what writing some takes.
+/// Longest time between a snapshot and the kill: about the time of some writes.
 const WAIT_US_MAX: u64 = 20_000;
 
 #[test]
@@ -51,7 +51,7 @@ fn killed_at_any_moment_it_leaves_a_whole_snapshot() {
         let number = |line: String| line.split_once(WRITTEN)?.1.parse::<usize>().ok();
         let first = lines.by_ref().find_map(number);
         assert!(first > Some(bans), "it went on from {bans} with {first:?}");
-        // Any moment is a good one; which one it is decides nothing.
+        // The moment is random; the result does not depend on it.
         let chance = RandomState::new().build_hasher().finish();
         std::thread::park_timeout(Duration::from_micros(chance % WAIT_US_MAX));
         child.kill().unwrap();

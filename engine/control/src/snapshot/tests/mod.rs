@@ -1,4 +1,4 @@
-//! A disk that fails, keys that are missing, clocks that are put, a process that is killed.
+//! A failing disk, missing keys, changed clocks, a killed process.
 
 mod disk_faults;
 mod killed;
@@ -26,7 +26,7 @@ fn specs() -> [CounterSpec; 1] {
     [CounterSpec { identity, name, shape: CounterShape::Limit, window_ms: 60_000, keys: 100 }]
 }
 
-/// A keeper in a folder, with a clock that stands at `wall`.
+/// Returns a store in a folder, with a clock that stands at `wall`.
 fn keeper(folder: &Path, wall: Tick, stamp: fn() -> SnapshotTimestamp) -> SnapshotStore {
     let secret = KeySource::find(folder, None);
     let now = NowClock(Arc::new(move || wall));
@@ -55,7 +55,7 @@ fn ban(state: &State, n: u32) {
     state.bans().add(unit, 3_600_000, why, BanScope::Host, NOW);
 }
 
-/// One address banned for an hour, and one held.
+/// Returns a state with one address banned for an hour, and one held.
 fn busy() -> State {
     let state = empty();
     let unit = BanTarget::Net(Prefix::parse(BANNED).unwrap().0);
@@ -146,7 +146,7 @@ fn every_snapshot_has_a_nonce_of_its_own() {
 fn a_wall_clock_that_is_put_frees_and_lengthens_nothing() {
     let folder = tempfile::tempdir().unwrap();
     at_start(folder.path()).write(&busy()).unwrap();
-    // Five seconds of the boot clock, whatever the wall says.
+    // Five seconds of the boot clock, whatever the wall clock reads.
     let later: [(u64, fn() -> SnapshotTimestamp); 3] = [
         (NOW.0 - DAY_MS, || SnapshotTimestamp {
             boot_ms: 1_005_000,
@@ -170,7 +170,7 @@ fn a_wall_clock_that_is_put_frees_and_lengthens_nothing() {
         assert!(ask(&state, Tick(wall + 594_999)) != RateLimitOutcome::Allowed);
         assert_eq!(ask(&state, Tick(wall + 595_000)), RateLimitOutcome::Allowed);
     }
-    // Across a reboot only the wall knows how long it was.
+    // Across a reboot only the wall clock shows the time.
     let rebooted = || SnapshotTimestamp { boot: [2; 16], boot_ms: 3_000, wall_ms: NOW.0 + 60_000 };
     let state = restore(&keeper(folder.path(), NOW.plus_ms(60_000), rebooted));
     assert_eq!(banned_for_ms(&state, NOW.plus_ms(60_000)), Some(3_540_000));

@@ -1,20 +1,21 @@
-//! What every request becomes before it is judged and forwarded, over any version of HTTP.
+//! Normalizes each request before it is evaluated and forwarded, over any version of HTTP.
 //!
-//! * Several `Cookie` fields become one, joined by `; ` (RFC 9113 §8.2.3). Browsers send one for each
-//!   cookie over HTTP/2, and most servers of HTTP/1.1 read only one of them, or join them by commas.
-//! * A field whose name has a `_` is left out. CGI writes `-` as `_`, so that behind it the field would
-//!   stand for another one, `X_Forwarded_For` for ours. One that would frame the request is refused:
-//!   who sent it, or stands before us, may have framed it so.
+//! * Several `Cookie` headers become one, joined by `; ` (RFC 9113 §8.2.3). Browsers send one for
+//!   each cookie over HTTP/2, and most HTTP/1.1 servers read only one of them, or join them by
+//!   commas.
+//! * A header with a `_` in its name is removed. CGI writes `-` as `_`, so behind it
+//!   `X_Forwarded_For` would replace our `X-Forwarded-For`. A name that would frame the request is
+//!   rejected: the client, or a proxy in front, may have framed the request by it.
 //!
-//! Cookies over HTTP/2 count as one field of a head; `h2_max_cookie_fields` is their own limit. In
-//! HTTP/1.1 each line counts before it is joined.
+//! Cookies over HTTP/2 count as one header; `h2_max_cookie_fields` is their own limit. In HTTP/1.1
+//! each line counts before it is joined.
 
 use pingora_error::Result;
 use pingora_http::RequestHeader;
 
 use crate::ProxyLimits;
 
-/// Whether a field of this name is left out.
+/// Returns whether a header of this name is removed.
 pub(crate) fn is_left_out(name: &str) -> bool {
     has_underscore(name) && !is_misspelt_framing(name)
 }
@@ -23,7 +24,7 @@ fn has_underscore(name: &str) -> bool {
     memchr::memchr(b'_', name.as_bytes()).is_some()
 }
 
-/// Whether a field would frame the request if `_` were `-`.
+/// Returns whether a header would frame the request if `_` were `-`.
 pub(super) fn is_misspelt_framing(name: &str) -> bool {
     let is = |known: &str| {
         let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-');
@@ -36,13 +37,12 @@ fn is_cookie(name: &str) -> bool {
     name.len() == 6 && name.eq_ignore_ascii_case("cookie")
 }
 
-/// Joins the values of several `Cookie` fields.
+/// Joins the values of several `Cookie` headers.
 fn joined<'v>(values: impl Iterator<Item = &'v [u8]>) -> Vec<u8> {
     values.collect::<Vec<_>>().join(&b"; "[..])
 }
 
-/// The head as it is judged, where it is not so already: its request line, and the fields that it
-/// becomes.
+/// Returns the normalized header section, made of the request line and the remaining headers.
 pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u8> {
     let cookies = fields.iter().filter(|field| is_cookie(field.name));
     let mut head = Vec::with_capacity(bytes.len().saturating_add(8));
@@ -65,13 +65,13 @@ pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u
     head
 }
 
-/// Does the same with a head in the engine's form. Returns how many fields were left out.
+/// Normalizes a request in the engine's form. Returns how many headers were removed.
 ///
-/// More `Cookie` fields than a head may have stay as they are: the check of the head counts each of
-/// them, and refuses it.
+/// More `Cookie` headers than the limit stay as they are: the later check counts each of them and
+/// rejects the request.
 ///
 /// # Errors
-/// The cookies make no value: cannot happen, since each of them is one.
+/// The joined cookies are not a valid value: this cannot happen, since each of them is one.
 pub(crate) fn normalize(request: &mut RequestHeader, limits: &ProxyLimits) -> Result<u64> {
     let cookies = request.headers.get_all("cookie");
     let fields = cookies.iter().count();
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(normalized_of(one), None);
     }
 
-    /// What is judged and what is forwarded are made from one request by two functions.
+    /// The request that is evaluated and the one that is forwarded are normalized by two functions.
     #[test]
     fn both_forms_say_the_same() {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();

@@ -1,8 +1,9 @@
-//! One head after the other: what it means, or why it is refused.
+//! Header sections: their meaning, or why they are rejected.
 
 use super::*;
 
-/// What a head means, or why it was refused; the answer must not depend on how its bytes arrive.
+/// Returns the meaning of a header section, or the error; neither may depend on how its bytes
+/// arrive.
 fn read(bytes: &[u8]) -> Result<(Framing, Persistence, RequestKind), HeadError> {
     let limits = ProxyLimits::default();
     let whole = HeadScanner::default().advance(bytes, &limits);
@@ -21,7 +22,7 @@ fn read(bytes: &[u8]) -> Result<(Framing, Persistence, RequestKind), HeadError> 
     Ok((head.framing, head.persistence, head.kind))
 }
 
-/// A head with these fields besides `Host`.
+/// Returns a request with these headers besides `Host`.
 fn with(fields: &str) -> String {
     format!("GET /a HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n")
 }
@@ -63,7 +64,7 @@ fn what_means_one_thing_is_read() {
     }
 }
 
-/// Each head is refused, for its reason.
+/// Checks that each request is rejected, for its reason.
 fn check_refused(cases: &[(String, HeadError)]) {
     for (head, why) in cases {
         assert_eq!(read(head.as_bytes()), Err(*why), "{}", head.escape_debug());
@@ -75,7 +76,7 @@ fn check_refused(cases: &[(String, HeadError)]) {
 fn two_lengths_are_refused() {
     use HeadError::*;
     check_refused(&[
-        // Two lengths, or none that all readers agree on.
+        // Two lengths, or one that parsers disagree on.
         (with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), LengthAndEncoding),
         (with("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), LengthAndEncoding),
         (with("Content-Length: 5\r\nContent-Length: 6\r\n"), LengthRepeated),
@@ -92,7 +93,7 @@ fn two_lengths_are_refused() {
         (with("Content-Length:\r\n"), Length),
         (with("Content-Length: 1_0\r\n"), Length),
         (with("Content-Length: 1000000000000000000\r\n"), Length),
-        // Encodings that are not exactly chunked.
+        // Encodings that are not exactly `chunked`.
         (with("Transfer-Encoding: gzip, chunked\r\n"), Encoding),
         (with("Transfer-Encoding: chunked, gzip\r\n"), Encoding),
         (with("Transfer-Encoding: identity\r\n"), Encoding),
@@ -110,7 +111,7 @@ fn two_lengths_are_refused() {
 fn lines_and_names_that_readers_mend_are_refused() {
     use HeadError::*;
     check_refused(&[
-        // Line ends and folds.
+        // Line ends and folded lines.
         ("GET / HTTP/1.1\nHost: a\n\n".into(), LineEnd),
         ("GET / HTTP/1.1\r\nHost: a\n\r\n".into(), LineEnd),
         ("GET / HTTP/1.1\r\nHost: a\r\r\n\r\n".into(), LineEnd),
@@ -180,7 +181,7 @@ fn what_is_no_request_and_what_would_become_another_is_refused() {
         ("GET /\r\nHost: a\r\n\r\n".into(), Syntax),
         ("PRI * HTTP/2.0\r\n\r\n".into(), Syntax),
         ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".into(), Syntax),
-        // What `ConnectionOptions` may not take away, and upgrades that would.
+        // What a `Connection` header must not remove, and upgrades that would.
         (with("Connection: content-length\r\nContent-Length: 5\r\n"), Nominated),
         (with("Connection: close, Host\r\n"), Nominated),
         (with("Connection: x\r\nConnection: Transfer-Encoding\r\n"), Nominated),
@@ -214,7 +215,7 @@ fn a_head_has_its_bytes_and_not_one_more() {
     assert_eq!(at.len(), limits.head_bytes_max);
     assert!(read(at.as_bytes()).is_ok());
     assert_eq!(read(of_len(limits.head_bytes_max + 1).as_bytes()), Err(HeadError::Bytes));
-    // One that never ends is refused as soon as it is too long.
+    // A header section without end is rejected as soon as it is too long.
     let endless = "GET /".to_owned() + &"a".repeat(limits.head_bytes_max);
     assert_eq!(HeadScanner::default().advance(endless.as_bytes(), &limits), Err(HeadError::Bytes));
     assert_eq!(HeadError::Bytes.status(), 431);
@@ -262,7 +263,7 @@ fn a_target_is_split_where_its_parts_meet() {
 }
 
 proptest::proptest! {
-    /// The check of lines says why the parser refused; it must not be needed for what it takes.
+    /// The check of lines names why the parser failed; it must not find anything in accepted input.
     #[test]
     fn what_is_taken_has_no_line_that_the_check_of_lines_refuses(
         lines in proptest::collection::vec("[ \t]?[a-cA-C_: \r\n;,-]{0,6}:? ?[a-c:_ \t]{0,4}", 0..4),
@@ -276,7 +277,7 @@ proptest::proptest! {
         }
     }
 
-    /// However it comes.
+    /// However the bytes arrive.
     #[test]
     fn a_head_in_pieces_is_scanned_as_at_once(
         bytes in "[a-c:\r\n]{0,30}", cut in 0_usize..30,

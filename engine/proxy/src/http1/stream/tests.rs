@@ -1,4 +1,4 @@
-//! What a guarded stream hands over, holds back, and ends on each of its deadlines.
+//! What a guarded stream passes on, what it holds back, and how each deadline ends it.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,7 +19,7 @@ struct Both {
     counters: Arc<ProxyMetrics>,
 }
 
-/// A client and our end of it, with a pipe of so many bytes between them.
+/// Returns a client and the proxy's end, with a buffer of so many bytes between them.
 fn pipe(bytes: usize, limits: ProxyLimits) -> Both {
     let (client, server) = tokio::io::duplex(bytes);
     let who = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
@@ -33,7 +33,7 @@ fn plain() -> Both {
     pipe(1 << 20, ProxyLimits::default())
 }
 
-/// Milliseconds that `wait` takes on the paused clock.
+/// Returns the milliseconds that `wait` takes on the paused clock.
 async fn took_ms<T>(wait: impl Future<Output = T>) -> (T, u64) {
     let start = Instant::now();
     let done = wait.await;
@@ -171,7 +171,7 @@ async fn a_malformed_chunk_can_be_answered_until_an_answer_has_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
-    // A byte a second to either side of the limit.
+    // One byte per second on either side of the limit.
     for (per_second, expected) in [(499, 1), (501, 0)] {
         let mut both = plain();
         both.client.write_all(HEAD).await.unwrap();
@@ -297,13 +297,13 @@ async fn closing_lets_the_client_read_and_forgets_what_it_sends_within_limits() 
     assert_eq!(both.client.read(&mut room).await.unwrap(), 6);
     let left = both.guarded.io.read(&mut room).await.unwrap();
     assert!(left >= 200_000 - 64 * 1024 - READ_BYTES, "{left} bytes were not read");
-    // A client that has gone is not waited for.
+    // A client that has closed is not waited for.
     let mut both = plain();
     both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
     both.client.shutdown().await.unwrap();
     let (_, ms) = took_ms(both.guarded.close()).await;
     assert_eq!(ms, 0);
-    // A client that keeps silent is waited for, but not for long.
+    // A silent client is waited for, within the limit.
     let mut both = plain();
     let (_, ms) = took_ms(both.guarded.close()).await;
     assert_eq!(ms, 2_000);

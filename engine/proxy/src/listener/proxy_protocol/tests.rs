@@ -1,4 +1,4 @@
-//! Each form of the header, each way to be none, and any bytes in any pieces.
+//! Each form of the header, each way to be invalid, and any bytes in any pieces.
 
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
@@ -8,13 +8,13 @@ use super::*;
 
 const MAX: usize = 2_048;
 
-/// What `bytes` say as a header, and how many of them are its own.
+/// Parses `bytes`; returns the header and its length.
 fn read_all(bytes: &[u8]) -> Result<(usize, Option<ProxyHeader>), ProxyHeaderSyntaxError> {
     ProxyHeaderParser::new(MAX).feed(bytes)
 }
 
-/// The same, where the bytes come in pieces of these lengths. What was not taken is offered again,
-/// as it is in the kernel.
+/// Returns the same for bytes in pieces of these lengths. Bytes that were not taken are offered
+/// again, as the kernel does.
 fn read_pieces(
     bytes: &[u8],
     lengths: &[usize],
@@ -36,7 +36,7 @@ fn client(address: &str) -> Option<ProxyHeader> {
     Some(ProxyHeader::Client(address.parse().unwrap()))
 }
 
-/// A header of version 2.
+/// Returns a version 2 header.
 fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
     [BINARY_START, &[command, family], &length, rest].concat()
@@ -50,7 +50,7 @@ fn v6() -> Vec<u8> {
     [&ip("2001:db8::7")[..], &ip("2001:db8::1"), &[0x12, 0x67, 0, 80]].concat()
 }
 
-/// The header with a checksum that fits, or does not.
+/// Returns a header with a valid or an invalid checksum.
 fn with_checksum(wrong_by: u32) -> Vec<u8> {
     let mut bytes =
         binary(0x21, 0x11, &[&V4[..], &[4, 0, 1, 9], &[TYPE_CRC32C, 0, 4, 0, 0, 0, 0]].concat());
@@ -143,16 +143,16 @@ fn a_header_ends_at_its_limit() {
     };
     assert_eq!(read_all(text(107).as_bytes()), Ok((107, Some(ProxyHeader::Local))));
     assert_eq!(read_all(text(108).as_bytes()), Err(ProxyHeaderSyntaxError));
-    // Without a line end it is refused as soon as it is too long.
+    // Without a line end it is rejected as soon as it is too long.
     assert_eq!(read_all(&text(200).as_bytes()[..108]), Err(ProxyHeaderSyntaxError));
     let binary = |bytes: usize| binary(0x20, 0, &vec![0; bytes - BINARY_FIXED]);
     assert_eq!(read_all(&binary(MAX)), Ok((MAX, Some(ProxyHeader::Local))));
     assert_eq!(read_all(&binary(MAX + 1)), Err(ProxyHeaderSyntaxError));
-    // That is said once its length is there, and not when all of it came.
+    // The error comes once the length is there, and not after the whole header.
     assert_eq!(read_all(&binary(MAX + 1)[..BINARY_FIXED]), Err(ProxyHeaderSyntaxError));
 }
 
-/// Bytes that are a header, nearly one, or anything.
+/// Returns the bytes that are a header, almost one, or anything.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let anything = || prop::collection::vec(any::<u8>(), 0..300);
     let text = "PROXY (TCP4|TCP6|UNKNOWN|UDP) ?[0-9a-f:.]{0,20} [0-9a-f:.]{0,20} [0-9]{0,6} [0-9]{1,5}\r?\n";
@@ -166,7 +166,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever comes, in whatever pieces: the same answer, the same bytes taken, never one more.
+    /// For any bytes in any pieces: the same result, and the same number of bytes taken.
     #[test]
     fn pieces_change_nothing(
         bytes in bytes(),
@@ -175,14 +175,14 @@ proptest! {
         let at_once = read_all(&bytes);
         prop_assert_eq!(read_pieces(&bytes, &lengths), at_once);
         if let Ok((taken, Some(said))) = at_once {
-            // The header says the same without what followed it.
+            // The header has the same content without the bytes after it.
             prop_assert_eq!(read_all(&bytes[..taken]), Ok((taken, Some(said))));
             prop_assert!(matches!(read_all(&bytes[..taken - 1]), Ok((n, None)) if n == taken - 1));
         }
     }
 }
 
-/// Both ends of a connection.
+/// Returns both ends of a connection.
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

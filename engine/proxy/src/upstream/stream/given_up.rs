@@ -1,13 +1,12 @@
-//! A request whose client left while its origin was at work for it.
+//! A request whose client left while its origin worked on it.
 //!
-//! Most origins only find out that nobody waits when they write, so giving up does not make them
-//! free. The request keeps its places, at its origin, among its site's and its client's, until the
-//! origin has answered or closed; what it says is thrown away. It keeps them no longer than a
-//! waiting client would have: past the time for an answer's head, a head that has not come is a
-//! failure of the origin.
+//! Most origins only notice a closed connection when they write, so closing does not free them. The
+//! request keeps its slots and permit until the origin has responded or closed; the response is
+//! discarded. It keeps them no longer than with a waiting client: if no header section comes within
+//! its timeout, that is a failure of the origin.
 //!
-//! A request that was not sent whole keeps nothing: its connection is closed, and an origin that
-//! reads it finds that out at once.
+//! An incomplete request keeps nothing: its connection is closed, and an origin that reads it
+//! notices at once.
 
 use std::future::poll_fn;
 use std::io;
@@ -31,7 +30,7 @@ use crate::upstream::slot_kind::SlotKind;
 use crate::upstream::stream::READ_BYTES;
 use crate::upstream::stream::response_head::ResponseHeadReader;
 
-/// A connection on which an origin owes an answer.
+/// A connection on which an origin owes a response.
 #[derive(Debug)]
 pub(crate) struct AbandonedResponse {
     pub(super) io: TcpStream,
@@ -39,17 +38,17 @@ pub(crate) struct AbandonedResponse {
     pub(super) is_to_head: bool,
 }
 
-/// What the end of such a request says of its origin.
+/// Result of an abandoned request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// It was answering, or had answered.
+    /// The origin was responding, or had responded.
     Answered(u16),
-    /// The connection ended before an answer's head.
+    /// The connection ended before a header section.
     Unanswered,
 }
 
 impl AbandonedResponse {
-    /// Reads until the answer or the connection has ended, or enough of it came.
+    /// Reads until the response or the connection has ended, or up to a limit.
     async fn discard(&mut self, limits: &ProxyLimits) -> Ended {
         let mut left = limits.given_up_bytes_max;
         while left > 0 && self.answer.is_owed() {
@@ -75,23 +74,23 @@ impl AbandonedResponse {
     }
 }
 
-/// A given-up request that keeps its places.
+/// An abandoned request that keeps its slots.
 #[derive(Debug)]
 struct GivenUp {
-    // In this order: the connection is closed before its place is free for the next.
+    // In this order: the connection is closed before its slot is free for the next.
     rest: AbandonedResponse,
     attempt: Attempt,
-    /// For how long a client would have waited for the head.
+    /// The timeout for the header section of the response.
     head_ms: u64,
     _stand: Stand,
 }
 
 impl GivenUp {
-    /// For how long an answer is still waited for.
+    /// Returns for how long a response is still waited for.
     fn within_ms(&self, age_ms: u64) -> u64 {
         match self.attempt.stay() {
             SlotKind::Request if self.attempt.awaits_head() => self.head_ms.saturating_sub(age_ms),
-            // When it was sent whole is not known, or the answer has begun.
+            // The time of the complete request is not known, or the response has begun.
             _ => self.head_ms,
         }
     }
@@ -123,16 +122,15 @@ impl GivenUp {
     }
 }
 
-/// Called when an exchange has ended, with what ended it: gives its places back, or leaves them to
-/// what its origin is still at work for.
+/// Releases the slots after a request, or keeps them while its origin still works on it.
 pub(crate) fn settle(ctx: &mut RequestContext, is_left: bool) {
     let rest = ctx.link.take().and_then(|link| link.take_rest());
-    // In this order: what is declared last is dropped first, and the place at the origin has to be
-    // free before the site's place is handed on, or whoever gets that finds the origin full.
+    // In this order: the last declared is dropped first. The slot at the origin must be free before
+    // the site's slot is passed on, or its next holder finds the origin full.
     let (Some(admitted), Some(attempt)) = (ctx.admitted.take(), ctx.attempt.take()) else { return };
     let is_at_work = attempt.awaits_head() || attempt.has_answered();
     let Some(rest) = rest.filter(|_| is_left && is_at_work) else { return };
-    // Where nothing runs any more there is nobody to wait for.
+    // Without a runtime there is nothing to wait on.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let edge = Arc::clone(admitted.edge());
     count(&edge.counters.given_up);
@@ -142,7 +140,7 @@ pub(crate) fn settle(ctx: &mut RequestContext, is_left: bool) {
     runtime.spawn(given_up.end(edge));
 }
 
-/// Whether an exchange ended because its client left, or was made to, and not by its origin.
+/// Returns whether a request ended because its client left or was removed, and not by its origin.
 pub(crate) fn is_left(error: Option<&Error>) -> bool {
     error.is_some_and(|error| *error.esource() != ErrorSource::Upstream)
 }

@@ -1,14 +1,12 @@
-//! One request's connection to its origin, from below the HTTP engine.
+//! The connection of one request to its origin, below the HTTP engine.
 //!
-//! Every byte to and from an origin passes here. So this is where the heads of answers have their
-//! limits ([`response_head`]), and where it is known, when a request is given up, whether its origin is
-//! still at work for it ([`request`], [`given_up`]). What the engine knows of none of it: it has a
-//! stream that it reads from and writes to. Connections that wait for their next request are in a
-//! pool of our own ([`pool`](crate::upstream::pool)).
+//! Every byte to and from an origin passes here. So the limits on response headers are enforced
+//! here ([`response_head`]). It is also known here, when a request is given up, whether its origin
+//! still works on it ([`request`], [`given_up`]). The engine only sees a stream. Idle connections
+//! are in our own pool ([`pool`](crate::upstream::pool)).
 //!
-//! How a connection comes into the pool: the engine ends with one that may be used again by looking
-//! whether something came on it unasked, a read of one byte after the end of the answer. That is
-//! taken for "here it is", and the engine is told that it ended.
+//! After a response the engine tests with a read of one byte whether a connection can be kept. This
+//! read passes the connection to our pool, and the engine sees a closed connection.
 
 pub(crate) mod given_up;
 pub(crate) mod request;
@@ -40,17 +38,17 @@ use request::Request;
 pub use response_head::BadAnswer;
 use response_head::ResponseHeadReader;
 
-/// Bytes that are read at once of a head that did not come in one piece.
+/// Bytes per read of a header section that did not come in one piece.
 const READ_BYTES: usize = 4096;
 
-/// What a request's exchange and its connection tell each other.
+/// State that a request and its connection share.
 #[derive(Debug)]
 pub(crate) struct Link {
     me: Weak<Self>,
     pool: Arc<Pool>,
     line: PoolKey,
     limits: Arc<ProxyLimits>,
-    /// Whose turns are told whether the origin is waited for.
+    /// The HTTP/2 connection whose forward window counts requests that wait for the origin.
     conn: Option<Arc<Connection>>,
     known: Mutex<Known>,
 }
@@ -61,12 +59,12 @@ struct Known {
     fd: Option<i32>,
     is_reused: bool,
     refused: Option<BadAnswer>,
-    /// What is left of it when the engine has let go of it.
+    /// The connection after the engine dropped it, if a response is owed.
     rest: Option<AbandonedResponse>,
 }
 
 impl Link {
-    /// With the connection of HTTP/2 that its request came on, where it came on one.
+    /// Creates a link, with the HTTP/2 connection that its request came on, if there is one.
     pub(crate) fn new(
         pool: &Arc<Pool>,
         line: PoolKey,
@@ -78,22 +76,22 @@ impl Link {
         Arc::new_cyclic(|me| Self { me: me.clone(), pool, line, limits, conn, known })
     }
 
-    /// The connection's descriptor.
+    /// Returns the connection's descriptor.
     pub(crate) fn fd(&self) -> Option<i32> {
         self.known.lock().fd
     }
 
-    /// Whether it had served a request before.
+    /// Returns whether it had served a request before.
     pub(crate) fn is_reused(&self) -> bool {
         self.known.lock().is_reused
     }
 
-    /// Why the origin's answer was refused.
+    /// Returns why the origin's response was rejected.
     pub(crate) fn refused(&self) -> Option<BadAnswer> {
         self.known.lock().refused
     }
 
-    /// The connection, where the engine let go of it while its origin was at work.
+    /// Takes the connection, if the engine dropped it while its origin was at work.
     pub(crate) fn take_rest(&self) -> Option<AbandonedResponse> {
         self.known.lock().rest.take()
     }
@@ -119,14 +117,14 @@ impl L4Connect for Link {
     }
 }
 
-/// A new connection.
+/// Opens a new connection.
 async fn connect(address: SocketAddr, limits: &ProxyLimits) -> Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let socket = socket.or_err(ErrorType::InternalError, "no socket")?;
-    // What a socket refuses of these costs speed or memory, and no answer.
+    // A rejected option costs speed or memory, not the response.
     let receive_bytes = u32::try_from(limits.origin_receive_bytes).unwrap_or(u32::MAX);
     let _ = socket.set_recv_buffer_size(receive_bytes);
     let _ = socket.set_nodelay(true);
@@ -134,7 +132,7 @@ async fn connect(address: SocketAddr, limits: &ProxyLimits) -> Result<TcpStream>
     socket.connect(address).await.map_err(failed)
 }
 
-/// Whose fault a failure to connect is: that we have no port left is not the origin's.
+/// Returns the kind of a failed connect: a lack of local ports is not the origin's failure.
 fn kind_of(error: &io::Error) -> ErrorType {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
@@ -152,7 +150,7 @@ fn kind_of(error: &io::Error) -> ErrorType {
 /// The connection while the engine has it, for one request.
 #[derive(Debug)]
 struct OriginStream {
-    /// Gone once it was given to the pool, or left to its link.
+    /// None once it was given to the pool, or to its link.
     io: Option<TcpStream>,
     link: Arc<Link>,
     request: Request,
@@ -169,7 +167,7 @@ impl OriginStream {
         Self { io: Some(io), link, request, answer, is_over: false, is_waiting: false }
     }
 
-    /// Notes whether the origin is waited for; over HTTP/1.1 nobody asks.
+    /// Records whether the origin is waited for; only HTTP/2 connections use it.
     fn wait(&mut self, is_waiting: bool) {
         if let Some(conn) = self.link.conn.as_ref().filter(|_| self.is_waiting != is_waiting) {
             conn.turns.note_waiting(is_waiting);
@@ -177,7 +175,7 @@ impl OriginStream {
         }
     }
 
-    /// Reads, and notes what came.
+    /// Reads, and records what came.
     fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         let before = buf.filled().len();
@@ -199,7 +197,7 @@ impl OriginStream {
         })
     }
 
-    /// Reads more of a head, and never much beyond what it may have.
+    /// Reads more of a header section, and never much beyond its limit.
     fn poll_piece(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut room = [MaybeUninit::uninit(); READ_BYTES];
         let most = buf.remaining().min(READ_BYTES);
@@ -209,7 +207,7 @@ impl OriginStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The engine is done with it, and it is whole: the pool has it from here on.
+    /// Passes a complete connection to the pool when the engine has finished.
     fn hand_back(&mut self) {
         if let Some(io) = self.io.take() {
             self.link.pool.keep(self.link.line, io);
@@ -240,7 +238,7 @@ impl AsyncWrite for OriginStream {
         let this = &mut *self;
         let Some(io) = &mut this.io else { return Poll::Ready(Err(gone())) };
         if this.request.is_whole() && !this.answer.is_tunnel() && !bytes.is_empty() {
-            // It would stand before the next request on the connection, which may be anybody's.
+            // It would precede the next request on the connection, which may be another client's.
             this.is_over = true;
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -274,13 +272,13 @@ fn gone() -> io::Error {
 }
 
 impl VirtualSocket for OriginStream {
-    /// What there is to be set is set before it is connected.
+    /// All options are set before the connection is made.
     fn set_socket_option(&self, _: VirtualSockOpt) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Where the origin is still at work, its exchange decides what becomes of the connection.
+/// If the origin is still at work, the link decides about the connection.
 impl Drop for OriginStream {
     fn drop(&mut self) {
         self.wait(false);

@@ -1,7 +1,7 @@
-//! How much of a request an origin was sent.
+//! How much of a request was sent to its origin.
 //!
-//! Whoever gives up a request leaves its origin at work only where all of it was sent: an origin
-//! that still reads sees the end of the connection and gives up too.
+//! If a request is given up, its origin only continues if all of it was sent. An origin that still
+//! reads sees the end of the connection and stops.
 
 use memchr::memchr;
 
@@ -12,15 +12,15 @@ use crate::http1::chunked::ChunkedValidator;
 enum Left {
     /// Nothing was sent.
     All,
-    /// So many bytes, the rest of the head among them.
+    /// So many bytes remain, with the rest of the header section.
     Bytes(u64),
-    /// The rest of the head, then chunks.
+    /// The rest of the header section remains, then chunks.
     Chunks { head: usize, walk: ChunkedValidator },
-    /// What was sent cannot be told apart.
+    /// The sent bytes cannot be parsed.
     Unclear,
 }
 
-/// A walk along one request as it is sent.
+/// Follows one request as it is sent.
 #[derive(Debug)]
 pub(super) struct Request {
     left: Left,
@@ -32,12 +32,12 @@ impl Request {
         Self { left: Left::All, is_head: false }
     }
 
-    /// Whether the method is HEAD.
+    /// Returns whether the method is HEAD.
     pub(super) const fn is_head(&self) -> bool {
         self.is_head
     }
 
-    /// Whether all of it was sent.
+    /// Returns whether all of it was sent.
     pub(super) fn is_whole(&self) -> bool {
         match &self.left {
             Left::Bytes(left) => *left == 0,
@@ -46,7 +46,7 @@ impl Request {
         }
     }
 
-    /// Something is about to be sent; before all else a whole head.
+    /// Records what is about to be sent; the first is a whole header section.
     pub(super) fn goes(&mut self, bytes: &[u8], limits: &ProxyLimits) {
         if matches!(self.left, Left::All) {
             self.is_head = bytes.starts_with(b"HEAD ");
@@ -54,7 +54,7 @@ impl Request {
         }
     }
 
-    /// So much of it was.
+    /// Records what was sent.
     pub(super) fn went(&mut self, bytes: &[u8]) {
         match &mut self.left {
             Left::Bytes(left) => *left = left.saturating_sub(bytes.len() as u64),
@@ -70,7 +70,7 @@ impl Request {
     }
 }
 
-/// What there is to send, from the head.
+/// Returns what there is to send, from the header section.
 fn begin(bytes: &[u8], limits: &ProxyLimits) -> Left {
     let mut rest = bytes;
     let mut length: u64 = 0;
@@ -106,7 +106,7 @@ fn field<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 mod tests {
     use super::*;
 
-    /// After how many bytes a request counts as whole, sent in pieces of so many bytes.
+    /// Returns after how many bytes a request in pieces of this size counts as complete.
     fn whole_after(bytes: &str, piece: usize) -> Option<usize> {
         let (mut request, limits) = (Request::new(), ProxyLimits::default());
         let mut sent = 0;

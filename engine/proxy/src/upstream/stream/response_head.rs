@@ -1,39 +1,38 @@
-//! How far an origin's answer is, as its bytes arrive.
+//! Progress of an origin's response, as its bytes arrive.
 //!
-//! The heads of an answer are counted before anybody keeps or parses them: those that only say that
-//! an answer will come (1xx) and the last one, all together. A line may end in a bare LF, as the
-//! parser behind allows.
+//! The limits on header sections apply before any component stores or parses them. Interim
+//! responses (1xx) and the final one count together. A line may end in a bare LF, as the later
+//! parser permits.
 //!
-//! Of the body only as much is known as is needed to say whether more of it will come: its length
-//! where the head says one, and what its last bytes were.
+//! Of the body only its length and its last bytes are kept, to tell whether more of it will come.
 
 use memchr::memchr;
 
 use crate::ProxyLimits;
 
-/// Bytes of a line that are looked at for what it says.
+/// Bytes of a line that are examined.
 const LINE_BYTES: usize = 64;
-/// How a chunked body without trailers ends.
+/// End of a chunked body without trailers.
 const LAST_CHUNK: &[u8; 5] = b"0\r\n\r\n";
 
-/// Why an origin's answer is not passed on.
+/// Why an origin's response is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadAnswer {
-    /// More bytes of heads than `origin_head_bytes_max`.
+    /// More bytes of header sections than `origin_head_bytes_max`.
     Bytes,
-    /// More fields in heads than `origin_head_fields_max`.
+    /// More headers than `origin_head_fields_max`.
     Fields,
-    /// More reads for heads than `origin_head_reads_max`.
+    /// More reads for header sections than `origin_head_reads_max`.
     Drip,
-    /// More 1xx answers than `origin_interim_max`.
+    /// More interim responses than `origin_interim_max`.
     Interim,
 }
 
 impl BadAnswer {
-    /// All kinds, by their number.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::Bytes, Self::Fields, Self::Drip, Self::Interim];
 
-    /// In one word.
+    /// Returns its name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -57,11 +56,11 @@ enum Left {
 enum Stage {
     Head,
     Body(Left),
-    /// After a 101: no answer any more.
+    /// After a 101: no response follows.
     Tunnel,
 }
 
-/// A walk along the answer to one request.
+/// Follows the response to one request.
 #[derive(Debug)]
 pub(super) struct ResponseHeadReader {
     stage: Stage,
@@ -69,10 +68,10 @@ pub(super) struct ResponseHeadReader {
     reads: u32,
     lines: usize,
     interims: u32,
-    /// The status of the head that is read, once its first line was.
+    /// The status of the current header section, once its first line is read.
     status: Option<u16>,
     length: Option<u64>,
-    /// The first bytes of a line whose end has not come.
+    /// The first bytes of an incomplete line.
     begun: Vec<u8>,
     /// The last bytes of the body so far.
     tail: [u8; LAST_CHUNK.len()],
@@ -93,28 +92,28 @@ impl ResponseHeadReader {
         }
     }
 
-    /// Whether a head is awaited or being read.
+    /// Returns whether a header section is awaited or incomplete.
     pub(super) fn awaits_head(&self) -> bool {
         self.stage == Stage::Head
     }
 
-    /// Whether part of a head is here.
+    /// Returns whether a header section is incomplete.
     pub(super) fn is_in_head(&self) -> bool {
         self.awaits_head() && self.bytes > 0
     }
 
-    /// The status of the last head, once it is all here.
+    /// Returns the status of the last header section, once it is complete.
     pub(super) fn status(&self) -> Option<u16> {
         if self.awaits_head() { None } else { self.status }
     }
 
-    /// Whether both sides talk freely.
+    /// Returns whether this is a tunnel.
     pub(super) fn is_tunnel(&self) -> bool {
         self.stage == Stage::Tunnel
     }
 
-    /// Whether the origin owes more of its answer. Where no length was told, a body whose bytes end
-    /// as the last chunk does counts as whole.
+    /// Returns whether the origin owes more of its response. Without a length, a body that ends
+    /// like the last chunk counts as complete.
     pub(super) fn is_owed(&self) -> bool {
         match self.stage {
             Stage::Head => true,
@@ -124,10 +123,10 @@ impl ResponseHeadReader {
         }
     }
 
-    /// Notes what was read at once.
+    /// Records the bytes of one read.
     ///
     /// # Errors
-    /// A limit on heads is passed. What is beyond it is not to be kept.
+    /// A limit on header sections is exceeded. The bytes beyond it must not be stored.
     pub(super) fn came(
         &mut self,
         bytes: &[u8],
@@ -157,7 +156,7 @@ impl ResponseHeadReader {
         Ok(())
     }
 
-    /// A line of a head, or the part of one that came.
+    /// Records a line of a header section, or the part of one that came.
     fn line(
         &mut self,
         part: &[u8],
@@ -184,7 +183,7 @@ impl ResponseHeadReader {
     ) -> Result<(), BadAnswer> {
         let is_empty = matches!(line, b"\n" | b"\r\n");
         let Some(status) = self.status else {
-            // Empty lines before a head are passed over by the parser too.
+            // The parser skips empty lines before a header section too.
             if !is_empty {
                 self.status = Some(status_of(line));
             }
@@ -208,13 +207,13 @@ impl ResponseHeadReader {
         Ok(())
     }
 
-    /// A head that only says that another will come.
+    /// Records an interim response.
     fn interim(&mut self, limits: &ProxyLimits) -> Result<(), BadAnswer> {
         self.interims = self.interims.saturating_add(1);
         if self.interims > limits.origin_interim_max {
             return Err(BadAnswer::Interim);
         }
-        // Each head has its fields and its reads; the bytes are those of all.
+        // Headers and reads count per header section; the bytes count for all together.
         (self.status, self.length) = (None, None);
         (self.lines, self.reads) = (0, 0);
         Ok(())
@@ -237,14 +236,14 @@ impl ResponseHeadReader {
     }
 }
 
-/// The status of a status line; 0 for one that has none, which the parser refuses.
+/// Returns the status of a status line; 0 if it has none, which the parser rejects.
 fn status_of(line: &[u8]) -> u16 {
     let mut words = line.split(|byte| *byte == b' ');
     let digits = words.nth(1).unwrap_or_default().trim_ascii();
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// What a field says about the body's length, where it does.
+/// Returns the length of the body that a header announces, if it does.
 fn length_of(line: &[u8]) -> Option<u64> {
     const NAME: &[u8] = b"content-length:";
     let name = line.get(..NAME.len())?;
@@ -269,7 +268,7 @@ mod tests {
         }
     }
 
-    /// What becomes of an answer that comes in pieces of so many bytes.
+    /// Returns the result for a response that comes in pieces of so many bytes.
     fn walk(bytes: &[u8], piece: usize) -> Result<ResponseHeadReader, BadAnswer> {
         let mut answer = ResponseHeadReader::new();
         for piece in bytes.chunks(piece) {

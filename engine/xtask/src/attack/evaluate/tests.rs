@@ -10,7 +10,7 @@ fn promise(must: &'static [Assertion]) -> Expectation {
     Expectation { scenario, vector, at, seconds: 10, arguments: &[], visitors: ALL_KINDS, must }
 }
 
-/// A run in which everything went well: 100 connections of 500 at once.
+/// Returns a run in which everything went well: 100 connections of 500 at once.
 fn fine() -> Value {
     let latency = |p99: u64| json!({ "p99": p99 });
     json!({
@@ -57,7 +57,7 @@ fn kept(must: &'static [Assertion], report: &Value) -> bool {
     judge(&promise(must), report, Some(BaselineCost(0.5))).passed()
 }
 
-/// What must hold, with a figure that breaks it, and figures without which nobody knows.
+/// A check, a figure that breaks it, and figures without which it cannot be evaluated.
 struct Case {
     must: &'static [Assertion],
     breaks: (&'static str, u64),
@@ -173,7 +173,7 @@ fn a_figure_that_is_missing_breaks_the_promise() {
     assert!(!verdict.passed());
 }
 
-/// Where the attacker left nobody behind there is no age of those, and that is no lack.
+/// If the attacker left no connection open, there is no age of those, and that is correct.
 #[test]
 fn nobody_left_behind_needs_no_age() {
     let mut report = with("/attack/left_by_us", 0);
@@ -224,7 +224,7 @@ fn without_an_attack_nothing_is_kept() {
     for report in [with("/attack", Value::Null), with("/attack/opened", 0), json!({})] {
         assert!(judge(&promise(&[]), &report, None).broken.contains(&"no attack".to_owned()));
     }
-    // Refused ones are an attack too.
+    // Rejected ones are an attack too.
     let mut report = with("/attack/opened", 0);
     report["attack"]["reset_at_open"] = 500.into();
     assert!(kept(&[], &report));

@@ -1,4 +1,4 @@
-//! Asking the admin socket, with a watch.
+//! Requests to the admin socket, with their durations.
 
 use crate::pacing;
 use anyhow::{Context, ensure};
@@ -8,13 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// The longest that an answer may take; one that takes longer is an error.
+/// Maximum duration of a response; a longer one is an error.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is at `path`, and how long it took.
+/// Returns the response for `path`, and its duration.
 ///
 /// # Errors
-/// Nobody answers in time, or not with 200.
+/// There is no response in time, or its status is not 200.
 pub(super) fn ask(socket: &Path, path: &str) -> anyhow::Result<(String, Duration)> {
     let began = pacing::now();
     let mut stream = UnixStream::connect(socket).context("connecting to the admin socket")?;
@@ -28,20 +28,20 @@ pub(super) fn ask(socket: &Path, path: &str) -> anyhow::Result<(String, Duration
     Ok((body.to_owned(), began.elapsed()))
 }
 
-/// What the server says of itself.
+/// Returns the server's status.
 ///
 /// # Errors
-/// As with [`ask`], or it is no JSON.
+/// As for [`ask`], or it is not JSON.
 pub(super) fn status(socket: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&ask(socket, "/status")?.0).context("the status is no JSON")
 }
 
-/// A figure of the status, by its JSON pointer.
+/// Returns a figure of the status, by its JSON pointer.
 pub(super) fn number(status: &Value, pointer: &str) -> Option<f64> {
     status.pointer(pointer).and_then(Value::as_f64)
 }
 
-/// A figure of the page of metrics that has no labels.
+/// Returns a figure of the page of metrics that has no labels.
 pub(super) fn metric(page: &str, name: &str) -> Option<f64> {
     let rest = |line: &'_ str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(rest)

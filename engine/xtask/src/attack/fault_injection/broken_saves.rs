@@ -1,6 +1,6 @@
-//! F18: 850 members, a tenth of whom have broken files at any time and save them once a second. The
-//! operator's edit is in force within a second all the same, by saving it and by `seawall reload`,
-//! and carol's visitors notice nothing.
+//! F18: of 850 members, a tenth have broken files at any time and save them once a second. The
+//! operator's edit is active within a second all the same, by a save and by `seawall reload`, and
+//! carol's visitors are not affected.
 
 use super::admin_client;
 use super::case::{CaseOutcome, at_least, at_most};
@@ -25,18 +25,18 @@ use std::time::Duration;
 
 /// Members whose files are broken at any time.
 const BROKEN: usize = 85;
-/// Of those, how many mend theirs in a second, while as many others break theirs.
+/// Of those, how many repair their files per second, while as many others break theirs.
 const MENDED_PER_S: usize = 8;
 /// Seconds of it, and until it begins: carol's quiet phase is over by then.
 const SAVING_S: u64 = 30;
 const BEFORE: Duration = Duration::from_secs(8);
-/// Next to nobody asks for alice's site: what is compared is with and without saves.
+/// Almost no requests go to alice's site: the comparison is with and without saves.
 const CALM: Attack<'_> = Attack {
     scenario: "get-flood",
     words: &["--rate", "10", "--connections", "1", "--addresses", "1"],
     seconds: SAVING_S + 2,
 };
-/// From one edit of the operator's to the next, and how soon each is in force.
+/// Interval of the operator's edits.
 const EDIT_PAUSE: Duration = Duration::from_millis(1_500);
 const IN_FORCE_MS: f64 = 1_000.0;
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ const EDITS: f64 = 5.0;
 /// Per cent of the saves that were due, and of the broken members that the server knows of.
 const SAVED_PERCENT: f64 = 90.0;
 
-/// A member: her host's first label.
+/// Returns the members' names: the first labels of their hosts.
 fn names() -> impl Iterator<Item = String> {
     hosts().map(|host| host.trim_end_matches(".example").to_owned())
 }
@@ -54,7 +54,7 @@ fn file(name: &str) -> String {
     format!("members/{name}.wall")
 }
 
-/// The entries of all of them.
+/// Returns the entries of all of them.
 fn entries() -> String {
     let entry = |name: String| {
         format!(
@@ -66,7 +66,7 @@ fn entries() -> String {
     names().map(entry).collect()
 }
 
-/// What a member has who makes no mistake; no two editions are the same.
+/// Returns the files of a member without an error; no two editions are equal.
 fn whole(name: &str, edition: u64) -> String {
     format!(
         "policy 1 \"{name}, edition {edition}\"\n\
@@ -81,7 +81,7 @@ fn whole(name: &str, edition: u64) -> String {
     )
 }
 
-/// What one has who makes one: in the text, in a word, of whose the host is, or of what she expects.
+/// Returns the files of a member with an error: in the text, in a word, in a host, or in a test.
 fn broken(name: &str, edition: u64) -> String {
     let text = whole(name, edition);
     match edition % 4 {
@@ -92,11 +92,11 @@ fn broken(name: &str, edition: u64) -> String {
     }
 }
 
-/// What came of the saves.
+/// Result of the saves.
 #[derive(Debug, Default)]
 struct Saved {
     saves: u64,
-    /// What the server said of members' parts when it was all over.
+    /// The server's report on members' parts at the end.
     kept: Option<f64>,
     absent: Option<f64>,
     /// Milliseconds from the operator's edit until it was in force.
@@ -104,10 +104,10 @@ struct Saved {
     by_reload: Vec<f64>,
 }
 
-/// Does it, and judges.
+/// Runs the case and evaluates it.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let all: Vec<String> = names().collect();
     let files: Vec<_> = all.iter().map(|name| (file(name), whole(name, 0))).collect();
@@ -140,7 +140,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     Ok(CaseOutcome::Judged(judge(Seen::of(&reports), &Saved { by_saving, by_reload, ..saved })))
 }
 
-/// The server as its operator and its members reach it.
+/// The server, as its operator and its members reach it.
 struct Host<'h> {
     folder: PathBuf,
     seawall: PathBuf,
@@ -152,7 +152,7 @@ struct Host<'h> {
 }
 
 impl Host<'_> {
-    /// Writes a file as editors do: beside it first.
+    /// Writes a file as editors do: to a temporary file first.
     fn save(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let (path, beside) = (self.folder.join(name), self.folder.join(format!("{name}~")));
         write(&beside, text)?;
@@ -164,7 +164,7 @@ impl Host<'_> {
         self.members.get(at).map_or("", |name| name)
     }
 
-    /// Has members save until the time is over, then looks at what the server makes of it.
+    /// Makes members save until the time is over, then reads the server's report.
     fn save_all(&self, over: &AtomicBool) -> anyhow::Result<Saved> {
         pacing::pause(BEFORE);
         let per_s = u64::try_from(BROKEN.saturating_add(MENDED_PER_S))?;
@@ -181,7 +181,8 @@ impl Host<'_> {
                 pace.wait();
                 saved.saves = saved.saves.saturating_add(1);
             }
-            // Before the next round: who mends hers, and the next round breaks as many others'.
+            // Before the next round: these members repair their files, and the next round breaks as
+            // many others.
             for at in first..first.saturating_add(MENDED_PER_S) {
                 let name = self.member(at);
                 self.save(&file(name), &whole(name, edition))?;
@@ -195,8 +196,8 @@ impl Host<'_> {
         Ok(saved)
     }
 
-    /// Has the operator edit his policy meanwhile; how long each edit took to be in force, by
-    /// saving and by `seawall reload`.
+    /// Makes the operator edit the policy meanwhile; returns how long each edit took to become
+    /// active, by a save and by `seawall reload`.
     fn edit_all(&self, over: &AtomicBool) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
         pacing::pause(BEFORE.saturating_add(EDIT_PAUSE));
         let (mut by_saving, mut by_reload) = (Vec::new(), Vec::new());
@@ -236,7 +237,7 @@ impl Host<'_> {
         Ok(began.elapsed().as_secs_f64() * 1_000.0)
     }
 
-    /// The status for whoever asks for what the edit refuses, from one of many addresses.
+    /// Returns the status of a request that the edit rejects, from one of many addresses.
     fn asked(&self, from: u8, edit: u64) -> anyhow::Result<u16> {
         let request =
             format!("GET /edit-{edit} HTTP/1.1\r\nHost: {CAROL}\r\nConnection: close\r\n\r\n");

@@ -3,7 +3,7 @@
 use crate::attack::evaluate::{CheckResult, shown};
 use crate::attack::noisy_neighbour::evaluate::finding;
 
-/// What came of one that could be begun.
+/// Result of one that could be begun.
 #[derive(Debug)]
 pub(super) enum CaseOutcome {
     Judged(Vec<CheckResult>),
@@ -11,7 +11,7 @@ pub(super) enum CaseOutcome {
     Skipped(String),
 }
 
-/// A figure, and what it may be at most.
+/// Returns the check that a figure is at most `most`.
 pub(super) fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)) -> CheckResult {
     let found = figure.map(|figure| {
         let text = format!("{what}: {} of {}{unit}", shown(figure), shown(most));
@@ -20,7 +20,7 @@ pub(super) fn at_most(what: &str, figure: Option<f64>, (most, unit): (f64, &str)
     finding(what, found)
 }
 
-/// The same of something that there is to be some of.
+/// Returns the check that a figure is at least `least`.
 pub(super) fn at_least(what: &str, figure: Option<f64>, least: f64) -> CheckResult {
     let found = figure.map(|figure| CheckResult {
         text: format!("{} {what}", shown(figure)),

@@ -1,5 +1,5 @@
-//! F14: after more than ten thousand connections of every attack there is, all is as before: no
-//! connection, no request, no file, no thread and no memory is left of them.
+//! F14: after more than ten thousand connections of every attack everything is as before: no
+//! connection, request, file, thread or memory is left.
 
 use super::admin_client;
 use super::case::{CaseOutcome, at_least, at_most};
@@ -20,19 +20,19 @@ use std::time::Duration;
 /// Each attack, in little: so many connections at once, so many a second, for so many seconds.
 const CONNECTIONS: &str = "400";
 const SECONDS: &str = "1";
-/// Patience with one, and with what is left of all.
+/// Timeout of one attack, and of the cleanup after all.
 const ATTACK_WITHIN: Duration = Duration::from_secs(60);
 const REST_WITHIN: Duration = Duration::from_secs(90);
 /// Connections that are made at least.
 const MADE: f64 = 10_000.0;
 /// More memory than this is a leak: some 400 bytes of each.
 const MORE_MIB: f64 = 4.0;
-/// Looks of which the least counts, since whoever asks is there for a moment too.
+/// Number of samples, of which the least counts, since each sample is a connection too.
 const LOOKS: usize = 20;
 /// No connection to an origin is kept; and one client may make all of these connections.
 const LIMITS: &str = "origin_idle_ms = 1\nconnections_per_client_per_s_max = 100_000\n";
 
-/// What the server has while nobody is there.
+/// Resources of the server without clients.
 #[derive(Debug, Clone, Copy)]
 struct ResourceUsage {
     files: f64,
@@ -40,10 +40,10 @@ struct ResourceUsage {
     bytes: f64,
 }
 
-/// Does it, and judges.
+/// Runs the case and evaluates it.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let told = SeawallExtras { limits: LIMITS, ..SeawallExtras::default() };
     let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
@@ -68,7 +68,7 @@ fn left(what: &str, before: f64, after: f64) -> CheckResult {
     CheckResult { text: format!("{what}: {before} before, {after} after"), kept: after <= before }
 }
 
-/// Every attack once; how many connections that were.
+/// Runs every attack once; returns the number of connections.
 fn round(runner: &Runner<'_>, ground: &Environment) -> anyhow::Result<f64> {
     let here =
         |promise: &&Expectation| matches!(promise.at, AttackTarget::Plain | AttackTarget::Tls);
@@ -95,7 +95,7 @@ fn one(runner: &Runner<'_>, ground: &Environment, promise: &Expectation) -> anyh
     report.pointer("/attack/opened").and_then(Value::as_f64).context("connections that were made")
 }
 
-/// What the promise tells its attack besides; of visitors there are none.
+/// Returns additional arguments of a promise's attack; there are no visitors.
 fn more(promise: &Expectation, policy: &Path, origin: &str) -> Vec<PathBuf> {
     let mut words = promise.arguments.iter();
     let mut more = Vec::new();
@@ -110,7 +110,7 @@ fn more(promise: &Expectation, policy: &Path, origin: &str) -> Vec<PathBuf> {
     more
 }
 
-/// Waits until nobody is there, and says what the server has then.
+/// Waits until there are no clients, and returns the server's resources.
 fn at_rest(socket: &Path) -> anyhow::Result<ResourceUsage> {
     let mut there = Vec::new();
     let rests = pacing::poll(REST_WITHIN, || {
@@ -137,7 +137,7 @@ fn at_rest(socket: &Path) -> anyhow::Result<ResourceUsage> {
     })
 }
 
-/// Gauges that are not at rest.
+/// Returns gauges that are not at rest.
 fn busy(status: &Value) -> Vec<String> {
     let edge = &status["edge"];
     let at = |of: &Value, whose: &str, gauge: &str| match of[gauge].as_u64() {

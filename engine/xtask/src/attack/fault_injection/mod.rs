@@ -1,9 +1,9 @@
-//! `cargo xtask attack operations`: what breaks and what is changed while visitors come. An origin
-//! fails or answers what it should not, members save broken files, one process takes the place of
-//! another, files and memory are scarce; and after all of it everything is as before.
+//! `cargo xtask attack operations`: failures and changes during visits. An origin fails or sends
+//! invalid responses, members save broken files, processes upgrade, files and memory are scarce;
+//! and after all of it everything is as before.
 //!
-//! It is tried on the ground of [`noisy_neighbour`](super::noisy_neighbour): 850 sites, and carol's
-//! visitors beside everything but `rest`.
+//! It runs in the environment of [`noisy_neighbour`](super::noisy_neighbour): 850 sites, with
+//! carol's visitors beside everything but `rest`.
 
 mod admin_client;
 mod broken_saves;
@@ -112,17 +112,17 @@ const CASES: [Case; 14] = [
 /// One that was tried.
 type Row = (&'static Case, CaseOutcome);
 
-/// What came of all of it.
+/// All results.
 #[derive(Debug)]
 pub(crate) struct FaultInjection(Vec<Row>);
 
-/// Those whose name contains `part`.
+/// Returns those whose name contains `part`.
 pub(crate) fn chosen(part: &str) -> Vec<&'static Case> {
     let all = ALL.contains(part);
     CASES.iter().filter(|case| all || case.name.contains(part)).collect()
 }
 
-/// What can be typed.
+/// Returns what can be typed.
 pub(crate) fn names() -> Vec<&'static str> {
     std::iter::once(ALL).chain(CASES.iter().map(|case| case.name)).collect()
 }
@@ -130,7 +130,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 /// Tries these.
 ///
 /// # Errors
-/// Somebody wants all of this to end.
+/// The run is interrupted.
 pub(crate) fn run(runner: &Runner<'_>, cases: &[&'static Case]) -> anyhow::Result<FaultInjection> {
     let mut rows = Vec::new();
     let lack = lacks(&TOOLS);
@@ -161,13 +161,13 @@ fn line((case, tried): &Row) -> String {
 }
 
 impl FaultInjection {
-    /// The table; nothing where nothing was tried.
+    /// Returns the table; nothing where nothing was tried.
     pub(crate) fn table(&self) -> Option<String> {
         let lines: Vec<_> = self.0.iter().map(line).collect();
         (!lines.is_empty()).then(|| format!("{HEAD}\n{}", lines.join("\n")))
     }
 
-    /// Promises that were broken, and all of them.
+    /// Returns the number of broken promises, and of all.
     pub(crate) fn broken(&self) -> (usize, usize) {
         let judged = self.0.iter().filter_map(|(_, tried)| match tried {
             CaseOutcome::Judged(findings) => Some(all_kept(findings)),

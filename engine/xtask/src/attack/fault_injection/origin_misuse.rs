@@ -1,6 +1,6 @@
-//! A38 and A39: alice's origin answers with heads that are too large, or clients give up what it
-//! works on. It never has more at work than it was said to bear, the server holds no more memory than
-//! it should, and carol does not notice.
+//! A38 and A39: alice's origin sends header sections that are too large, or clients abandon
+//! requests that it works on. The origin never has more requests than its limit, the server's
+//! memory stays limited, and carol's visitors are not affected.
 
 use super::case::{CaseOutcome, at_least, at_most};
 use crate::attack::evaluate::{CheckResult, new_client_served};
@@ -15,17 +15,17 @@ use crate::attack::server::ServerKind;
 
 const HEADS: Attack<'_> = Attack { scenario: "origin-heads", words: &[], seconds: ATTACK_S };
 const GIVEN_UP: Attack<'_> = Attack { scenario: "given-up", words: &[], seconds: ATTACK_S };
-/// Memory that 400 heads of 64 KiB may take, each held twice, with their connections.
+/// Memory that 400 header sections of 64 KiB may take, each stored twice, with their connections.
 const HEADS_MIB: f64 = 96.0;
-/// Half a gigabyte, so that an attack which takes it shows in who comes after it.
+/// Half a gigabyte, so that an attack that uses it affects the visitors after it.
 const MEMORY: &str = "memory_bytes_max = 536_870_912\n";
 /// Requests that are given up below which it was no flood: half of those that are due.
 const GIVEN_UP_LEAST: f64 = 200.0 * ATTACK_S as f64;
 
-/// Heads without end.
+/// Header sections without end.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn heads(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let told = SeawallExtras { limits: MEMORY, ..SeawallExtras::default() };
     let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
@@ -37,10 +37,10 @@ pub(super) fn heads(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     Ok(CaseOutcome::Judged(judge_heads(Seen::of(&reports), gained)))
 }
 
-/// Requests that are given up.
+/// Abandoned requests.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn given_up(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let mut ground =
         Environment::start(&runner.programs, ServerKind::Seawall, SeawallExtras::default())?;

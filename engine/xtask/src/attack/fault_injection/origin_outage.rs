@@ -1,6 +1,6 @@
-//! A37 and F12: alice's origin fails in the middle of a flood. Everybody is told within a second,
-//! hardly anybody is sent there in vain, the site is back soon after its origin is, and carol does
-//! not notice.
+//! A37 and F12: alice's origin fails during a flood. Clients get an error within a second, few
+//! requests are sent to the origin, the site is back soon after the origin, and carol's visitors
+//! are not affected.
 
 use super::admin_client;
 use super::case::{CaseOutcome, at_least, at_most};
@@ -14,10 +14,10 @@ use crate::attack::runner::Runner;
 use crate::attack::server::ServerKind;
 use serde_json::Value;
 
-/// Within this everybody is told, and within this the site is back.
+/// Time within which all clients get an error, and within which the site is back.
 const TOLD_MS: f64 = 1_000.0;
 const BACK_MS: f64 = 2_000.0;
-/// Requests that are sent to an origin in vain: twice as many as it can have at once.
+/// Requests that are sent to a failed origin: twice its concurrent requests.
 const IN_VAIN: f64 = 2.0 * AT_ONCE as f64;
 /// Times that an origin which flaps is gone: every 400 ms of 4 s.
 const FLAPS: f64 = 10.0;
@@ -28,7 +28,7 @@ const UNDER_WAY: f64 = AT_ONCE as f64;
 #[derive(Debug)]
 pub(super) struct Outage {
     scenario: &'static str,
-    /// It is found by asking for this, where it can be found by nothing else.
+    /// The path that finds the failure, if no other request does.
     alice: &'static str,
     /// It fails once, and not again and again.
     is_one: bool,
@@ -40,16 +40,16 @@ pub(super) const KILLED: Outage = Outage { scenario: "origin-killed", alice: "",
 pub(super) const FLAPPING: Outage =
     Outage { scenario: "origin-flapping", alice: "", is_one: false };
 
-/// Requests that the server has sent to alice's origin.
+/// Returns the requests that the server has sent to alice's origin.
 fn sent(status: &Value) -> Option<f64> {
     let mut origins = status.pointer("/edge/origins")?.as_array()?.iter();
     origins.find(|of| of["site"] == ALICE)?.get("sent")?.as_f64()
 }
 
-/// Has it fail, and judges.
+/// Makes it fail and evaluates the result.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn judged(runner: &Runner<'_>, outage: &Outage) -> anyhow::Result<CaseOutcome> {
     let told = SeawallExtras { alice: outage.alice, ..SeawallExtras::default() };
     let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
@@ -71,7 +71,7 @@ fn judge(seen: Seen<'_>, sent: Option<f64>, is_one: bool) -> Vec<CheckResult> {
     });
     let told: f64 = told.iter().sum();
     let wrong = alice.sum("/attack/outage/answers", |name| !["200", "502", "503"].contains(&name));
-    // Whatever is no answer: ended before it, or answered with something else.
+    // Closed before a response, or with another status.
     let cut = alice.sum("/attack/events", |_| true);
     let asked = alice.number("/attack/requests");
     let answers = alice.sum("/attack/answers", |_| true);

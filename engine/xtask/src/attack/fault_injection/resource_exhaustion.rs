@@ -1,6 +1,6 @@
-//! A8, A9 and F10: the host has few places, few files or little memory, and somebody takes as much of
-//! it as there is. The operator is heard, the server lives, and carol's visitors, whom her site knows, are
-//! served.
+//! A8, A9 and F10: the server has few connections, few files or little memory, and an attack uses
+//! as much as it can. The operator gets responses, the server stays up, and carol's known visitors
+//! are served.
 
 use super::admin_client;
 use super::case::{CaseOutcome, at_least, at_most};
@@ -23,7 +23,7 @@ use std::time::Duration;
 const FILES: u64 = 512;
 /// Connections of an attack below which it was none.
 const HELD: f64 = 200.0;
-/// Within this the operator is answered, while he asks so often.
+/// Maximum duration of the operator's requests, which are frequent.
 const ADMIN_MS: f64 = 200.0;
 const ADMIN_PAUSE: Duration = Duration::from_millis(100);
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -69,7 +69,7 @@ fn scarce(runner: &Runner<'_>, folder: &Folder, first: &str) -> anyhow::Result<P
 /// Few files.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let folder = Folder::new("scarce")?;
     let programs = scarce(runner, &folder, &format!("ulimit -n {FILES}"))?;
@@ -79,7 +79,7 @@ pub(super) fn files(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
 /// As many files as there are, and more connections than places.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     silent(runner, &runner.programs, (MANY_SILENT, "operations-all-places"))
 }
@@ -87,7 +87,7 @@ pub(super) fn places(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
 /// Two botnets, and more connections than places once visitors come.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let mut ground =
         Environment::start(&runner.programs, ServerKind::Seawall, SeawallExtras::default())?;
@@ -100,7 +100,7 @@ pub(super) fn botnets(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     Ok(CaseOutcome::Judged(judge(Seen::of(&reports), false)))
 }
 
-/// Connections that say nothing take all the places.
+/// Connections without requests take all permits.
 fn silent(
     runner: &Runner<'_>,
     programs: &Programs,
@@ -135,7 +135,7 @@ fn silent(
     ]))
 }
 
-/// Asks for the status again and again; says how long each answer took.
+/// Requests the status again and again; returns the duration of each response.
 fn ask_on(socket: &Path, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
     while !over.load(Relaxed) {
@@ -145,7 +145,7 @@ fn ask_on(socket: &Path, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// That there was an attack, and nothing lacking on this side of it.
+/// Checks that there was an attack, and that this side had all it needed.
 fn held(alice: Results<'_>) -> CheckResult {
     let here = alice.number("/attack/failed_here");
     let opened = alice.opened().filter(|_| here.is_some_and(|here| here < 1.0));
@@ -155,7 +155,7 @@ fn held(alice: Results<'_>) -> CheckResult {
 /// Little memory.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<CaseOutcome> {
     let group = match Group::new() {
         Ok(group) => group,
@@ -183,7 +183,7 @@ pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<C
     ]))
 }
 
-/// Connections that were not let in, or ended, to have memory.
+/// Connections that were rejected or closed to save memory.
 fn given_up(status: &serde_json::Value) -> CheckResult {
     let of = ["refused", "idle_closed", "stalled_closed"];
     let of = of.map(|name| admin_client::number(status, &format!("/edge/overload_{name}")));
@@ -203,7 +203,7 @@ impl Group {
         Ok(group)
     }
 
-    /// Processes that the kernel has ended to have memory.
+    /// Returns the number of processes that the kernel killed for memory.
     fn ended(&self) -> Option<f64> {
         let said = std::fs::read_to_string(self.0.join("memory.oom_control")).ok()?;
         said.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
@@ -216,7 +216,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Whoever is in it was ended before, but may need a moment to be gone.
+        // Its process was killed before, but may need a moment to be gone.
         let _gone = pacing::poll(Duration::from_secs(5), || {
             Ok(std::fs::remove_dir(&self.0).is_ok().then_some(()))
         });

@@ -1,5 +1,4 @@
-//! F16: fifty processes take each other's place under load. Nobody is refused, nobody is reset, and
-//! nothing is forgotten.
+//! F16: fifty upgrades under load. No connection is rejected or reset, and no state is lost.
 
 use super::admin_client;
 use super::case::{CaseOutcome, at_least, at_most};
@@ -22,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const UPGRADES: u64 = 50;
-/// The flood that goes on meanwhile: as many requests as alice's origin can do half of.
+/// The flood meanwhile: twice as many requests as alice's origin can serve.
 const FLOOD: Attack<'_> = Attack {
     scenario: "get-flood",
     words: &["--rate", "800", "--connections", "200", "--addresses", "200"],
@@ -32,26 +31,26 @@ const FLOOD: Attack<'_> = Attack {
 const BEFORE: Duration = Duration::from_secs(9);
 /// Between two: about as long as one takes.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Who is banned by hand before the first.
+/// Address that is banned manually before the first.
 const BANNED: &str = "203.0.113.77";
-/// Who asks as often as there are upgrades and is refused the next time.
+/// Address that sends a request per upgrade and is rejected with the next one.
 const COUNTED: Ipv4Addr = Ipv4Addr::new(127, 21, 0, 1);
 
-/// What came of them.
+/// Result of them.
 #[derive(Debug)]
 struct Upgraded {
     done: u64,
-    /// The longest that newcomers waited.
+    /// The longest pause of accepting.
     waited_ms: Option<f64>,
-    /// Who counted asked so often in all before it was refused.
+    /// Requests of the counted address before it was rejected.
     counted: u64,
     is_banned: bool,
 }
 
-/// Does it, and judges.
+/// Runs the case and evaluates it.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let policy = format!(
         "floor {{ limit few {{ per client where path == \"/few\" to {UPGRADES}/7d then block 429 }} }}\n"
@@ -68,7 +67,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let (played, upgraded) = std::thread::scope(|scope| {
         let upgrading = scope.spawn(|| town.upgrade_all(&over));
         let played = play(runner, &ground, FLOOD, AttackedSites::Alice);
-        // Those that are left are no upgrades under load.
+        // Further ones are not upgrades under load.
         over.store(true, Relaxed);
         (played, upgrading.join())
     });
@@ -96,7 +95,7 @@ impl ServerAddress {
     fn few(&self) -> anyhow::Result<u16> {
         let request = format!("GET /few HTTP/1.1\r\nHost: {ALICE}\r\nConnection: close\r\n\r\n");
         let reply = Client::new(COUNTED, self.http).ask(request.as_bytes());
-        Ok(reply.context("a newcomer")?.status)
+        Ok(reply.context("a new connection")?.status)
     }
 
     fn upgrade_all(&self, over: &AtomicBool) -> anyhow::Result<Upgraded> {
@@ -117,7 +116,7 @@ impl ServerAddress {
     }
 }
 
-/// The milliseconds for which accepting was paused, as `seawall upgrade` prints them.
+/// Returns the milliseconds for which accepting was paused, from the output of `seawall upgrade`.
 fn waited(said: &str) -> Option<f64> {
     let (_, rest) = said.split_once("accepting paused ")?;
     rest.split(' ').next()?.parse().ok()

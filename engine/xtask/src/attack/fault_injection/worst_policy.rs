@@ -1,7 +1,7 @@
-//! A40: the worst policy of a member's that a search has found, and the worst request for it. Carol's
-//! visitors do not notice.
+//! A40: the most expensive member policy that a search has found, with the most expensive request
+//! for it. Carol's visitors are not affected.
 //!
-//! The search is `benches/micro/worst_decision.rs`, which writes what it found into a folder.
+//! The search is `benches/micro/worst_decision.rs`, which writes its result into a folder.
 
 use super::case::{CaseOutcome, at_least, at_most};
 use crate::attack::evaluate::{CheckResult, new_client_served};
@@ -14,12 +14,12 @@ use crate::attack::server::ServerKind;
 use anyhow::Context;
 use std::path::Path;
 
-/// Where the search leaves what it found, beside the programs' own folder.
+/// Folder of the result, beside the programs.
 const FOUND: &str = "worst-decision";
 /// What it is called by.
 const SEARCH: &str = "cargo run --release -p seawall-benches --example worst_decision -- \
     --minutes 60 --write target/worst-decision";
-/// What it found may refuse everybody; whom this is about are visitors whom nothing refuses.
+/// The policy may reject every request; carol's visitors must be served.
 const SPARED: &str = "guarantee { rule visits { when path == \"/__visit\" then allow } }\n";
 /// So many a second; at the worst a fifth of a core.
 const RATE: &str = "100";
@@ -29,7 +29,7 @@ const ANSWERED: f64 = 50.0 * ATTACK_S as f64;
 /// Tries what was found.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let built = runner.programs.seawall.parent().and_then(Path::parent);
     let found = built.context("the programs are in no folder")?.join(FOUND);
@@ -42,7 +42,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
     };
     let (root, hers) = (read("root.wall")?, read("members/alice.wall")?);
-    // What it stands behind says so already.
+    // The policy before it has this line already.
     let root = root.trim_start_matches("policy 1");
     let members = [("members/alice.wall".to_owned(), hers)];
     let policy = format!("{SPARED}{root}");
@@ -60,7 +60,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
 fn judge(seen: Seen<'_>) -> Vec<CheckResult> {
     let alice = seen.alice;
     let answers = alice.sum("/attack/answers", |_| true);
-    // A request that is refused before it is judged shows nothing.
+    // A request that is rejected before its evaluation shows nothing.
     let unjudged = ["400", "413", "414", "431"];
     let refused = alice.sum("/attack/answers", |status| unjudged.contains(&status));
     let slowest = alice.number("/attack/answer_ms/p99");
@@ -68,7 +68,7 @@ fn judge(seen: Seen<'_>) -> Vec<CheckResult> {
     vec![
         attack(seen),
         at_least(&format!("of them answered{slowest}"), answers, ANSWERED),
-        at_most("refused before they were judged", refused, (0.0, "")),
+        at_most("rejected before their evaluation", refused, (0.0, "")),
         nobody_failed(alice),
         p99(alice),
         new_client_served(alice),

@@ -1,5 +1,5 @@
-//! The pipe to visitors, shared: two members whose visitors are sent much, and one who is left alone.
-//! Only Seawall shares it, so nobody is compared with.
+//! Egress bandwidth, shared: two members with large responses, and one without load. Only Seawall
+//! shares it, so there is no comparison.
 
 use super::constants::{ALICE, BOB};
 use super::environment::Environment;
@@ -11,9 +11,9 @@ use crate::attack::results::each;
 use crate::attack::runner::Runner;
 use crate::attack::server::ServerKind;
 
-/// Bytes a second that Seawall may send.
+/// Egress bandwidth of Seawall, in bytes per second.
 const PIPE_BYTES_PER_S: u64 = 20_000_000;
-/// Answers of 100,000 bytes: at either member five times the pipe.
+/// Responses of 100,000 bytes: five times the bandwidth at either member.
 const FLOOD: Attack<'_> = Attack {
     scenario: "get-flood",
     words: &[
@@ -28,7 +28,7 @@ const FLOOD: Attack<'_> = Attack {
     ],
     seconds: ATTACK_S,
 };
-/// Per cent of the pipe that is used while more is asked for.
+/// Least use of the bandwidth while more is requested, in percent.
 const USED_PERCENT: f64 = 85.0;
 /// Alice's share is twice bob's, within a quarter.
 const RATIO: std::ops::RangeInclusive<f64> = 1.5..=2.5;
@@ -36,15 +36,15 @@ const RATIO: std::ops::RangeInclusive<f64> = 1.5..=2.5;
 /// What was sent while one or both were attacked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
-    /// Who was attacked.
+    /// The attacked members.
     pub(super) on: AttackedSites,
-    /// Bytes a second, to whoever asked alice.
+    /// Bytes per second from alice's site.
     pub(super) alice: Option<f64>,
-    /// And bob.
+    /// The same from bob's.
     pub(super) bob: Option<f64>,
 }
 
-/// One way of attacking, and what was found.
+/// One attack, and its result.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) sent: Sent,
@@ -54,7 +54,7 @@ pub(super) struct Shared {
 /// Floods.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(super) fn share(runner: &Runner<'_>, on: AttackedSites) -> anyhow::Result<Shared> {
     let limits = format!("egress_bytes_per_s = {PIPE_BYTES_PER_S}\n");
     let told = SeawallExtras { limits: &limits, ..SeawallExtras::default() };
@@ -78,7 +78,7 @@ pub(super) fn share(runner: &Runner<'_>, on: AttackedSites) -> anyhow::Result<Sh
 }
 
 impl Sent {
-    /// Per cent of the pipe that both had.
+    /// Returns the use of the bandwidth by both, in percent.
     pub(super) fn used_percent(self) -> Option<f64> {
         Some((self.alice? + self.bob?) * 100.0 / PIPE_BYTES_PER_S as f64)
     }

@@ -1,12 +1,12 @@
-//! Who is attacked, who is not, and what an origin is told that it can do.
+//! The attacked members, the others, and the limits of an origin.
 
-/// The member who is attacked, and who has twice the share of everybody else.
+/// The attacked member, which has twice the share of the others.
 pub(crate) const ALICE: &str = "alice.example";
-/// The other who is attacked.
+/// The second attacked member.
 pub(crate) const BOB: &str = "bob.example";
-/// Their neighbour, whom nobody attacks.
+/// A member that is not attacked.
 pub(crate) const CAROL: &str = "carol.example";
-/// What visitors ask for.
+/// The path of visitors' requests.
 pub(crate) const VISIT: &str = "/__visit";
-/// Requests that an origin works on at once, which every server is told.
+/// Concurrent requests of an origin, as configured in every server.
 pub(crate) const AT_ONCE: u64 = 32;

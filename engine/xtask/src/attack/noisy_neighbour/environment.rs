@@ -1,8 +1,8 @@
-//! What an attack on two members is tried on: 850 sites behind one server, with an origin for each
-//! member that matters, all new for every case.
+//! The environment of an attack on two members: 850 sites behind one server, with an origin for
+//! each member that matters, all new for every case.
 //!
-//! An origin works like a member's script: so many requests at once, so long for each. What is more
-//! than that has to wait or be refused by the server in front, or it waits at the origin.
+//! An origin works like a member's script, with a number of concurrent requests and a duration of
+//! each. Further requests wait or are rejected at the server, or they wait at the origin.
 
 use super::constants::{ALICE, AT_ONCE, BOB, CAROL, VISIT};
 use super::server_configs::{self, Addresses, Origins, SeawallExtras};
@@ -19,13 +19,13 @@ use std::process::Command;
 
 /// Milliseconds that each takes it.
 const WORK_MS: u64 = 20;
-/// What an origin can answer in a second.
+/// Responses of an origin per second.
 pub(crate) const CAPACITY_PER_S: u64 = AT_ONCE * 1_000 / WORK_MS;
 
 /// It, running. Everything ends when it is dropped, and the folder goes.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    // Dropped in this order: who asks before who answers, the folder last.
+    // Dropped in this order: clients before servers, the folder last.
     server: Server,
     _origins: Vec<ChildGuard>,
     folder: Folder,
@@ -74,7 +74,7 @@ impl Environment {
         Ok(ground)
     }
 
-    /// The origin of a member.
+    /// Returns the origin of a member.
     pub(crate) fn origin(&self, host: &str) -> SocketAddr {
         match host {
             ALICE => self.origins.alice,
@@ -83,17 +83,17 @@ impl Environment {
         }
     }
 
-    /// The server's configuration.
+    /// Returns the server's configuration.
     pub(crate) fn config(&self) -> &Path {
         self.server.config()
     }
 
-    /// A file in its folder.
+    /// Returns a file in its folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The most memory that the server has had so far, in KiB.
+    /// Returns the most memory that the server has had so far, in KiB.
     pub(crate) fn memory_kib_at_most(&self) -> Option<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -103,15 +103,15 @@ impl Environment {
     /// That the server still runs.
     ///
     /// # Errors
-    /// It does not; with what it said.
+    /// It does not run; the error contains its output.
     pub(crate) fn is_up(&mut self) -> anyhow::Result<()> {
         self.server.is_up()
     }
 
-    /// Bytes that Seawall has sent to visitors of `host`.
+    /// Returns the bytes that Seawall has sent to visitors of `host`.
     ///
     /// # Errors
-    /// It does not answer, or has no such figure.
+    /// It does not respond, or has no such figure.
     pub(crate) fn sent(&self, seawall: &Path, host: &str) -> anyhow::Result<f64> {
         let mut command = Command::new(seawall);
         command.args(["status", "--json", "-c"]).arg(self.server.config());
@@ -119,7 +119,7 @@ impl Environment {
         sent_in(&status, host).with_context(|| format!("the status has no bytes of {host}"))
     }
 
-    /// Seawall's admin socket.
+    /// Returns Seawall's admin socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.file("seawall/run/admin.sock")
     }
@@ -130,7 +130,7 @@ fn sent_in(status: &Value, host: &str) -> Option<f64> {
     sites.find(|site| site["name"] == host)?.get("egress_bytes")?.as_f64()
 }
 
-/// The status with which a visitor of `host` is answered, if there is an answer.
+/// Returns the status of a request for `host`, if there is a response.
 fn answer(at: SocketAddr, host: &str) -> Option<u16> {
     let request = format!("GET {VISIT} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let mut client = Client::new(Ipv4Addr::LOCALHOST, at);

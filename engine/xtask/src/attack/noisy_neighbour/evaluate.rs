@@ -1,21 +1,21 @@
-//! Whether the neighbour noticed, whether the attacked kept their own visitors, and whether what was
-//! idle was used.
+//! Evaluates whether the other member was affected, whether the attacked members kept their known
+//! visitors, and whether idle resources were used.
 //!
-//! Counts decide, and one latency: carol's 99th percentile, held against her own quiet phase. A
-//! figure that is missing breaks the promise.
+//! Counts decide, and one latency: carol's 99th percentile, compared with that of the quiet phase. A
+//! missing figure breaks the promise.
 
 use super::environment::CAPACITY_PER_S;
 use super::load::Reports;
 use crate::attack::evaluate::{CheckResult, shown};
 use crate::attack::results::{Results, each};
 
-/// Carol's p99 under attack: at most so many times her quiet one, or so many milliseconds more, for
-/// machines that others use too.
+/// Maximum of carol's p99 under attack: a multiple of that of the quiet phase, or so many
+/// milliseconds more, for shared machines.
 const P99_TIMES: f64 = 1.5;
 const P99_MORE_MS: f64 = 10.0;
 /// Per cent of the returning visitors' requests that are served.
 const SERVED_PERCENT: f64 = 95.0;
-/// Per cent of what an origin can do that it does while more than that is asked of it.
+/// Least use of an origin's capacity while more is requested, in percent.
 const USED_PERCENT: f64 = 85.0;
 
 /// The figures of one case; each is `None` where it is missing.
@@ -34,29 +34,29 @@ impl<'r> Seen<'r> {
         Self { alice: Results::of(&reports.alice), bob }
     }
 
-    /// Per cent of alice's visitors' requests in the attack that went well.
+    /// Returns the percentage of successful requests of alice's visitors in the attack.
     pub(crate) fn served_percent(self) -> Option<f64> {
         let bob = self.bob?;
         each(bob.number("/legit/attack/ok")? * 100.0, bob.asked()?)
     }
 
-    /// A figure of the attack, of both attackers together.
+    /// Returns a figure of the attack, of both attackers together.
     fn of_both(self, of: impl Fn(Results<'r>) -> Option<f64>) -> Option<f64> {
         let bob = self.bob.map(&of).map_or(Some(0.0), |figure| figure)?;
         Some(of(self.alice)? + bob)
     }
 
-    /// Requests of the attack.
+    /// Returns the requests of the attack.
     pub(crate) fn attacked(self) -> Option<f64> {
         self.of_both(|figures| figures.number("/attack/requests"))
     }
 
-    /// Those answered with 200, out of an origin. An attack that got no answer at all has none.
+    /// Returns the responses with 200. An attack without any response has none.
     pub(crate) fn answered(self) -> Option<f64> {
         self.of_both(|figures| figures.sum("/attack/answers", |name| name == "200"))
     }
 
-    /// Per cent of what alice's origin could have answered that it did, attackers and visitors.
+    /// Returns the use of alice's origin in percent, by attackers and visitors.
     fn used_percent(self) -> Option<f64> {
         let attack = self.alice.sum("/attack/answers", |name| name == "200")?;
         let visitors = self.bob?.number("/legit/attack/ok")?;
@@ -65,7 +65,7 @@ impl<'r> Seen<'r> {
     }
 }
 
-/// Everything that must hold; `exceeds` says that the attack asks for more than alice's origin can do.
+/// Returns all checks; `exceeds` means that the attack requests more than alice's origin can serve.
 pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<CheckResult> {
     let mut found = vec![attack(seen), nobody_failed(seen.alice), p99(seen.alice), served(seen)];
     if exceeds {
@@ -74,12 +74,12 @@ pub(crate) fn judge(seen: Seen<'_>, exceeds: bool) -> Vec<CheckResult> {
     found
 }
 
-/// A finding out of a figure that may be missing.
+/// Returns a check from a figure that may be missing.
 pub(crate) fn finding(what: &str, found: Option<CheckResult>) -> CheckResult {
     found.unwrap_or_else(|| CheckResult { text: format!("{what}: no figure"), kept: false })
 }
 
-/// That there was an attack on each, and nothing lacking on this side of it.
+/// Checks that both were attacked, and that this side had all it needed.
 pub(crate) fn attack(seen: Seen<'_>) -> CheckResult {
     let asked = seen.attacked();
     let here = seen.of_both(|figures| figures.number("/attack/failed_here"));
@@ -97,7 +97,7 @@ pub(crate) fn attack(seen: Seen<'_>) -> CheckResult {
     }
 }
 
-/// That none of carol's visitors failed, in any phase, and that some came.
+/// Checks that none of carol's visitors failed, in any phase, and that some came.
 pub(crate) fn nobody_failed(carol: Results<'_>) -> CheckResult {
     let found = carol.failed().zip(carol.asked()).map(|(failed, asked)| {
         let text = format!("carol: {} of {} failed", shown(failed), shown(asked));
@@ -106,7 +106,7 @@ pub(crate) fn nobody_failed(carol: Results<'_>) -> CheckResult {
     finding("carol's visitors", found)
 }
 
-/// Her p99 in the attack, held against that of her quiet phase.
+/// Checks carol's p99 in the attack against that of the quiet phase.
 pub(crate) fn p99(carol: Results<'_>) -> CheckResult {
     let found = carol.p99_ms("quiet").zip(carol.p99_ms("attack")).map(|(quiet, attack)| {
         let times = if quiet > 0.0 { attack / quiet } else { f64::INFINITY };

@@ -1,5 +1,5 @@
-//! The attack on two members at once, each beside visitors of another: whoever attacks alice has
-//! carol's visitors beside it, whoever attacks bob has alice's.
+//! The attack on two members at once, each beside visitors of another: alice's attacker beside
+//! carol's visitors, bob's attacker beside alice's.
 
 use super::constants::{ALICE, BOB, CAROL, VISIT};
 use super::environment::Environment;
@@ -21,10 +21,10 @@ const VISITORS: &str = "100";
 const VISITS: &str = "50";
 /// What they speak, for every server: kept, a connection each, and HTTP/2.
 const KINDS: &str = "h1,h1-new,h2-tls";
-/// Patience beyond the phases, for connections to be made and undone.
+/// Timeout beyond the phases, for connections to be opened and closed.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// One attack, as it is told `seawall-attack`.
+/// One attack, with the arguments of `seawall-attack`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attack<'w> {
     /// The scenario.
@@ -35,16 +35,16 @@ pub(crate) struct Attack<'w> {
     pub(crate) seconds: u64,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub(crate) struct Reports {
     /// The attack on alice, with carol's visitors.
     pub(crate) alice: Value,
-    /// The attack on bob, with alice's visitors; none where she alone was attacked.
+    /// The attack on bob, with alice's visitors; none if only alice was attacked.
     pub(crate) bob: Option<Value>,
 }
 
-/// Who is attacked.
+/// The attacked members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttackedSites {
     /// Alice and bob.
@@ -56,7 +56,7 @@ pub(crate) enum AttackedSites {
 /// Attacks.
 ///
 /// # Errors
-/// Something does not start or end, or somebody wants all of this to end.
+/// A program does not start or end, or the run is interrupted.
 pub(crate) fn play(
     runner: &Runner<'_>,
     ground: &Environment,

@@ -1,8 +1,8 @@
-//! `cargo xtask attack neighbours`: an attack on two members does not reach a third, those who are
-//! attacked keep the visitors that they know, and nothing stands idle that somebody could use.
+//! `cargo xtask attack neighbours`: an attack on two members does not affect a third, the attacked
+//! members keep their known visitors, and no resource is idle that a site needs.
 //!
-//! Seawall has to keep these promises. nginx and HAProxy, configured as their guides advise, go
-//! through the same attacks in the same run, and their figures are shown as they are.
+//! Seawall must keep these promises. nginx and HAProxy, configured as their guides advise, get the
+//! same attacks in the same run, and their figures are shown as they are.
 
 mod bandwidth;
 pub(crate) mod constants;
@@ -21,7 +21,7 @@ use load::{ATTACK_S, Attack, AttackedSites, Reports, keep, play};
 use row::{BandwidthRun, Case, Row, all_kept, findings_of};
 use server_configs::SeawallExtras;
 
-/// What it takes, and what only the others take, with the Debian packages that have it.
+/// Required tools, and those of the other servers, with their Debian packages.
 const TOOLS: [(&str, &str); 1] = [("taskset", "util-linux")];
 const OTHERS_TOOLS: [(&str, &str); 3] =
     [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("openssl", "openssl")];
@@ -50,7 +50,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         vector: "A22",
-        // All their connections together have room in every server: it is the origins that are short.
+        // All their connections fit into every server: only the origins are short of slots.
         attack: Attack {
             scenario: "botnet",
             words: &["--rate", "3600", "--connections", "3600", "--addresses", "3600"],
@@ -60,14 +60,14 @@ const CASES: [Case; 4] = [
     },
 ];
 
-/// What came of all of it.
+/// All results.
 #[derive(Debug)]
 pub(crate) enum NoisyNeighbour {
     /// It was run.
     Run {
         /// The attacks.
         rows: Rows,
-        /// The pipe.
+        /// The attacks on the bandwidth.
         pipes: Pipes,
         /// Why the others are missing, if they are.
         lack: Option<String>,
@@ -80,14 +80,14 @@ pub(crate) enum NoisyNeighbour {
 #[derive(Debug)]
 pub(crate) struct Rows(Vec<Row>);
 
-/// The ways of filling the pipe.
+/// The attacks on the bandwidth.
 #[derive(Debug)]
 pub(crate) struct Pipes(Vec<BandwidthRun>);
 
-/// Lets them be attacked.
+/// Runs the attacks.
 ///
 /// # Errors
-/// Somebody wants all of this to end.
+/// The run is interrupted.
 pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<NoisyNeighbour> {
     if let Some(lack) = lacks(&TOOLS) {
         return Ok(NoisyNeighbour::Skipped(lack));
@@ -111,7 +111,7 @@ pub(crate) fn run(runner: &Runner<'_>) -> anyhow::Result<NoisyNeighbour> {
     Ok(NoisyNeighbour::Run { rows: Rows(rows), pipes: Pipes(pipes), lack })
 }
 
-/// What went wrong stays a row of the table; only an interrupt ends everything.
+/// Turns an error into a row of the table; only an interrupt ends everything.
 pub(crate) fn excused<T>(tried: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
     match tried {
         Ok(done) => Ok(Ok(done)),
@@ -129,7 +129,7 @@ fn attack_one(runner: &Runner<'_>, case: &Case, who: ServerKind) -> anyhow::Resu
 }
 
 impl NoisyNeighbour {
-    /// The tables.
+    /// Returns the tables.
     pub(crate) fn table(&self) -> String {
         match self {
             Self::Skipped(why) => format!("Neighbours under attack: skipped, {why}."),
@@ -139,7 +139,7 @@ impl NoisyNeighbour {
         }
     }
 
-    /// Promises that were broken, and all of them.
+    /// Returns the number of broken promises, and of all.
     pub(crate) fn broken(&self) -> (usize, usize) {
         let Self::Run { rows, pipes, .. } = self else { return (0, 0) };
         let of_rows = rows.0.iter().filter(|row| row.who == ServerKind::Seawall).map(Row::findings);

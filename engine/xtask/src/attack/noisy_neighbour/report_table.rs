@@ -1,4 +1,4 @@
-//! The tables that it ends with, for `benches/README.md` as they are.
+//! The result tables, in the form of `benches/README.md`.
 
 use super::evaluate::Seen;
 use super::load::AttackedSites;
@@ -13,7 +13,7 @@ const HEAD: &str = "\
 const PIPE_HEAD: &str = "\
 | a pipe of 20 MB/s, flooded by | to alice, share 2 | to bob, share 1 | together | what was promised | |
 |---|---|---|---|---|---|";
-/// Visitors that are begun so much later than they were due are said to be.
+/// Delay of visitors by this program from which on it is noted.
 const LATE_MS: f64 = 20.0;
 
 /// Both tables.
@@ -26,7 +26,7 @@ pub(super) fn table(rows: &[Row], pipes: &[BandwidthRun], lack: Option<&str>) ->
 }
 
 impl Row {
-    /// Its line.
+    /// Returns its line.
     pub(super) fn line(&self) -> String {
         let name = format!("`{}` {}", self.case.attack.scenario, self.case.vector);
         let server = self.who.name();
@@ -47,7 +47,7 @@ impl Row {
     }
 }
 
-/// The line of one way of filling the pipe.
+/// Returns the line of one attack on the bandwidth.
 pub(super) fn pipe_line(pipe: &BandwidthRun) -> String {
     let by = match pipe.0 {
         AttackedSites::Both => "visitors of both",
@@ -90,7 +90,7 @@ fn alice_p99(bob: Option<Results<'_>>) -> String {
     or_none(bob.and_then(|bob| bob.p99_ms("attack")))
 }
 
-/// What was promised, with what was broken set off, and whether all was kept.
+/// Returns the promises, with the broken ones marked, and whether all were kept.
 pub(crate) fn promised(findings: &[CheckResult]) -> (String, &'static str) {
     let texts = findings.iter().map(|finding| {
         let text = flat(&finding.text);

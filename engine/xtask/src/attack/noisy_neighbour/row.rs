@@ -11,24 +11,24 @@ use crate::attack::server::ServerKind;
 pub(super) struct Case {
     pub(super) vector: &'static str,
     pub(super) attack: Attack<'static>,
-    /// It asks alice's origin for more than that can do, and no rule says who it is.
+    /// The attack requests more than alice's origin can serve, and no rule identifies it.
     pub(super) exceeds: bool,
 }
 
-/// What came of one attack on one server.
+/// Result of one attack on one server.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) case: &'static Case,
     pub(super) who: ServerKind,
-    /// Or why there is nothing.
+    /// The reports, or why there are none.
     pub(super) reports: Result<Reports, String>,
 }
 
-/// What came of one way of filling the pipe, or why nothing did.
+/// Result of one way of filling the pipe, or why nothing did.
 pub(super) type BandwidthRun = (AttackedSites, Result<Shared, String>);
 
 impl Row {
-    /// What must hold: for Seawall.
+    /// Returns the checks; only for Seawall.
     pub(super) fn findings(&self) -> Vec<CheckResult> {
         match &self.reports {
             _ if self.who != ServerKind::Seawall => Vec::new(),
@@ -38,12 +38,12 @@ impl Row {
     }
 }
 
-/// That something could not be run to its end.
+/// Returns a failed check for something that could not be run.
 pub(crate) fn could_not(why: &str) -> CheckResult {
     CheckResult { text: format!("could not be run: {why}"), kept: false }
 }
 
-/// Whether everything held.
+/// Returns whether everything held.
 pub(crate) fn all_kept(findings: &[CheckResult]) -> bool {
     findings.iter().all(|finding| finding.kept)
 }

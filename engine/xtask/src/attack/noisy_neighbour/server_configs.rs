@@ -1,17 +1,17 @@
-//! What each server is told: the same sites, the same origins with as many requests at once, and
-//! what its own makers advise against floods.
+//! The configuration of each server: the same sites, the same origins with the same number of
+//! concurrent requests, and the advice of its own makers against floods.
 //!
-//! * Seawall: its limits as they come, and the flood limit of the shipped baseline (600 requests in
-//!   10 s for each client, and 200 more). Visitors count as known after 3 s and not after a minute,
-//!   since the quiet phase has seven.
+//! * Seawall: default limits, and the flood limit of the shipped baseline (600 requests in 10 s for
+//!   each client, and 200 more). A client counts as known after 3 s instead of a minute, since the
+//!   quiet phase has seven.
 //! * nginx: "Mitigating DDoS Attacks with NGINX and NGINX Plus" and "Rate Limiting with NGINX":
 //!   `limit_req` (10 requests a second for each address, 20 more at once), `limit_conn` (10), short
-//!   waits for heads and bodies, `max_conns` at the origins. The line in front of an origin
-//!   (`queue`) is in NGINX Plus only.
-//! * HAProxy: a stick table by address, 429 above 100 requests in 10 s, no more than 20 connections,
-//!   `maxconn` at the origins with a line of a second in front of them.
+//!   timeouts for header sections and bodies, `max_conns` at the origins. The queue in front of an
+//!   origin (`queue`) is in NGINX Plus only.
+//! * HAProxy: a stick table by address, 429 above 100 requests in 10 s, no more than 20
+//!   connections, `maxconn` at the origins with a queue of a second in front of them.
 //!
-//! None has a cache, writes a log, or knows who attacks.
+//! None has a cache, writes a log, or knows the attackers.
 
 use super::constants::{ALICE, AT_ONCE, BOB, CAROL};
 use crate::attack::server::{Files, ServerKind};
@@ -27,10 +27,10 @@ pub(super) const KEY: &str = "key.pem";
 pub(super) const CERTIFICATE: &str = "certificate.pem";
 /// Certificate and key.
 pub(super) const BOTH: &str = "both.pem";
-/// Connections of visitors that HAProxy takes: it wants two files for each, so it is what Seawall
-/// too makes of the 20,000 that some hosts let a process open.
+/// Maximum of visitors' connections in HAProxy, which needs two files for each. Seawall computes
+/// the same from the 20,000 files that some systems permit.
 const CONNECTIONS: u64 = 9_600;
-/// nginx counts those to origins with them.
+/// nginx counts connections to origins too.
 const NGINX_CONNECTIONS: u64 = 2 * CONNECTIONS;
 
 /// Where a server listens.
@@ -42,16 +42,16 @@ pub(crate) struct Addresses {
     pub(crate) https: SocketAddr,
 }
 
-/// Where the origins are.
+/// The addresses of the origins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origins {
     pub(crate) alice: SocketAddr,
     pub(crate) bob: SocketAddr,
-    /// Carol's, and that of all the rest.
+    /// Carol's, and that of all others.
     pub(crate) others: SocketAddr,
 }
 
-/// What Seawall is told beyond what all servers are.
+/// Additional configuration of Seawall.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SeawallExtras<'t> {
     /// More for the section of limits.
@@ -60,21 +60,21 @@ pub(crate) struct SeawallExtras<'t> {
     pub(crate) alice: &'t str,
     /// More for the policy.
     pub(crate) policy: &'t str,
-    /// Files beside the policy, and what stands in them.
+    /// Files beside the policy, with their contents.
     pub(crate) members: &'t [(String, String)],
 }
 
-/// The hosts of all sites.
+/// Returns the hosts of all sites.
 pub(crate) fn hosts() -> impl Iterator<Item = String> {
     [ALICE, BOB, CAROL].map(str::to_owned).into_iter().chain((0..OTHERS).map(other))
 }
 
-/// The name of one of the rest.
+/// Returns the name of one of the rest.
 pub(super) fn other(n: usize) -> String {
     format!("member-{n}.example")
 }
 
-/// What is written before `who` starts: into which folder, and what Seawall is told besides.
+/// Returns the files of `who`, for a folder and with additional configuration.
 pub(super) fn files(
     who: ServerKind,
     at: Addresses,

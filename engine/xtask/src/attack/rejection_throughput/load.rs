@@ -1,4 +1,4 @@
-//! What is asked: four kinds of request for the same denied path, by `wrk`.
+//! The load: four kinds of request for the same denied path, by `wrk`.
 
 use super::server::DENIED;
 use crate::attack::child_process::ChildGuard;
@@ -13,14 +13,13 @@ use std::time::Duration;
 const CONNECTIONS: &str = "32";
 /// One turn.
 const TURN: &str = "2s";
-/// Patience with it.
+/// Timeout of it.
 const TURN_LIMIT: Duration = Duration::from_secs(60);
 /// Requests of one write in the case that pipelines.
 const PIPELINED: usize = 16;
 
-/// At most one connection in so many answers may not be made, or not be answered. Reads and writes
-/// that fail are not counted: a server ends each connection after a thousand requests, and who has
-/// written the next sixteen by then is told so by errors, again and again.
+/// One connection in so many responses may fail. Failed reads and writes are not counted: a server
+/// closes each connection after a thousand requests, and pipelined requests then fail.
 const FAILED_PARTS: u64 = 100;
 
 /// One kind of request.
@@ -55,7 +54,7 @@ pub(super) const CASES: [Case; 4] = [
     Case { name: "a connection for each", fields: &[("Connection", "close")], at_once: 1 },
 ];
 
-/// What `wrk` said.
+/// The output of `wrk`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Said {
     /// Answers a second.
@@ -65,7 +64,7 @@ pub(super) struct Said {
 }
 
 impl Case {
-    /// The script for `wrk`: the bytes are made once.
+    /// Returns the script for `wrk`: the bytes are made once.
     fn script(&self) -> String {
         let fields: String = self
             .fields
@@ -82,10 +81,10 @@ impl Case {
     }
 }
 
-/// One turn of `case` against `server`.
+/// Runs one turn of `case` against `server`.
 ///
 /// # Errors
-/// It does not run, or not every request was refused.
+/// It does not run, or not every request was rejected.
 pub(super) fn ask(
     case: &Case,
     server: SocketAddr,
@@ -103,7 +102,8 @@ pub(super) fn ask(
     read(&text).with_context(|| format!("in `{}` wrk said:\n{}", case.name, text.trim()))
 }
 
-/// What `wrk` prints. All must have been refused: what was not is another race.
+/// Reads the output of `wrk`. All requests must have been rejected: otherwise the comparison has no
+/// meaning.
 fn read(text: &str) -> anyhow::Result<Said> {
     let after = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start));
     let rate = after("Requests/sec:").and_then(|rest| rest.trim().parse().ok());

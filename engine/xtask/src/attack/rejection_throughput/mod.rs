@@ -1,9 +1,9 @@
-//! `cargo xtask attack denial`: how many requests a second Seawall, nginx and HAProxy refuse, in one
-//! run, on one core each, under the same load.
+//! `cargo xtask attack denial`: how many requests per second Seawall, nginx and HAProxy reject, in
+//! one run, on one core each, under the same load.
 //!
-//! They take turns, round after round, so that a machine whose load drifts drifts for all of them;
-//! medians are compared. The load is `wrk`'s, a closed loop: right for asking how much a server can
-//! refuse at most, and wrong for asking how long visitors wait.
+//! They take turns in each round, so that a change of the machine's load affects all of them;
+//! medians are compared. The load is that of `wrk`, a closed loop: it measures how much a server
+//! can reject at most, not how long visitors wait.
 
 mod load;
 mod server;
@@ -21,16 +21,16 @@ use std::sync::mpsc::Receiver;
 const ROUNDS: usize = 5;
 /// Tries of one turn.
 const TRIES: usize = 3;
-/// What it takes, and the Debian packages that have it.
+/// Required tools, with their Debian packages.
 const TOOLS: [(&str, &str); 4] =
     [("wrk", "wrk"), ("nginx", "nginx-light"), ("haproxy", "haproxy"), ("taskset", "util-linux")];
 
-/// One turn: what a server refused, and what that took.
+/// One turn: what a server rejected, and the cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Measurement {
-    /// Refused a second.
+    /// Rejections per second.
     rate: f64,
-    /// Microseconds of the server's processor time for each.
+    /// Microseconds of the server's CPU time per rejection.
     cost_us: f64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Row {
     turns: Vec<Vec<Measurement>>,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub(crate) enum RejectionThroughput {
     /// It was run.
@@ -52,10 +52,10 @@ pub(crate) enum RejectionThroughput {
     Failed(String),
 }
 
-/// Lets them refuse.
+/// Runs the comparison.
 ///
 /// # Errors
-/// Somebody wants all of this to end.
+/// The run is interrupted.
 pub(crate) fn run(
     seawall: &Path,
     interrupts: &Receiver<()>,
@@ -103,7 +103,7 @@ fn measure(
     Ok(Row { case: case.name, turns })
 }
 
-/// One turn. A machine that stands still for a second spoils one, so it is tried again.
+/// Runs one turn. A pause of the machine spoils a turn, so it is retried.
 fn turn(
     case: &Case,
     server: &Running,
@@ -128,7 +128,7 @@ fn turn(
     }
 }
 
-/// The middle one; `None` of nothing.
+/// Returns the median; `None` of nothing.
 fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied()
@@ -139,12 +139,12 @@ impl Row {
         self.turns.iter().map(|turns| median(turns.iter().map(&of).collect())).collect()
     }
 
-    /// How many times as many as the better of the others Seawall refuses.
+    /// Returns how many times as many requests as the better of the others Seawall rejects.
     fn times(&self) -> Option<f64> {
         self.ratio(|turn| turn.rate)
     }
 
-    /// The same by processor time, which a busy machine or a slow load changes less.
+    /// Returns the same by CPU time, which depends less on a busy machine or a slow load.
     fn times_by_cost(&self) -> Option<f64> {
         self.ratio(|turn| 1.0 / turn.cost_us)
     }
@@ -180,7 +180,7 @@ impl Row {
 }
 
 impl RejectionThroughput {
-    /// The table.
+    /// Returns the table.
     pub(crate) fn table(&self) -> String {
         match self {
             Self::Skipped(why) => format!("Denied requests a second: skipped, {why}."),
@@ -197,7 +197,7 @@ impl RejectionThroughput {
         }
     }
 
-    /// Promises that were broken, and all of them.
+    /// Returns the number of broken promises, and of all.
     pub(crate) fn broken(&self) -> (usize, usize) {
         match self {
             Self::Skipped(_) => (0, 0),

@@ -1,7 +1,7 @@
-//! Those who refuse: each with one worker on one core, no log, and one rule about one path.
+//! The compared servers: each with one worker on one core, no log, and one rule about one path.
 //!
-//! Seawall's limit on a client's connections a second is taken away: `wrk` is one client, and the
-//! others have no such limit.
+//! Seawall's connection rate limit is removed: `wrk` is one client, and the others have no such
+//! limit.
 
 use crate::attack::server::{Files, Server, ServerKind, free};
 use crate::attack::testbed::Folder;
@@ -10,14 +10,14 @@ use anyhow::{Context, bail};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-/// What is refused.
+/// The denied path.
 pub(super) const DENIED: &str = "/denied";
 
 /// A server that runs, and where it listens.
 #[derive(Debug)]
 pub(super) struct Running(Server, SocketAddr);
 
-/// What is written before it starts.
+/// Returns the files to write before it starts.
 fn files(who: ServerKind, at: SocketAddr, dir: &Path) -> Files {
     let dir = dir.display();
     match who {
@@ -64,10 +64,10 @@ fn files(who: ServerKind, at: SocketAddr, dir: &Path) -> Files {
 }
 
 impl Running {
-    /// Starts one, and waits until it refuses.
+    /// Starts one, and waits until it rejects.
     ///
     /// # Errors
-    /// It does not start, or does not refuse with 403.
+    /// It does not start, or does not respond with 403.
     pub(super) fn start(who: ServerKind, seawall: &Path, folder: &Folder) -> anyhow::Result<Self> {
         let [at] = free()?;
         let mut server = Server::start(who, seawall, folder, |dir| files(who, at, dir))?;
@@ -77,20 +77,20 @@ impl Running {
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(super) fn address(&self) -> SocketAddr {
         self.1
     }
 
-    /// Its name in the table.
+    /// Returns its name in the table.
     pub(super) fn name(&self) -> String {
         self.0.who().name()
     }
 
-    /// Processor time that it and its workers have taken.
+    /// Returns the CPU time of the server and its workers.
     ///
     /// # Errors
-    /// There is no such process any more.
+    /// The process has ended.
     pub(super) fn cpu_ms(&self) -> anyhow::Result<u64> {
         let group = self.0.id();
         let mut found = None;
@@ -107,7 +107,7 @@ impl Running {
 /// User and system time in a line of `/proc/PID/stat`, if it is of this process group. Ticks are
 /// hundredths of a second on every Linux that Rust runs on.
 fn cpu_ms_in(stat: &str, group: u32) -> Option<u64> {
-    // The name may hold anything, so count from its closing bracket.
+    // The name may contain anything, so count from its closing bracket.
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
@@ -117,7 +117,7 @@ fn cpu_ms_in(stat: &str, group: u32) -> Option<u64> {
     Some(number(11)?.saturating_add(number(12)?).saturating_mul(10))
 }
 
-/// The status with which who listens there answers what is denied, if anybody does.
+/// Returns the status of a request for the denied path, if there is a response.
 fn refuses(at: SocketAddr) -> Option<u16> {
     let request = format!("GET {DENIED} HTTP/1.1\r\nHost: a.example\r\n\r\n");
     let mut client = Client::new(Ipv4Addr::LOCALHOST, at);
