@@ -3,9 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use seawall_tests::{Origin, Server, Setup, get, wait_until};
+use seawall_admin_api::{
+    ConnectionCloses, ConnectionRejections, Handshakes, HealthChecks, InternalErrors, ProxyStatus,
+    RequestRejections, SiteCloses, SiteCounts, SiteRejections, UpstreamErrors,
+};
+use seawall_control::{FAMILIES, MetricFamily, MetricKind};
+use seawall_tests::{Origin, Recorder, Server, Setup, get, wait_until};
+use serde_json::{Value, json};
 
 const POLICY: &str = "policy 1
 list bad: cidr = { 192.0.2.0/24 }
@@ -48,10 +55,12 @@ fn read(text: &str) -> Result<Page, String> {
         let kind_line = lines.next().ok_or_else(bad)?;
         let kind = kind_line.strip_prefix(&format!("# TYPE {name} ")).ok_or_else(bad)?;
         let known = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
-        if !name.starts_with("seawall_") || !name.chars().all(known) || help.is_empty() {
+        let ours = ["seawall_", "process_"].iter().any(|prefix| name.starts_with(prefix));
+        if !ours || !name.chars().all(known) || help.is_empty() {
             return Err(bad());
         }
-        if !matches!(kind, "counter" | "gauge") || (kind == "counter") != name.ends_with("_total") {
+        let is_kind = matches!(kind, "counter" | "gauge" | "histogram");
+        if !is_kind || (kind == "counter") != name.ends_with("_total") {
             return Err(bad());
         }
         if page.kinds.insert(name.to_owned(), kind.to_owned()).is_some() {
@@ -61,7 +70,12 @@ fn read(text: &str) -> Result<Page, String> {
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
             let bad = || format!("not understood: {line}");
             let (series, value) = line.rsplit_once(' ').ok_or_else(bad)?;
-            let labels = series.strip_prefix(name).ok_or_else(bad)?;
+            let mut labels = series.strip_prefix(name).ok_or_else(bad)?;
+            if kind == "histogram" {
+                let parts = ["_bucket", "_sum", "_count"].iter();
+                labels =
+                    parts.filter_map(|part| labels.strip_prefix(part)).next().ok_or_else(bad)?;
+            }
             if !labels.is_empty() {
                 read_labels(labels).ok_or_else(bad)?;
             }
@@ -128,6 +142,7 @@ fn the_reader_refuses_what_is_wrong() {
 }
 
 fn start(origin: &Origin) -> Server {
+    // A site that nobody asks for.
     let quiet = Origin::nowhere();
     let server = Setup::new(origin.address, POLICY).site("quiet.example", quiet).start();
     for path in ["/", "/no", "/no", "/few", "/few"] {
@@ -136,41 +151,97 @@ fn start(origin: &Origin) -> Server {
     server
 }
 
+/// The labels of a series.
+fn labels_of(series: &str) -> Vec<&str> {
+    let Some((_, labels)) = series.split_once('{') else { return Vec::new() };
+    labels.split("\",").filter_map(|label| label.split("=\"").next()).collect()
+}
+
 #[test]
 fn the_page_is_in_form_and_says_what_happened() {
     let origin = Origin::start();
     let server = start(&origin);
-    wait_until("all is closed", || server.number("/edge/open") == 0);
+    wait_until("all is closed", || server.proxy().connections.active == 0);
     let (head, text) = scrape(&server);
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
     let page = read(&text).unwrap();
+    let responses =
+        |code| format!("seawall_http_responses_total{{site=\"a.example\",code=\"{code}\"}}");
     for (series, value) in [
-        ("seawall_generation", 1.0),
+        ("seawall_policy_generation", 1.0),
         ("seawall_rule_hits_total{rule=\"floor.no\"}", 2.0),
-        ("seawall_edge_admitted_total", 2.0),
-        ("seawall_edge_open", 0.0),
+        ("seawall_http_requests_forwarded_total", 2.0),
+        ("seawall_connections_active", 0.0),
+        ("seawall_connections_rejected_total{reason=\"banned\"}", 0.0),
         ("seawall_site_requests_total{site=\"a.example\"}", 5.0),
+        (&*responses("2xx"), 2.0),
+        (&*responses("4xx"), 3.0),
+        (&*responses("5xx"), 0.0),
+        ("seawall_http_request_duration_seconds_count{site=\"a.example\"}", 5.0),
+        ("seawall_origin_response_seconds_count{site=\"a.example\"}", 2.0),
         ("seawall_list_entries{list=\"bad\"}", 1.0),
-        ("seawall_table_keys{counter=\"floor.few\"}", 1.0),
-        ("seawall_level{site=\"\",level=\"normal\"}", 1.0),
-        ("seawall_policy_error", 0.0),
+        ("seawall_counter_table_keys{counter=\"floor.few\"}", 1.0),
+        ("seawall_policy_level{site=\"\",level=\"normal\"}", 1.0),
+        ("seawall_policy_last_reload_successful", 1.0),
         (&*format!("seawall_origin_up{{site=\"a.example\",origin=\"{}\"}}", origin.address), 1.0),
     ] {
         assert_eq!(page.samples.get(series), Some(&value), "{series} in\n{text}");
     }
-    assert!(page.samples["seawall_process_open_fds"] > 5.0);
-    assert!(page.samples["seawall_process_resident_memory_bytes"] > 1e6);
+    assert!(page.samples["process_open_fds"] > 5.0);
+    assert!(page.samples["process_resident_memory_bytes"] > 1e6);
+    let published = page.samples["seawall_policy_published_timestamp_seconds"];
+    let started = page.samples["process_start_time_seconds"];
+    assert!((-2.0..600.0).contains(&(published - started)), "{started} {published}");
     assert!(!text.contains("requests_total{site=\"quiet.example"), "nobody was there");
-    // No label is a visitor's: each is one of these, and what it says is ours or the operator's.
-    let labels =
-        ["site", "origin", "level", "rule", "counter", "list", "extern", "failure", "result"];
-    let more = ["verdict", "class", "reason", "version", "state", "member"];
-    let known: BTreeSet<&str> = labels.into_iter().chain(more).collect();
-    for series in page.samples.keys().filter_map(|series| series.split_once('{')) {
-        let named = series.1.split("\",").filter_map(|label| label.split("=\"").next());
-        named.for_each(|label| assert!(known.contains(label), "{label} in {series:?}"));
+    // No label is a visitor's: each is one that its family has.
+    for series in page.samples.keys() {
+        let name = series.split('{').next().unwrap();
+        let family = family_of(name).unwrap_or_else(|| panic!("{series}"));
+        let labels = labels_of(series).into_iter().filter(|label| *label != "le");
+        assert_eq!(labels.collect::<Vec<_>>(), family.labels, "{series}");
     }
     assert!(!text.contains("127.9.8.7") && !text.contains("/few"));
+}
+
+/// The family that a series with this name belongs to.
+pub(crate) fn family_of(name: &str) -> Option<&'static MetricFamily> {
+    let is = |family: &&MetricFamily| {
+        let part = name.strip_prefix(family.name);
+        match family.kind {
+            MetricKind::Histogram => matches!(part, Some("_bucket" | "_sum" | "_count")),
+            MetricKind::Counter | MetricKind::Gauge => part == Some(""),
+        }
+    };
+    FAMILIES.iter().find(is)
+}
+
+#[test]
+fn both_versions_and_answers_of_our_own_are_responses_with_a_duration() {
+    let origin = Origin::start();
+    let setup = Setup::new(origin.address, POLICY).tls("self_signed = true");
+    let server = setup.start();
+    let statuses = crate::h2::within(async {
+        let mut client = crate::h2::client(&server).await;
+        let mut statuses = Vec::new();
+        for path in ["/", "/no", "/page"] {
+            statuses.push(crate::h2::status(&mut client, path).await);
+        }
+        statuses
+    });
+    assert_eq!(statuses, [200, 403, 200]);
+    assert_eq!(server.answers("/no"), 403);
+    let mut stranger = server.visitor("127.9.8.6");
+    let elsewhere = "GET / HTTP/1.1\r\nHost: b.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(stranger.ask(elsewhere).unwrap().status, 421);
+    wait_until("all are counted", || {
+        let status = server.status();
+        let counts = &status.sites[0].traffic.counts;
+        let responses = &counts.responses;
+        (responses.successful, responses.client_error, responses.server_error) == (2, 2, 0)
+            && counts.request_duration.count() == 4
+            && counts.origin_response.count() == 2
+            && status.proxy.requests.responses_without_site.client_error == 1
+    });
 }
 
 #[test]
@@ -195,35 +266,136 @@ fn prometheus_own_tool_finds_nothing_wrong() {
     assert!(said.status.success() && text.is_empty(), "{}", String::from_utf8_lossy(&text));
 }
 
-#[test]
-fn the_manual_lists_every_metric_and_no_other() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let manual = std::fs::read_to_string(root.join("docs/operating/metrics.md")).unwrap();
-    let rows = manual.lines().filter(|line| line.starts_with("| `seawall_"));
-    let rows = rows.filter(|row| row.contains("` | counter | ") || row.contains("` | gauge | "));
-    let listed: BTreeSet<String> = rows
-        .map(|row| {
-            let (name, rest) = row.strip_prefix("| `").unwrap().split_once("` | ").unwrap();
-            let (kind, says) = rest.strip_suffix(" |").unwrap().split_once(" | ").unwrap();
-            format!("{} {kind} {says}", name.split('{').next().unwrap())
-        })
-        .collect();
-    let edge = seawall_proxy::ProxyMetricsSnapshot::described().into_iter().map(|of| {
-        let (kind, total) = if of.is_gauge { ("gauge", "") } else { ("counter", "_total") };
-        format!("seawall_edge_{}{total} {kind} {}", of.name, of.says)
-    });
-    let families = seawall_control::FAMILIES.iter();
-    let families = families.map(|of| format!("seawall_{} {} {}", of.name, of.kind.word(), of.help));
-    let origin = Origin::start();
-    let text = scrape(&start(&origin)).1;
-    let page = read(&text).unwrap();
-    let others = page.kinds.iter().map(|(name, kind)| {
-        let help = text.lines().find_map(|l| l.strip_prefix(&format!("# HELP {name} "))).unwrap();
-        format!("{name} {kind} {help}")
-    });
-    let all: BTreeSet<String> = edge.chain(families).chain(others).collect();
-    let missing: Vec<_> = all.difference(&listed).collect();
-    let invented: Vec<_> = listed.difference(&all).collect();
+/// Where the repository lies.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The manual's page about metrics.
+pub(crate) fn manual() -> String {
+    std::fs::read_to_string(repository().join("docs/operating/metrics.md")).unwrap()
+}
+
+/// What differs between what the manual lists and what there is.
+fn assert_same(listed: &BTreeSet<String>, all: &BTreeSet<String>) {
+    let missing: Vec<_> = all.difference(listed).collect();
+    let invented: Vec<_> = listed.difference(all).collect();
     assert!(missing.is_empty(), "the manual lacks {missing:#?}");
     assert!(invented.is_empty(), "the manual has too much: {invented:#?}");
+}
+
+#[test]
+fn the_manual_lists_every_metric_and_no_other() {
+    let manual = manual();
+    let kinds = ["` | counter | ", "` | gauge | ", "` | histogram | "];
+    let is_row = |row: &&str| kinds.iter().any(|kind| row.contains(kind));
+    let listed = manual.lines().filter(is_row).map(str::to_owned).collect();
+    let row = |of: &MetricFamily| {
+        let labels = of.labels.join(",");
+        let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+        format!("| `{}{labels}` | {} | {} |", of.name, of.kind.word(), of.help)
+    };
+    assert_same(&listed, &FAMILIES.iter().map(row).collect());
+}
+
+/// The values of a label, by the metric, where they are known from the start.
+pub(crate) const REASONS: [(&str, &[(&str, &str)]); 9] = [
+    ("seawall_connections_rejected_total", ConnectionRejections::REASONS),
+    ("seawall_connections_closed_total", ConnectionCloses::REASONS),
+    ("seawall_tls_handshakes_total", Handshakes::REASONS),
+    ("seawall_http_requests_rejected_total", RequestRejections::REASONS),
+    ("seawall_http_upstream_errors_total", UpstreamErrors::REASONS),
+    ("seawall_health_checks_total", HealthChecks::REASONS),
+    ("seawall_site_requests_rejected_total", SiteRejections::REASONS),
+    ("seawall_site_connections_closed_total", SiteCloses::REASONS),
+    ("seawall_internal_errors_total", InternalErrors::REASONS),
+];
+
+#[test]
+fn the_manual_lists_every_reason_and_no_other() {
+    let manual = manual();
+    for (metric, reasons) in REASONS {
+        let section = manual.split(&format!("### `{metric}`\n")).nth(1);
+        let section = section.unwrap_or_else(|| panic!("the manual has no section {metric}"));
+        let section = section.split("\n#").next().unwrap();
+        let listed = section.lines().filter(|line| line.starts_with("| `")).map(str::to_owned);
+        let row = |(reason, says): &(&str, &str)| format!("| `{reason}` | {} |", says.trim());
+        assert_same(&listed.collect(), &reasons.iter().map(row).collect());
+    }
+}
+
+/// The paths of all numbers in a report; a map by words is one, and so is what is counted by class or
+/// size.
+fn paths(of: &Value, at: &str, found: &mut BTreeSet<String>) {
+    let fields = of.as_object().filter(|fields| {
+        let counts_by_number = fields.contains_key("2xx") || fields.contains_key("buckets");
+        !fields.is_empty() && !counts_by_number
+    });
+    let Some(fields) = fields else {
+        found.insert(at.to_owned());
+        return;
+    };
+    for (name, value) in fields {
+        paths(value, &format!("{at}.{name}"), found);
+    }
+}
+
+/// All sources of the proxy, without its tests.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.file_name().is_some_and(|name| name != "tests.rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// A counter that nothing adds to would be told as 0 for ever.
+#[test]
+fn the_proxy_adds_to_each_of_its_counters() {
+    let mut text = String::new();
+    sources(&repository().join("engine/proxy/src"), &mut text);
+    let text: String = text.split_whitespace().collect();
+    let mut found = BTreeSet::new();
+    paths(&json!(ProxyStatus::default()), "counters", &mut found);
+    paths(&json!(SiteCounts::default()), "counts", &mut found);
+    assert!(found.len() > 60, "{found:?}");
+    let is_written = |path: &&String| {
+        let mut parts = path.rsplit('.');
+        let (name, group) = (parts.next().unwrap(), parts.next().unwrap());
+        let at = format!("{group}.{name}");
+        let uses = text.match_indices(&at).map(|(start, _)| &text[start + at.len()..]);
+        let mut uses = uses.filter_map(|rest| rest.chars().next());
+        // Behind the name of a counter comes its end or what is done to it, and never more name.
+        uses.any(|next| !next.is_alphanumeric() && next != '_')
+    };
+    let never: Vec<_> = found.iter().filter(|path| !is_written(path)).collect();
+    assert!(never.is_empty(), "nothing adds to {never:#?}");
+}
+
+/// Metrics that stay 0 in the test below, each with what it would take.
+const NEVER_HERE: &[(&str, &str)] = &[];
+
+/// Whether anything of a family is there that is not 0.
+fn has_value(page: &Page, family: &MetricFamily) -> bool {
+    let of = |series: &str| series.split('{').next().and_then(family_of);
+    let same = |series: &str| of(series).is_some_and(|found| found.name == family.name);
+    page.samples.iter().any(|(series, value)| same(series) && *value > 0.0)
+}
+
+#[test]
+fn every_metric_can_have_a_value() {
+    let (origin, sockets) = (Origin::start(), Recorder::start());
+    let server = crate::privacy::setup(&origin, &sockets).start();
+    crate::privacy::afternoon(&server);
+    let page = read(&scrape(&server).1).unwrap();
+    let without: Vec<&str> = FAMILIES
+        .iter()
+        .filter(|family| !has_value(&page, family))
+        .map(|family| family.name)
+        .collect();
+    let excused: Vec<&str> = NEVER_HERE.iter().map(|(name, _)| *name).collect();
+    assert_eq!(without, excused);
 }

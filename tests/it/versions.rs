@@ -166,7 +166,7 @@ fn compared(all: impl IntoIterator<Item = Asked>) -> usize {
         compared
     });
     assert_eq!(origin.unsound(), Vec::<String>::new());
-    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+    wait_until("all are over", || server.proxy().requests.active == 0);
     compared
 }
 

@@ -8,12 +8,12 @@
 //! among few, so that a client that hangs costs little and for a bounded time. `GET` changes
 //! nothing.
 
-pub(crate) mod api;
 pub(crate) mod bans;
 pub(crate) mod client;
 pub(crate) mod history;
 pub(crate) mod levels;
 mod listener;
+pub(crate) mod rejection;
 pub(crate) mod socket;
 
 use std::io;
@@ -28,15 +28,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use listener::{LimitedListener, Peer};
+use seawall_admin_api::{
+    BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
+    RollbackRequest, StatusReport, UpgradeOutcome,
+};
 use serde::Serialize;
 use serde_json::from_slice;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::admin::api::{
-    BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
-    RollbackRequest, UpgradeOutcome,
-};
 use crate::admin::bans::BanAdmin;
 use crate::admin::history::HistoryAdmin;
 use crate::admin::levels::LevelAdmin;
@@ -60,7 +60,7 @@ pub const ADMIN_ASIDE_MS: u64 = 10_000;
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// What makes the answer to `GET /status`.
-pub(crate) type StatusFn = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+pub(crate) type StatusFn = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 /// What makes the answer to `GET /metrics`.
 pub(crate) type MetricsFn = Arc<dyn Fn() -> String + Send + Sync>;
 /// What lets a rule back out of quarantine, and says whether there is such a rule.
@@ -218,7 +218,7 @@ async fn answer_enable(State(desk): State<AdminState>, Path(name): Path<String>)
 }
 
 async fn answer_level(State(desk): State<AdminState>, Json(order): Json<LevelRequest>) -> Response {
-    let is_refused = |done: &LevelResponse| matches!(done, LevelResponse::Refused { .. });
+    let is_refused = |done: &LevelResponse| matches!(done, LevelResponse::Rejected { .. });
     change(desk.still, move || desk.levels.obey(&order), is_refused).await
 }
 
@@ -228,7 +228,7 @@ async fn answer_bans(State(desk): State<AdminState>) -> Response {
 }
 
 async fn handle_request(State(desk): State<AdminState>, Json(order): Json<BanRequest>) -> Response {
-    let is_refused = |done: &BanResponse| matches!(done, BanResponse::Refused { .. });
+    let is_refused = |done: &BanResponse| matches!(done, BanResponse::Rejected { .. });
     change(desk.still, move || desk.bans.run(&order), is_refused).await
 }
 

@@ -11,8 +11,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::record::{HostChange, Marks};
-use crate::generations::record::Past;
+use seawall_admin_api::Past;
+use seawall_admin_api::{HostChange, Marks};
 
 /// Generations of the host's policies that are remembered: DESIGN §2's figure.
 pub const HISTORY_MAX: usize = 50;

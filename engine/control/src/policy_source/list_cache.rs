@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seawall_admin_api::ListSource;
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{CachedList, LIST_BYTES_MAX, RuleSet, Sources};
 use sha2::{Digest, Sha256};
@@ -55,28 +56,6 @@ pub(crate) struct ListAge {
     pub(crate) age_ms: u64,
     /// What gives its content.
     pub(crate) from: ListSource,
-}
-
-/// What the content of a list in force comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListSource {
-    /// Its file, as it is.
-    File,
-    /// The last good copy, since the file cannot be used.
-    Cached,
-    /// Nothing, since the file cannot be used and the policy wants it empty then.
-    Empty,
-}
-
-impl ListSource {
-    /// As the status says it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Cached => "kept",
-            Self::Empty => "nothing",
-        }
-    }
 }
 
 /// The lists of a generation, to be put away once it is published.

@@ -6,35 +6,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seawall_admin_api::{
+    LastReload, Past, PolicyError, ReloadCause, ReloadCounts, ReloadOutcome, RollbackPin,
+};
 use seawall_model::Tick;
-use serde::Serialize;
 
-use crate::admin::api::{PolicyError, ReloadCause, ReloadOutcome};
-use crate::generations::record::{Past, RollbackPin};
 use crate::generations::retention::trim;
-use crate::reload::counter_report::CounterReport;
-
-/// The last reload that changed something or was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LastReload {
-    /// Milliseconds from the first look at the files to the end.
-    pub took_ms: u64,
-    /// What led to it.
-    pub cause: ReloadCause,
-    /// What became of the counters; absent where it was refused.
-    pub report: Option<CounterReport>,
-}
-
-/// How often reloads ended how, since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ReloadCounts {
-    /// With a new generation.
-    pub published: u64,
-    /// With what is running already.
-    pub unchanged: u64,
-    /// With a refusal.
-    pub refused: u64,
-}
 
 /// What is on the board.
 #[derive(Debug, Clone, Default)]
@@ -91,22 +68,27 @@ impl ReloadStatus {
     }
 
     /// Notes how a reload ended.
-    pub(crate) fn record_outcome(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
+    pub(crate) fn record_outcome(
+        &self,
+        cause: ReloadCause,
+        duration_ms: u64,
+        outcome: &ReloadOutcome,
+    ) {
         let mut posted = self.lock();
         match outcome {
-            ReloadOutcome::Published { carried, .. } => {
+            ReloadOutcome::Published { counters, .. } => {
                 posted.reloads.published = posted.reloads.published.saturating_add(1);
-                let report = Some(carried.clone());
-                posted.last_reload = Some(LastReload { took_ms, cause, report });
+                let counters = Some(counters.clone());
+                posted.last_reload = Some(LastReload { duration_ms, cause, counters });
             }
             ReloadOutcome::Unchanged { .. } => {
                 posted.reloads.unchanged = posted.reloads.unchanged.saturating_add(1);
                 posted.last_error = None;
             }
-            ReloadOutcome::Rejected { refusal, .. } => {
-                posted.reloads.refused = posted.reloads.refused.saturating_add(1);
-                posted.last_error = refusal.errors.first().cloned();
-                posted.last_reload = Some(LastReload { took_ms, cause, report: None });
+            ReloadOutcome::Rejected { rejection, .. } => {
+                posted.reloads.rejected = posted.reloads.rejected.saturating_add(1);
+                posted.last_error = rejection.errors.first().cloned();
+                posted.last_reload = Some(LastReload { duration_ms, cause, counters: None });
             }
         }
     }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use seawall_admin_api::{ProxyReport, UpgradeOutcome};
 use tokio::sync::oneshot;
 
-use crate::admin::api::UpgradeOutcome;
 use crate::level_ticker::LevelInputsFn;
-use crate::observe::metrics::ProxyMetric;
 
 /// Has a successor started, and says what came of it.
 pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Send + Sync>;
@@ -15,11 +13,9 @@ pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Se
 /// What the control plane asks of others.
 pub struct ControlDeps {
     /// The numbers of the data plane.
-    pub edge: ProxyReportFn,
+    pub proxy: ProxyReportFn,
     /// What levels look at besides counters.
     pub level_inputs: LevelInputsFn,
-    /// Which of them are metrics, with what each says.
-    pub described: Vec<ProxyMetric>,
     /// Has a successor started.
     pub upgrade: StartUpgradeFn,
 }
@@ -31,4 +27,4 @@ impl std::fmt::Debug for ControlDeps {
 }
 
 /// Where the numbers of the data plane come from.
-pub type ProxyReportFn = Arc<dyn Fn() -> Value + Send + Sync>;
+pub type ProxyReportFn = Arc<dyn Fn() -> ProxyReport + Send + Sync>;

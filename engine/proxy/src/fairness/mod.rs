@@ -21,8 +21,9 @@ pub(crate) mod site_client;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
 
+use seawall_admin_api::SiteMetrics;
 use seawall_model::{Now, Tick};
 use seawall_state::{PoolMember, SharedPool};
 
@@ -63,42 +64,9 @@ pub(crate) struct SiteResources {
     pub(crate) connections: PoolMember,
     pub(crate) forwards: PoolMember,
     trouble: CongestionState,
-    pub(crate) counts: SiteMetrics,
-}
-
-/// What is counted for each site.
-#[derive(Debug, Default)]
-pub(crate) struct SiteMetrics {
-    /// Requests that were judged.
-    pub(crate) requests: AtomicU64,
-    /// Requests that went to an origin.
-    pub(crate) admitted: AtomicU64,
     /// Requests that wait for a place now.
     pub(crate) queued: AtomicU32,
-    /// Requests that had to wait and then got a place.
-    pub(crate) waited: AtomicU64,
-    /// Requests that found the queue full of others.
-    pub(crate) queue_full: AtomicU64,
-    /// Requests that lost their place in the queue to a known client's.
-    pub(crate) queue_displaced: AtomicU64,
-    /// Requests that waited too long.
-    pub(crate) queue_late: AtomicU64,
-    /// Requests whose client left while an origin was at work for them.
-    pub(crate) given_up: AtomicU64,
-    /// Uploads and WebSockets beyond their places.
-    pub(crate) stays_full: AtomicU64,
-    /// Connections beyond the site's share.
-    pub(crate) connections_shed: AtomicU64,
-    /// Requests of new clients that were refused because the host had too little of something.
-    pub(crate) overload_shed: AtomicU64,
-    /// Times that a connection, or a request over HTTP/2, waited for the processor.
-    pub(crate) cpu_waits: AtomicU64,
-    /// Microseconds of processor that its connections took.
-    pub(crate) cpu_us: AtomicU64,
-    /// Times that a connection waited to send.
-    pub(crate) egress_waits: AtomicU64,
-    /// Bytes that were sent to its visitors.
-    pub(crate) egress_bytes: AtomicU64,
+    pub(crate) counts: SiteMetrics,
 }
 
 impl SiteResources {
@@ -107,6 +75,7 @@ impl SiteResources {
             connections: PoolMember::new(weight),
             forwards: PoolMember::new(weight),
             trouble: CongestionState::default(),
+            queued: AtomicU32::new(0),
             counts: SiteMetrics::default(),
         }
     }
@@ -173,7 +142,7 @@ impl FairSharing {
             part.note_trouble(visit.now, limits);
             let stays = is_known && self.connections.charge_reserved(&part.connections).is_ok();
             if !stays {
-                count(&part.counts.connections_shed);
+                count(&part.counts.connections_closed.over_share);
                 return false;
             }
         }

@@ -1,7 +1,7 @@
 //! `seawall bans`: who is refused everywhere, and until when.
 
 use clap::{Args, Subcommand};
-use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
+use seawall_admin_api::{BanEntry, BanList, BanRequest, BanResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
@@ -80,10 +80,10 @@ impl Bans {
                 Ok(ExitStatus::Success)
             }),
             Self::Add(Add { unit, for_ms, server }) => {
-                order(server, BanRequest::Add { unit: unit.clone(), for_ms: *for_ms })
+                order(server, BanRequest::Add { target: unit.clone(), for_ms: *for_ms })
             }
             Self::Remove(Remove { unit, member, server }) => {
-                order(server, BanRequest::Remove { unit: unit.clone(), member: member.clone() })
+                order(server, BanRequest::Remove { target: unit.clone(), member: member.clone() })
             }
             Self::Clear(Clear { rule, generation, server }) => {
                 order(server, BanRequest::Clear { rule: rule.clone(), generation: *generation })
@@ -95,15 +95,15 @@ impl Bans {
 fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
     server.ask(|client| {
         Ok(match client.order_ban(&order)? {
-            BanResponse::Added { unit, left_ms } => {
-                print_out(format!("{unit} is banned for {}", span(left_ms)));
+            BanResponse::Set { target, remaining_ms } => {
+                print_out(format!("{target} is banned for {}", span(remaining_ms)));
                 ExitStatus::Success
             }
-            BanResponse::Ended { bans } => {
+            BanResponse::Cleared { bans } => {
                 print_out(format!("ended: {bans}"));
                 ExitStatus::Success
             }
-            BanResponse::Refused { why } => fail(ExitStatus::Failure, why),
+            BanResponse::Rejected { reason } => fail(ExitStatus::Failure, reason),
         })
     })
 }
@@ -111,14 +111,12 @@ fn order(server: &ServerArgs, order: BanRequest) -> ExitStatus {
 fn human(list: &BanList) -> Vec<String> {
     let line = |ban: &BanEntry| {
         let whose = ban.member.as_ref().map(|member| format!(" on {member}'s sites"));
-        format!(
-            "{:<24} {:>8} left{}  by {} of generation {}",
-            ban.unit,
-            span(ban.left_ms),
-            whose.unwrap_or_default(),
-            ban.rule,
-            ban.generation
-        )
+        let by = match &ban.rule {
+            Some(rule) => format!("by {rule} of generation {}", ban.generation),
+            None => "set manually".to_owned(),
+        };
+        let (left, whose) = (span(ban.remaining_ms), whose.unwrap_or_default());
+        format!("{:<24} {left:>8} left{whose}  {by}", ban.target)
     };
     let mut lines: Vec<String> = list.bans.iter().map(line).collect();
     let more = list.total.saturating_sub(list.bans.len());
@@ -126,8 +124,8 @@ fn human(list: &BanList) -> Vec<String> {
         0 => format!("{} bans", list.total),
         _ => format!("{} bans, {more} of them not shown", list.total),
     });
-    if list.refused > 0 {
-        lines.push(format!("{} more found no room: ban networks", list.refused));
+    if list.rejected > 0 {
+        lines.push(format!("{} more found no room: ban networks", list.rejected));
     }
     lines
 }
@@ -139,23 +137,26 @@ fn span(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use seawall_admin_api::BanSource;
+
     use super::*;
 
     #[test]
     fn bans_are_listed_with_what_set_them() {
         let ban = |unit: &str, member: Option<&str>| BanEntry {
-            unit: unit.into(),
+            target: unit.into(),
             member: member.map(str::to_owned),
-            left_ms: 59_001,
-            rule: "floor.trap".into(),
+            remaining_ms: 59_001,
+            source: if member.is_some() { BanSource::Manual } else { BanSource::Rule },
+            rule: member.is_none().then(|| "floor.trap".into()),
             generation: 7,
         };
         let bans = vec![ban("192.0.2.7", None), ban("AS64500", Some("alice"))];
         assert_eq!(
-            human(&BanList { bans, total: 3, refused: 2 }),
+            human(&BanList { bans, total: 3, rejected: 2 }),
             [
                 "192.0.2.7                      1m left  by floor.trap of generation 7",
-                "AS64500                        1m left on alice's sites  by floor.trap of generation 7",
+                "AS64500                        1m left on alice's sites  set manually",
                 "3 bans, 1 of them not shown",
                 "2 more found no room: ban networks",
             ]

@@ -1,7 +1,7 @@
 //! `seawall level`: puts a level in force by hand, for a while.
 
 use clap::Args;
-use seawall_control::{LevelRequest, LevelResponse};
+use seawall_admin_api::{LevelRequest, LevelResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
@@ -48,11 +48,11 @@ impl Level {
                     print_out(format!("level{whose}: {name} for {span}"));
                     ExitStatus::Success
                 }
-                LevelResponse::Ended => {
+                LevelResponse::Cleared => {
                     print_out(format!("level{whose}: the conditions decide"));
                     ExitStatus::Success
                 }
-                LevelResponse::Refused { why } => fail(ExitStatus::Failure, why),
+                LevelResponse::Rejected { reason } => fail(ExitStatus::Failure, reason),
             })
         })
     }

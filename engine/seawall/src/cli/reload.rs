@@ -1,7 +1,7 @@
 //! `seawall reload`: have the running server read its policy again, and say what came of it.
 
 use clap::Args;
-use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
+use seawall_admin_api::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
 use super::common::ServerArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out, say_json, tell_drawn};
@@ -30,23 +30,31 @@ impl Reload {
 /// Says how a reload or a rollback ended.
 pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
-        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
+        ReloadOutcome::Published {
+            generation,
+            duration_ms,
+            counters,
+            warnings,
+            restored_from,
+            cleared,
+        } => {
             warnings.iter().for_each(print_out);
-            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+            let from =
+                restored_from.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
-            print_out(format!("generation {generation} judges now ({took_ms} ms){from}"));
-            carried.lines().iter().for_each(print_out);
-            print_cleared(lifted.as_ref());
+            print_out(format!("generation {generation} judges now ({duration_ms} ms){from}"));
+            counters.lines().iter().for_each(print_out);
+            print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Unchanged { generation, lifted, members } => {
+        ReloadOutcome::Unchanged { generation, cleared, members } => {
             members.lines().iter().for_each(print_out);
             print_out(format!("nothing changed: generation {generation} goes on"));
-            print_cleared(lifted.as_ref());
+            print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Rejected { generation, refusal } => {
-            tell_drawn(&refusal.rendered);
+        ReloadOutcome::Rejected { generation, rejection } => {
+            tell_drawn(&rejection.rendered);
             fail(ExitStatus::Failure, format!("refused: generation {generation} goes on"))
         }
     }
@@ -61,8 +69,8 @@ pub(super) fn told_json(outcome: &ReloadOutcome) -> ExitStatus {
     }
 }
 
-fn print_cleared(lifted: Option<&ClearedPenalties>) {
-    if let Some(ClearedPenalties { bans, holds }) = lifted {
+fn print_cleared(cleared: Option<&ClearedPenalties>) {
+    if let Some(ClearedPenalties { bans, holds }) = cleared {
         print_out(format!("ended: {bans} bans, {holds} holds"));
     }
 }

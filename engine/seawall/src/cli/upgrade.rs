@@ -1,7 +1,7 @@
 //! `seawall upgrade`: have the running server put the program that lies on the disk in its place.
 
 use clap::Args;
-use seawall_control::UpgradeOutcome;
+use seawall_admin_api::UpgradeOutcome;
 
 use super::common::ServerArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out};
@@ -17,15 +17,15 @@ impl Upgrade {
     pub(crate) fn obey(&self) -> ExitStatus {
         self.server.ask(|client| {
             Ok(match client.upgrade()? {
-                UpgradeOutcome::Done { pid, took_ms, accept_paused_ms: shut_ms } => {
+                UpgradeOutcome::Done { pid, duration_ms, accept_paused_ms } => {
                     print_out(format!(
-                        "process {pid} serves now, {took_ms} ms after its start; \
-                         newcomers waited {shut_ms} ms"
+                        "process {pid} serves now, {duration_ms} ms after its start; \
+                         newcomers waited {accept_paused_ms} ms"
                     ));
                     ExitStatus::Success
                 }
-                UpgradeOutcome::Rejected { why } => {
-                    fail(ExitStatus::Failure, format!("nothing has changed: {why}"))
+                UpgradeOutcome::Rejected { reason } => {
+                    fail(ExitStatus::Failure, format!("nothing has changed: {reason}"))
                 }
             })
         })

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-#[cfg(test)]
-use seawall_model::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
-use crate::reload::counter_report::CounterReport;
+use crate::{CounterReport, FileDigest, ReloadCause, TestCounts};
 
 /// One generation that was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +19,13 @@ pub struct Past {
     /// The same in milliseconds since 1970.
     pub loaded_ms: u64,
     /// Milliseconds from the first look at the files.
-    pub took_ms: u64,
+    pub duration_ms: u64,
     /// What led to it.
     pub cause: ReloadCause,
     /// The user who asked for it, by number, where it was asked for on the admin socket.
     pub by_uid: Option<u32>,
     /// The generation whose files it is made of, where somebody went back to it.
-    pub restores: Option<u64>,
+    pub restored_from: Option<u64>,
     /// The root policy's file name.
     pub root: String,
     /// The host's files that it was made of.
@@ -48,7 +45,7 @@ pub struct Past {
     /// The generation whose edit of the host's files is in force.
     pub host_since: u64,
     /// What became of the counters.
-    pub report: CounterReport,
+    pub counters: CounterReport,
     /// How the tests in it ended.
     pub tests: TestCounts,
     /// Warnings about it.
@@ -87,7 +84,8 @@ pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
 
 impl Marks {
     /// Equal for copies of one row.
-    pub(crate) fn address(&self) -> usize {
+    #[must_use]
+    pub fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
 }
@@ -129,45 +127,15 @@ pub struct RollbackPin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Its digest.
-    pub(crate) content: String,
+    pub content: String,
     /// The generation whose files serve instead.
     pub active_generation: u64,
 }
 
 impl RollbackPin {
     /// Nothing where there is none.
-    pub(crate) fn or_none(self) -> Option<Self> {
+    #[must_use]
+    pub fn or_none(self) -> Option<Self> {
         (self.host.is_some() || !self.members.is_empty()).then_some(self)
-    }
-}
-
-/// The content of a file with its digest in hexadecimal digits.
-pub(crate) type FileBlob = (String, Arc<[u8]>);
-
-#[cfg(test)]
-impl Past {
-    /// A generation of no files.
-    pub(crate) fn test(generation: u64, cause: ReloadCause) -> Self {
-        Self {
-            generation,
-            loaded_at: crate::util::clock::rfc3339(Tick::TEST_START),
-            loaded_ms: Tick::TEST_START.0,
-            took_ms: 1,
-            cause,
-            by_uid: None,
-            restores: None,
-            root: "root.wall".into(),
-            files: Marks::default(),
-            parts: MarksOfParts::default(),
-            parts_gone: 0,
-            changed: Changed::default(),
-            content: String::new(),
-            host: String::new(),
-            policies: String::new(),
-            host_since: generation,
-            report: CounterReport::default(),
-            tests: TestCounts::default(),
-            warnings: 0,
-        }
     }
 }
