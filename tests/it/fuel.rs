@@ -4,10 +4,10 @@
 use seawall_tests::{Origin, SITE, Server, Setup, fine, wait_until};
 
 /// As many as put a member's part into quarantine.
-const OFTEN: usize = 20;
+pub(crate) const OFTEN: usize = 20;
 
 /// A host with a member. A long value of `x-host` costs the host, one of `x-hers` the member.
-fn start(origin: &Origin) -> Server {
+pub(crate) fn start(origin: &Origin) -> Server {
     let host = format!(
         "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block }} file \"members/ann.wall\" }}\n\
          floor {{ rule looks {{ when header(\"x-host\") matches r\"b[0-9]x\" then block 410 }} }}\n\
@@ -25,7 +25,7 @@ fn start(origin: &Origin) -> Server {
 }
 
 /// The status of a request with a value that is long enough to empty either's fuel.
-fn costly(server: &Server, path: &str, field: &str) -> u16 {
+pub(crate) fn costly(server: &Server, path: &str, field: &str) -> u16 {
     let long = "a".repeat(6_000);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {SITE}\r\n{field}: {long}\r\n\r\n");
     server.visitor("127.9.60.1").ask(request).unwrap().status

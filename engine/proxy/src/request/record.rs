@@ -85,7 +85,10 @@ impl RequestRecord {
         if let (Some(site), 1..) = (self.edge.sites.by_id(self.site), self.status) {
             let counts = &site.part.counts;
             counts.responses.count(self.status);
-            counts.request_duration.observe_ms(took_ms);
+            // A WebSocket lasts as long as its client wants.
+            if self.status != 101 {
+                counts.request_duration.observe_ms(took_ms);
+            }
         }
     }
 

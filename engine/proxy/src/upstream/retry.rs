@@ -154,10 +154,10 @@ fn may_retry(ctx: &RequestContext) -> bool {
 /// The head of the answer is here.
 pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
-    if status == 101 || status >= 200 {
-        if let Some(took_ms) = attempt.answered(status, (admitted.edge().now)()) {
-            admitted.route().part.counts.origin_response.observe_ms(took_ms);
-        }
+    if (status == 101 || status >= 200)
+        && let Some(took_ms) = attempt.answered(status, (admitted.edge().now)())
+    {
+        admitted.route().part.counts.origin_response.observe_ms(took_ms);
     }
 }
 

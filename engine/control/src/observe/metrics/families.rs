@@ -165,26 +165,23 @@ pub const FAMILIES: &[MetricFamily] = &[
         "Bans that were rejected because the table of bans was full.",
         |of, out| out.one(of.status.bans.rejected),
     ),
+    gauge("seawall_table_keys", &["counter"], "Keys in the table of a counter.", |of, out| {
+        each(out, &of.status.counter_tables, |of| (&of.name, of.keys))
+    }),
     gauge(
-        "seawall_counter_table_keys",
-        &["counter"],
-        "Keys in the table of a counter.",
-        |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.keys)),
-    ),
-    gauge(
-        "seawall_counter_table_capacity",
+        "seawall_table_capacity",
         &["counter"],
         "Most keys that the table of a counter can hold.",
         |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.capacity)),
     ),
     counter(
-        "seawall_counter_table_evictions_total",
+        "seawall_table_evictions_total",
         &["counter"],
         "Keys that were removed from the table of a counter for other keys.",
         |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.evictions)),
     ),
     counter(
-        "seawall_counter_table_rejected_total",
+        "seawall_table_rejected_total",
         &["counter"],
         "Keys that were rejected because the table of a counter was full.",
         |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.rejected)),
