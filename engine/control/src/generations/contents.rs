@@ -127,7 +127,7 @@ impl Made {
             duration_ms: at.since_ms(began),
             cause,
             by_uid,
-            restored_from: restored_from,
+            restored_from,
             changed: self.changed(before),
             host_since: host_since.unwrap_or_else(|| self.host_since(before, generation)),
             root: self.root,

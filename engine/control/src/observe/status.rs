@@ -187,9 +187,9 @@ impl StatusReporter {
 
 /// The rules of this generation with how often each applied, and would have applied.
 fn rules(live: &ActiveGeneration) -> Vec<RuleStatus> {
-    let named = (0..).map(RuleId).zip(live.rules.rule_names());
-    let rule = |(id, name): (RuleId, &Box<str>)| RuleStatus {
-        name: name.to_string(),
+    let named = (0..).map(RuleId).zip(live.rules.rule_names().iter().map(|name| &**name));
+    let rule = |(id, name): (RuleId, &str)| RuleStatus {
+        name: name.to_owned(),
         hits: live.tally.hits(id),
         shadow_hits: live.tally.shadows(id),
     };
@@ -232,9 +232,9 @@ fn fuel(live: &ActiveGeneration, now: Tick) -> FuelStatus {
 fn wasm(live: &ActiveGeneration) -> WasmStatus {
     let alive = live.rules.sandbox_alive();
     WasmStatus {
-        components: alive.components as u64,
-        functions: alive.functions as u64,
-        instances: alive.instances as u64,
+        components: alive.components,
+        functions: alive.functions,
+        instances: alive.instances,
     }
 }
 
