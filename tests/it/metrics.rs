@@ -422,7 +422,7 @@ fn busy(origin: &Origin, sockets: &Recorder, act: impl FnOnce(&Server)) {
 member bob { hosts { \"b.example\" } may { block } file \"members/bob.wall\" }
 floor {
   shadow rule seen { when path == \"/seen\" then block 403 }
-  rule hold { when path == \"/hold\" then tarpit 30s }
+  rule slow { when path == \"/hold\" then tarpit 30s }
 }
 test \"anybody is let in\" {
   request GET \"https://a.example/\" from 203.0.113.7

@@ -240,7 +240,7 @@ pub struct BanEntry {
 /// The bans that run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanList {
-    /// At most [`BANS_LISTED_MAX`], those that end first first.
+    /// At most 10,000, those that end first first.
     pub bans: Vec<BanEntry>,
     /// How many there are in all.
     pub total: usize,

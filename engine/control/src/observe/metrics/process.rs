@@ -63,9 +63,8 @@ fn start_seconds(stat: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
     use super::*;
+    use crate::util::clock::clock;
 
     #[test]
     fn the_kernel_tells_all_of_it() {
@@ -74,7 +73,7 @@ mod tests {
         for value in [resident_bytes, threads, open_fds, max_fds] {
             assert!(value.is_some_and(|value| value >= 1.0), "{sample:?}");
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let now = clock()().0 as f64 / 1e3;
         let age = now - sample.start_seconds.unwrap();
         assert!((-2.0..3_600.0).contains(&age), "{sample:?} at {now}");
         assert!(sample.cpu_seconds.is_some());
