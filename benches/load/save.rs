@@ -107,8 +107,8 @@ fn saves(edits: std::ops::Range<usize>, server: &Server, save: impl Fn(usize)) -
         let mut prober = server.visitor("127.9.2.1");
         while prober.status("/edit") != status_of(edit) {}
         whole.0.push(watch.elapsed());
-        let took_ms = |status: serde_json::Value| status["last_reload"]["took_ms"].as_u64();
-        reload.0.push(Duration::from_millis(took_ms(server.status()).unwrap()));
+        let last = server.status().policy.last_reload.unwrap();
+        reload.0.push(Duration::from_millis(last.duration_ms));
     }
     (whole, reload)
 }
@@ -124,8 +124,8 @@ fn saves_of_a_list(edits: std::ops::Range<usize>, server: &Server) -> (Took, Too
         let mut prober = server.visitor(&listed);
         while prober.get("/edit").is_ok() {}
         whole.0.push(watch.elapsed());
-        let took_ms = |status: serde_json::Value| status["last_reload"]["took_ms"].as_u64();
-        reload.0.push(Duration::from_millis(took_ms(server.status()).unwrap()));
+        let last = server.status().policy.last_reload.unwrap();
+        reload.0.push(Duration::from_millis(last.duration_ms));
     }
     (whole, reload)
 }
@@ -151,7 +151,7 @@ fn main() {
     });
     let ((listed, by_list), during_lists) =
         under_load(&server, || saves_of_a_list(1..n + 1, &server));
-    let generation = server.number("/generation");
+    let generation = server.status().policy.generation;
     assert_eq!(generation, 3 * n as u64 + 1, "each save was a generation of its own");
     println!(
         "\nsave to enforced: {RULES} rules, a list of {NETWORKS} networks, {VISITORS} visitors without a pause"

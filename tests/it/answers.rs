@@ -38,7 +38,7 @@ fn head_of(bytes: usize) -> String {
 }
 
 fn refused(server: &Server, why: &str) -> u64 {
-    server.number(&format!("/edge/answers_refused/{why}"))
+    server.proxy().requests.origin_response_errors[why]
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn an_answers_head_has_its_bytes_and_past_them_the_visitor_is_told_502() {
         assert_eq!(refused(&server, "bytes"), u64::from(status == 502));
         // On a kept connection the next head has as many again.
         assert_eq!(server.answers("/"), status, "{bytes} bytes, the second time");
-        assert_eq!(server.number("/edge/origins/0/failed"), 0, "it did answer");
+        assert_eq!(server.status().origins[0].failures, 0, "it did answer");
     }
 }
 
@@ -92,7 +92,7 @@ fn a_few_interim_answers_are_no_fault() {
     let answer = format!("{early}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let origin = says(move |to| to.write_all(answer.as_bytes()));
     let server = Setup::new(origin, POLICY).start();
-    assert_eq!(server.number("/edge/origin_failed"), 0);
+    assert_eq!(server.proxy().requests.upstream_errors.connect_or_reset, 0);
     let mut visitor = server.visitor("127.7.0.1");
     visitor.send(seawall_tests::get("/")).unwrap();
     wait_answered(&server);
@@ -100,9 +100,9 @@ fn a_few_interim_answers_are_no_fault() {
 
 fn wait_answered(server: &Server) {
     seawall_tests::wait_until("it was answered", || {
-        server.number("/edge/admitted") == 1 && server.number("/edge/in_flight") == 0
+        server.proxy().requests.forwarded == 1 && server.proxy().requests.active == 0
     });
-    assert_eq!(server.number("/edge/origin_failed"), 0);
+    assert_eq!(server.proxy().requests.upstream_errors.connect_or_reset, 0);
 }
 
 #[test]

@@ -30,11 +30,11 @@ fn whoever_a_rule_bans_is_refused_at_once_and_nobody_else() {
     trap(&server, "127.4.0.1");
     assert!(!is_served(&server, "127.4.0.1"));
     assert!(is_served(&server, "127.4.0.2"));
-    wait_until("the old connection is ended", || server.number("/edge/banned_closed") == 1);
+    wait_until("the old connection is ended", || server.proxy().connections.closed.banned == 1);
     assert!(old.get("/").is_err());
-    assert_eq!(server.number("/edge/banned"), 1);
-    assert!(server.number("/edge/banned_at_accept") >= 1);
-    assert_eq!(server.number("/bans/running"), 1);
+    assert_eq!(server.proxy().connections.closed.policy_ban, 1);
+    assert!(server.proxy().connections.rejected.banned >= 1);
+    assert_eq!(server.status().bans.active, 1);
 }
 
 #[test]
@@ -56,11 +56,11 @@ fn a_ban_ends_what_is_under_way() {
         let mut byte = [0];
         assert!(!matches!(visitor.connect().unwrap().read(&mut byte), Ok(1)), "it was ended");
     }
-    wait_until("both were counted", || server.number("/edge/banned_closed") == 2);
-    assert_eq!(server.number("/edge/in_flight"), 2, "its origin is at work still");
+    wait_until("both were counted", || server.proxy().connections.closed.banned == 2);
+    assert_eq!(server.proxy().requests.active, 2, "its origin is at work still");
     origin.gate().open();
     assert_eq!(other.read_answer(false).unwrap().status, 200);
-    wait_until("the origin is free of both", || server.number("/edge/in_flight") == 0);
+    wait_until("the origin is free of both", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn who_is_never_banned_is_served_on() {
     let server = setup.start();
     trap(&server, "127.4.6.1");
     assert!(is_served(&server, "127.4.6.1"));
-    assert_eq!(server.number("/bans/running"), 0);
+    assert_eq!(server.status().bans.active, 0);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_banned_clients_connections_get_no_byte_and_cost_its_neighbours_nothing() {
     let origin = Origin::start();
     let server = Setup::new(origin.address, TRAP).start();
     trap(&server, "127.4.9.1");
-    let before = (server.number("/edge/banned_at_accept"), origin.requests());
+    let before = (server.proxy().connections.rejected.banned, origin.requests());
     let mut beside = server.visitor("127.4.9.2");
     for n in 0..KNOCKS {
         let mut knocking = server.visitor("127.4.9.1");
@@ -164,7 +164,7 @@ fn a_banned_clients_connections_get_no_byte_and_cost_its_neighbours_nothing() {
             assert!(is_served(&server, "127.4.9.3"));
         }
     }
-    let counted = || server.number("/edge/banned_at_accept") - before.0;
+    let counted = || server.proxy().connections.rejected.banned - before.0;
     wait_until("all are counted", || counted() >= KNOCKS);
     assert_eq!(counted(), KNOCKS, "each once");
     assert_eq!(origin.requests(), before.1 + 40, "the neighbours' alone");
@@ -177,7 +177,7 @@ fn bans_of_thousands_of_clients_are_one_lookup_each() {
     for n in 0..300 {
         trap(&server, &format!("127.5.{}.{}", n / 250, n % 250 + 1));
     }
-    assert_eq!(server.number("/bans/running"), 300);
+    assert_eq!(server.status().bans.active, 300);
     let mut visitor = Visitor::new("127.6.0.1", server.address);
     assert_eq!(visitor.status("/"), 200);
     assert!(!is_served(&server, "127.5.0.7"));

@@ -106,7 +106,7 @@ fn what_is_large_once_unpacked_is_refused_and_leaves_nothing_behind() {
         within(async { assert_eq!(status(&mut client(&server).await, "/").await, 200, "{name}") });
     }
     assert_eq!(origin.requests(), before.1 + 4, "none of them reached the origin");
-    wait_until("nobody is left", || server.number("/edge/open") == 0);
+    wait_until("nobody is left", || server.proxy().connections.active == 0);
     let left = server.resident_bytes().saturating_sub(before.0);
     assert!(left <= LEFT_BYTES_MAX, "{left} bytes");
 }
@@ -128,7 +128,7 @@ fn resizing_the_table_all_the_time_costs_nobody_anything() {
     }
     within(async { assert_eq!(status(&mut client(&server).await, "/").await, 200) });
     assert!(origin.requests() <= 2 + TIMES);
-    wait_until("nobody is left", || server.number("/edge/open") == 0);
+    wait_until("nobody is left", || server.proxy().connections.active == 0);
     let left = server.resident_bytes().saturating_sub(before.0);
     assert!(left <= LEFT_BYTES_MAX, "{left} bytes");
 }

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use seawall_admin_api::PolicyError;
 use seawall_tests::{
     COMPILED, Origin, ROOT, Server, Setup, answering, component, guest, overwrite, rename_over,
     wait_for_within,
 };
-use serde_json::Value;
 
 const GOOD: &str = "policy 1
 floor {
@@ -32,12 +32,12 @@ fn start(origin: &Origin) -> Server {
 
 /// The first policy is in force, and the status says why the files are not.
 #[track_caller]
-fn refused(server: &Server) -> Value {
+fn refused(server: &Server) -> PolicyError {
     // A component that takes the compiler longer than an edit waits is told too, until it is done.
-    let is_final = |error: &Value| !error["message"].as_str().unwrap().contains(COMPILING);
+    let is_final = |error: &PolicyError| !error.message.contains(COMPILING);
     let error =
         wait_for_within(COMPILED, "what is wrong", || Some(server.wait_error()).filter(is_final));
-    assert_eq!(server.number("/generation"), 1);
+    assert_eq!(server.status().policy.generation, 1);
     assert_eq!((server.answers("/one"), server.answers("/two")), (410, 200));
     error
 }
@@ -52,17 +52,14 @@ fn mended(server: &Server) {
 }
 
 #[track_caller]
-fn place(error: &Value) -> (&str, u64, u64) {
-    let number = |name: &str| error[name].as_u64().unwrap();
-    (error["file"].as_str().unwrap(), number("line"), number("column"))
+fn place(error: &PolicyError) -> (&str, u32, u32) {
+    (&error.file, error.line, error.column)
 }
 
 #[track_caller]
-fn says(error: &Value, part: &str) {
-    let message = error["message"].as_str().unwrap();
-    assert!(message.contains(part), "`{part}` is not in `{message}`");
-    let code = error["code"].as_str().unwrap();
-    assert!(!code.is_empty());
+fn says(error: &PolicyError, part: &str) {
+    assert!(error.message.contains(part), "`{part}` is not in `{error}`");
+    assert!(!error.code.is_empty());
 }
 
 #[test]
@@ -74,9 +71,9 @@ fn a_mistake_is_told_with_file_line_column_and_code() {
     assert_eq!(place(&error), (ROOT, 3, 40), "{error}");
     says(&error, "blokc");
     let line = server.wait_line(&format!("{ROOT}:3:40: "));
-    assert!(line.contains(error["code"].as_str().unwrap()), "{line}");
+    assert!(line.contains(&error.code), "{line}");
     server.wait_line("the reload is rejected: generation 1 stays active");
-    assert_eq!(server.number("/reloads/refused"), 1);
+    assert_eq!(server.status().policy.reloads.rejected, 1);
     mended(&server);
 }
 
@@ -88,7 +85,7 @@ fn a_mistake_that_is_undone_is_told_no_longer() {
     refused(&server);
     overwrite(&server.setup.policy(ROOT), GOOD);
     server.wait_no_error();
-    assert_eq!(server.number("/generation"), 1, "it is what runs already");
+    assert_eq!(server.status().policy.generation, 1, "it is what runs already");
 }
 
 #[test]
@@ -110,8 +107,8 @@ fn a_policy_whose_own_test_fails_is_refused_by_that_test() {
                 expect block 410\n}\n";
     overwrite(&server.setup.policy(ROOT), format!("{GOOD}{test}"));
     let error = refused(&server);
-    assert_eq!(error["code"], "test");
-    assert_eq!((error["file"].as_str(), error["line"].as_u64()), (Some(ROOT), Some(7)), "{error}");
+    assert_eq!(error.code, "test");
+    assert_eq!((&*error.file, error.line), (ROOT, 7), "{error}");
     says(&error, "one is gone");
     mended(&server);
 }
@@ -133,14 +130,14 @@ fn component_is_refused(broken: &[u8], part: &str) {
     rename_over(&setup.policy("wasm/f.wasm"), broken);
     let error = refused(&server);
     // The complaint stands where the policy names the component.
-    assert_eq!((error["file"].as_str(), error["line"].as_u64()), (Some(ROOT), Some(2)), "{error}");
+    assert_eq!((&*error.file, error.line), (ROOT, 2), "{error}");
     says(&error, "wasm/f.wasm");
     says(&error, part);
     rename_over(&setup.policy("wasm/f.wasm"), answering(7));
     server.wait_no_error();
     // It is what runs already; by its number another, where the compiler was waited for in vain.
     let was_late = server.lines().iter().any(|line| line.contains(COMPILING));
-    assert!(server.number("/generation") == 1 || was_late);
+    assert!(server.status().policy.generation == 1 || was_late);
     assert_eq!((server.answers("/one"), server.answers("/two")), (410, 200));
 }
 
@@ -178,7 +175,7 @@ fn a_deleted_policy_leaves_the_last_good_one() {
     let server = start(&origin);
     std::fs::remove_file(server.setup.policy(ROOT)).unwrap();
     let error = refused(&server);
-    assert_eq!(error["file"], ROOT);
+    assert_eq!(error.file, ROOT);
     says(&error, "the file does not exist");
     mended(&server);
 }
@@ -189,7 +186,7 @@ fn a_deleted_folder_leaves_the_last_good_policy() {
     let server = start(&origin);
     std::fs::remove_dir_all(server.setup.policy("")).unwrap();
     let error = refused(&server);
-    assert_eq!(error["file"], ROOT);
+    assert_eq!(error.file, ROOT);
     std::fs::create_dir(server.setup.policy("")).unwrap();
     mended(&server);
 }
@@ -202,7 +199,7 @@ fn a_policy_at_its_size_is_taken_and_past_it_refused() {
     text.push_str(&"x".repeat((1 << 20) + 1 - text.len()));
     overwrite(&server.setup.policy(ROOT), &text);
     let error = refused(&server);
-    assert_eq!(error["file"], ROOT);
+    assert_eq!(error.file, ROOT);
     says(&error, "1048576");
     text.pop();
     overwrite(&server.setup.policy(ROOT), &text);
@@ -223,11 +220,11 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
         std::fs::remove_file(&path).unwrap();
         make(&path);
         let error = refused(&server);
-        assert_eq!(error["file"], ROOT);
+        assert_eq!(error.file, ROOT);
         // The complaint may be that there is no file for the moment between the two.
         seawall_tests::wait_until("it is no regular file", || {
-            let error = server.status()["last_error"].clone();
-            error["message"].as_str().is_some_and(|message| message.contains("not a regular file"))
+            let error = server.status().policy.last_error;
+            error.is_some_and(|error| error.message.contains("not a regular file"))
         });
         if path.is_dir() {
             std::fs::remove_dir(&path).unwrap();
@@ -246,7 +243,7 @@ fn bytes_that_are_no_text_are_refused_at_their_place() {
     bytes.extend_from_slice(b"# caf\xe9\n");
     overwrite(&server.setup.policy(ROOT), bytes);
     let error = refused(&server);
-    assert_eq!((error["file"].as_str(), error["line"].as_u64()), (Some(ROOT), Some(5)), "{error}");
+    assert_eq!((&*error.file, error.line), (ROOT, 5), "{error}");
     says(&error, "UTF-8");
     mended(&server);
 }
@@ -259,7 +256,7 @@ fn a_list_file_that_is_missing_is_refused_at_the_list() {
     let rule = "floor { rule x { when client.ip in @bad then drop } }\n";
     overwrite(&server.setup.policy(ROOT), format!("{GOOD}{list}{rule}"));
     let error = refused(&server);
-    assert_eq!((error["file"].as_str(), error["line"].as_u64()), (Some(ROOT), Some(5)), "{error}");
+    assert_eq!((&*error.file, error.line), (ROOT, 5), "{error}");
     says(&error, "lists/none.txt");
 }
 

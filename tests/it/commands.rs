@@ -173,8 +173,8 @@ fn with_a_server_status_and_reload_say_what_is() {
     overwrite(&setup.policy(ROOT), "policy 1\n");
     // Whether the command or the watch comes first, the outcome stands when the command ends.
     ends(setup, "reload", 0);
-    assert_eq!(server.number("/generation"), 2);
-    assert_eq!(server.number("/decisions/block"), 1, "counted over generations");
+    assert_eq!(server.status().policy.generation, 2);
+    assert_eq!(server.status().decisions["block"], 1, "counted over generations");
 }
 
 #[test]

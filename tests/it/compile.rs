@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
 
+use seawall_admin_api::WasmStatus;
 use seawall_tests::{
     COMPILED, Origin, ROOT, SITE, Server, Setup, Signal, answering, bomb, guest, overwrite,
     program, wait_until,
@@ -83,7 +84,7 @@ fn a_component_swapped_again_and_again_leaves_nothing_behind() {
     let setup = Setup::new(origin.address, &policy(&["f.wasm"]));
     setup.write("f.wasm", answering(1));
     let server = setup.start();
-    let one = serde_json::json!({ "components": 1, "functions": 1, "instances": 1 });
+    let one = WasmStatus { components: 1, functions: 1, instances: 1 };
     for round in 0..30 {
         let answer = round % 2;
         overwrite(&setup.policy("f.wasm"), answering(answer));
@@ -91,7 +92,7 @@ fn a_component_swapped_again_and_again_leaves_nothing_behind() {
             server.answers("/0") == if answer == 1 { 410 } else { 200 }
         });
     }
-    wait_until("one generation is left", || server.status()["sandbox"] == one);
+    wait_until("one generation is left", || server.status().wasm == one);
 }
 
 fn lines_with(server: &Server, part: &str) -> usize {
@@ -149,11 +150,11 @@ fn an_edit_waits_for_no_component_that_takes_long() {
     // It would take the compiler far more than its ten seconds.
     setup.write("bomb.wasm", bomb(6_000));
     overwrite(&setup.policy(ROOT), policy(&["f.wasm", "bomb.wasm"]));
-    let error = || server.status()["last_error"].clone();
+    let error = || server.status().policy.last_error;
     wait_until("the component is told to be compiling", || {
-        error()["message"].as_str().is_some_and(|text| text.contains("still being compiled"))
+        error().is_some_and(|error| error.message.contains("still being compiled"))
     });
-    assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+    assert_eq!((server.status().policy.generation, server.answers("/0")), (1, 410));
     // Taken back, the next edit is published while the compiler still works on it.
     overwrite(&setup.policy(ROOT), policy(&["f.wasm"]).replace("410", "451"));
     server.wait_generation(2);
@@ -171,7 +172,7 @@ fn a_component_that_takes_too_much_is_refused_by_name_and_limit() {
     overwrite(&setup.policy(ROOT), policy(&["f.wasm", "bomb.wasm"]));
     let said = "bomb.wasm`: compiling the component needs more than 10 s";
     server.wait_line_within(said, COMPILED);
-    assert_eq!((server.number("/generation"), server.answers("/0")), (1, 410));
+    assert_eq!((server.status().policy.generation, server.answers("/0")), (1, 410));
 }
 
 /// The processes that compile for a server.

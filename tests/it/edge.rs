@@ -23,7 +23,7 @@ fn an_unknown_host_reaches_no_site() {
         let asked = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(server.visitor("127.6.0.1").ask(asked).unwrap().status, 421, "{host}");
     }
-    assert_eq!(server.number("/edge/unknown_host"), 5);
+    assert_eq!(server.proxy().requests.rejected.unknown_host, 5);
     assert_eq!(origin.requests(), 0);
     for host in ["A.Example", "a.example:80", "a.example."] {
         let asked = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -99,7 +99,7 @@ fn a_dropped_request_is_reset_without_a_word() {
     let server = start(&origin, "");
     let error = server.visitor("127.6.0.1").get("/drop").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    assert_eq!((server.number("/edge/dropped"), origin.requests()), (1, 0));
+    assert_eq!((server.proxy().connections.closed.policy_drop, origin.requests()), (1, 0));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_head_that_takes_too_long_is_cut() {
     assert_eq!(server.answers("/"), 200);
     let said = visitor.read_rest().unwrap_or_default();
     assert!(said.is_empty(), "{}", said.escape_ascii());
-    wait_until("it is counted", || server.number("/edge/head_late") == 1);
+    wait_until("it is counted", || server.proxy().connections.closed.request_header_timeout == 1);
     assert_eq!(server.answers("/"), 200);
     assert_eq!(origin.requests(), 2);
 }
@@ -203,7 +203,7 @@ fn a_client_has_so_many_connections_and_its_neighbour_too() {
     held.iter_mut().for_each(|visitor| assert_eq!(visitor.status("/"), 200));
     assert!(server.visitor("127.6.0.1").get("/").is_err());
     assert_eq!(server.answers("/"), 200);
-    assert_eq!(server.number("/edge/refused_by_client"), 1);
+    assert_eq!(server.proxy().connections.rejected.max_connections_per_client, 1);
     held.pop();
     wait_until("the place is free", || server.visitor("127.6.0.1").get("/").is_ok());
 }
@@ -221,7 +221,10 @@ fn a_connection_ends_with_its_last_request_and_says_so() {
         assert_eq!(said, [false, false, true], "{paths:?}");
         assert!(visitor.read_until_end().is_empty(), "{paths:?}");
     }
-    assert_eq!((origin.requests(), server.number("/edge/used_up")), (4, 3));
+    assert_eq!(
+        (origin.requests(), server.proxy().connections.closed.max_requests_or_duration),
+        (4, 3)
+    );
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn an_old_connection_ends_with_its_next_answer() {
         assert_eq!(answer.status, 200);
         answer.field("connection") == Some("close")
     });
-    assert_eq!(server.number("/edge/used_up"), 1);
+    assert_eq!(server.proxy().connections.closed.max_requests_or_duration, 1);
 }
 
 /// The most that an idle connection may take of the program's memory.
@@ -253,10 +256,10 @@ fn an_idle_connection_takes_little_memory() {
         visitor
     };
     let _some: Vec<Visitor> = (0..50).map(connect).collect();
-    wait_until("they are there", || server.number("/edge/open") == 50);
+    wait_until("they are there", || server.proxy().connections.active == 50);
     let before = server.resident_bytes();
     let _more: Vec<Visitor> = (50..450).map(connect).collect();
-    wait_until("all are there", || server.number("/edge/open") == 450);
+    wait_until("all are there", || server.proxy().connections.active == 450);
     let each = server.resident_bytes().saturating_sub(before) / 400;
     assert!(each <= IDLE_BYTES_MAX, "{each} bytes each");
 }
@@ -282,5 +285,5 @@ fn an_admin_socket_that_somebody_answers_on_is_not_taken() {
     let ran = server.setup.run(&["run", "-c", "seawall.toml"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("another server uses this socket"), "{}", ran.err);
-    assert_eq!(server.number("/generation"), 1);
+    assert_eq!(server.status().policy.generation, 1);
 }

@@ -206,8 +206,8 @@ fn late_polls_do_not_put_the_site_out_of_order() {
         assert_eq!(visitor.read_answer(false).unwrap().status, 504);
     }
     assert_eq!(server.answers("/page"), 200);
-    assert_eq!(server.number("/edge/origins/0/failed"), 0);
-    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+    assert_eq!(server.status().origins[0].failures, 0);
+    wait_until("all are over", || server.proxy().requests.active == 0);
 }
 
 /// Case 15. nginx leaves such a field out, and so do we.
@@ -223,7 +223,7 @@ fn underscore_in_a_header_name() {
     assert!(!forwarded.head.contains('_'), "{}", forwarded.head);
     assert_eq!(forwarded.values("x-api-key"), ["1"]);
     assert_eq!(forwarded.values("x-forwarded-for"), ["127.17.0.1"]);
-    assert_eq!(server.number("/edge/dropped_headers_with_underscores"), 3);
+    assert_eq!(server.proxy().requests.headers_removed, 3);
     // What would frame the request is refused: who stands before us may have read it so.
     for field in ["Content_Length: 0", "transfer_Encoding: chunked"] {
         let request = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\n{field}\r\n\r\n");
@@ -255,7 +255,7 @@ fn malformed_chunk_is_answered() {
     let mut visitor = server.visitor("127.17.0.1");
     let begun = format!("{:x}\r\n{}\r\n", 40_000, "x".repeat(40_000));
     visitor.send(post(&begun)).unwrap();
-    wait_until("it was forwarded", || server.number("/edge/in_flight") == 1);
+    wait_until("it was forwarded", || server.proxy().requests.active == 1);
     visitor.send("g\r\n").unwrap();
     assert_eq!(visitor.read_answer(false).unwrap().status, 400);
 }
@@ -333,7 +333,7 @@ floor {
     for visitor in &mut polling {
         visitor.send(get("/poll")).unwrap();
     }
-    wait_until("two are under way", || server.number("/edge/in_flight") == 2);
+    wait_until("two are under way", || server.proxy().requests.active == 2);
     assert_eq!(ask("127.17.0.3", &get("/")), 414);
     assert_eq!(ask("127.17.0.4", &get("/")), 200);
 }
@@ -353,13 +353,13 @@ fn requests_under_way_are_held_to_their_limit() {
         visitor
     };
     let _polling: Vec<Visitor> = (0..2).map(|_| poll("127.17.0.1")).collect();
-    wait_until("two are under way", || server.number("/edge/in_flight") == 2);
+    wait_until("two are under way", || server.proxy().requests.active == 2);
     assert_eq!((ask("127.17.0.1"), ask("127.17.0.2")), (429, 200));
     overwrite(&server.setup.policy(ROOT), policy(3));
     server.wait_generation(2);
     assert_eq!(ask("127.17.0.1"), 200, "an edit gives one more, and forgets none");
     let _third = poll("127.17.0.1");
-    wait_until("three are under way", || server.number("/edge/in_flight") == 3);
+    wait_until("three are under way", || server.proxy().requests.active == 3);
     assert_eq!(ask("127.17.0.1"), 429);
 }
 

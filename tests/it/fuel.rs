@@ -4,10 +4,10 @@
 use seawall_tests::{Origin, SITE, Server, Setup, fine, wait_until};
 
 /// As many as put a member's part into quarantine.
-const OFTEN: usize = 20;
+pub(crate) const OFTEN: usize = 20;
 
 /// A host with a member. A long value of `x-host` costs the host, one of `x-hers` the member.
-fn start(origin: &Origin) -> Server {
+pub(crate) fn start(origin: &Origin) -> Server {
     let host = format!(
         "policy 1\nmember ann {{ hosts {{ \"{SITE}\" }} may {{ block }} file \"members/ann.wall\" }}\n\
          floor {{ rule looks {{ when header(\"x-host\") matches r\"b[0-9]x\" then block 410 }} }}\n\
@@ -25,7 +25,7 @@ fn start(origin: &Origin) -> Server {
 }
 
 /// The status of a request with a value that is long enough to empty either's fuel.
-fn costly(server: &Server, path: &str, field: &str) -> u16 {
+pub(crate) fn costly(server: &Server, path: &str, field: &str) -> u16 {
     let long = "a".repeat(6_000);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {SITE}\r\n{field}: {long}\r\n\r\n");
     server.visitor("127.9.60.1").ask(request).unwrap().status
@@ -37,10 +37,10 @@ fn the_hosts_empty_fuel_is_a_503_which_is_counted_and_told() {
     let server = start(&origin);
     assert_eq!(costly(&server, "/", "x-other"), 200, "what no rule looks at costs nothing");
     assert_eq!((costly(&server, "/", "x-host"), origin.requests()), (503, 1));
-    assert_eq!(server.number("/fuel/out"), 1);
+    assert_eq!(server.status().fuel.out, 1);
     server.wait_line("cost more than `decision_fuel` for 1 requests");
     assert_eq!([server.answers("/own"), server.answers("/")], [451, 200], "only that request");
-    assert_eq!(server.number("/fuel/members/0/passed_over"), 0);
+    assert_eq!(server.status().fuel.members[0].passed_over, 0);
 }
 
 #[test]
@@ -52,16 +52,16 @@ fn a_members_empty_fuel_passes_over_her_part_then_puts_it_into_quarantine_until_
     for _ in 1..OFTEN {
         costly(&server, "/", "x-hers");
     }
-    assert_eq!(server.number("/fuel/members/0/passed_over"), OFTEN as u64);
-    assert_eq!(server.number("/fuel/members/0/quarantines"), 1);
-    assert!(server.number("/fuel/members/0/quarantine_left_ms") > 0);
-    assert_eq!(server.number("/fuel/out"), 0, "what is hers costs the host nothing");
+    assert_eq!(server.status().fuel.members[0].passed_over, OFTEN as u64);
+    assert_eq!(server.status().fuel.members[0].quarantines, 1);
+    assert!(server.status().fuel.members[0].quarantine_remaining_ms > 0);
+    assert_eq!(server.status().fuel.out, 0, "what is hers costs the host nothing");
     assert_eq!([server.answers("/own"), server.answers("/after")], [200, 418]);
     server.wait_line("the rules of member ann cost more than `member_fuel` too often");
 
     fine(&server.setup.run(&["rule", "enable", "ann"]));
     assert_eq!(server.answers("/own"), 451);
-    assert_eq!(server.number("/fuel/members/0/quarantine_left_ms"), 0);
+    assert_eq!(server.status().fuel.members[0].quarantine_remaining_ms, 0);
     server.wait_line("the rules of member ann left quarantine");
     let unknown = server.setup.run(&["rule", "enable", "bob"]);
     assert_eq!(unknown.code, Some(1), "{unknown:?}");

@@ -75,10 +75,10 @@ enum Leaves {
 
 /// Sends a request, waits until it is under way or waits in the line, and leaves.
 fn give_up(server: &Server, nth: usize, how: Leaves) -> Visitor {
-    let before = server.number("/edge/requests");
+    let before = server.proxy().requests.total;
     let mut visitor = server.visitor(&format!("127.7.3.{}", nth % 200 + 1));
     visitor.send(get("/")).unwrap();
-    wait_until("the request is judged", || server.number("/edge/requests") > before);
+    wait_until("the request is judged", || server.proxy().requests.total > before);
     let stream = visitor.connect().unwrap();
     match how {
         Leaves::ByReset => SockRef::from(&*stream).set_linger(Some(Duration::ZERO)).unwrap(),
@@ -99,13 +99,13 @@ fn at_work_at_most_as_many_as_there_are_places(how: Leaves) {
         }
     }
     assert_eq!(server.answers("/"), 200, "a visitor gets in");
-    wait_until("nobody is in flight", || server.number("/edge/in_flight") == 0);
+    wait_until("nobody is in flight", || server.proxy().requests.active == 0);
     let (most, done) = (work.most.load(SeqCst), work.done.load(SeqCst));
     assert!(most <= PLACES, "{how:?}: {most} at work at once");
-    let given_up = server.number("/edge/given_up");
+    let given_up = server.proxy().requests.canceled;
     assert!(given_up > 0 && done as u64 >= given_up, "{how:?}: {given_up} of {done}");
-    assert_eq!(server.number("/edge/sites/0/given_up"), given_up);
-    assert_eq!(server.number("/edge/given_up_late"), 0);
+    assert_eq!(server.status().sites[0].traffic.counts.requests_canceled_total, given_up);
+    assert_eq!(server.proxy().requests.canceled_timeouts, 0);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_stream_that_is_taken_back_keeps_the_place_until_the_origin_answered() {
             let mut client = client(&server).await;
             let request = request(Method::GET, SITE, "/");
             let (answer, _) = client.send_request(request, true).unwrap();
-            let is_judged = || server.number("/edge/requests") == nth as u64;
+            let is_judged = || server.proxy().requests.total == nth as u64;
             while !is_judged() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -142,10 +142,10 @@ fn a_stream_that_is_taken_back_keeps_the_place_until_the_origin_answered() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
-    wait_until("nobody is in flight", || server.number("/edge/in_flight") == 0);
+    wait_until("nobody is in flight", || server.proxy().requests.active == 0);
     let most = work.most.load(SeqCst);
     assert!(most <= PLACES, "{most} at work at once");
-    assert!(server.number("/edge/given_up") > 0);
+    assert!(server.proxy().requests.canceled > 0);
     assert_eq!(server.answers("/"), 200);
 }
 
@@ -160,12 +160,12 @@ fn a_given_up_request_counts_for_its_client() {
     };
     for nth in 1..=2 {
         let visitor = leave(&server);
-        wait_until("it is under way", || server.number("/edge/in_flight") == nth);
+        wait_until("it is under way", || server.proxy().requests.active == nth);
         drop(visitor);
-        wait_until("it is given up", || server.number("/edge/given_up") == nth);
+        wait_until("it is given up", || server.proxy().requests.canceled == nth);
     }
     assert_eq!(server.visitor("127.7.0.9").status("/"), 429);
-    assert_eq!(server.number("/edge/in_flight"), 2);
+    assert_eq!(server.proxy().requests.active, 2);
 }
 
 #[test]
@@ -175,12 +175,12 @@ fn an_origin_that_never_answers_a_given_up_request_failed_it() {
     drop({
         let mut visitor = server.visitor("127.7.0.9");
         visitor.send(get("/")).unwrap();
-        wait_until("it is under way", || server.number("/edge/in_flight") == 1);
+        wait_until("it is under way", || server.proxy().requests.active == 1);
         visitor
     });
-    wait_until("it came to nothing", || server.number("/edge/given_up_late") == 1);
-    wait_until("its place is free", || server.number("/edge/in_flight") == 0);
-    assert_eq!(server.number("/edge/origins/0/failed"), 1);
+    wait_until("it came to nothing", || server.proxy().requests.canceled_timeouts == 1);
+    wait_until("its place is free", || server.proxy().requests.active == 0);
+    assert_eq!(server.status().origins[0].failures, 1);
 }
 
 #[test]
@@ -192,14 +192,14 @@ fn who_leaves_while_waiting_for_a_place_leaves_the_line_at_once() {
             let mut visitor = server.visitor(&format!("127.7.4.{n}"));
             visitor.send(get("/")).unwrap();
             let due = n as u64;
-            wait_until("it was judged", || server.number("/edge/requests") == due);
+            wait_until("it was judged", || server.proxy().requests.total == due);
             visitor
         })
         .collect();
-    wait_until("three wait", || server.number("/edge/sites/0/queued") == 3);
+    wait_until("three wait", || server.status().sites[0].traffic.queue_length == 3);
     drop(held);
-    wait_until("nobody waits", || server.number("/edge/sites/0/queued") == 0);
-    wait_until("nobody is in flight", || server.number("/edge/in_flight") == 0);
+    wait_until("nobody waits", || server.status().sites[0].traffic.queue_length == 0);
+    wait_until("nobody is in flight", || server.proxy().requests.active == 0);
     assert_eq!(work.done.load(SeqCst), PLACES, "the others were never sent");
 }
 
@@ -211,8 +211,8 @@ fn an_upload_that_is_given_up_midway_closes_its_connection_and_keeps_nothing() {
     let head = get("/").replace("GET", "POST").trim_end().to_owned();
     visitor.send(format!("{head}\r\nContent-Length: 1000000\r\n\r\n")).unwrap();
     visitor.send(vec![b'x'; 100_000]).unwrap();
-    wait_until("it is under way", || server.number("/edge/in_flight") == 1);
+    wait_until("it is under way", || server.proxy().requests.active == 1);
     drop(visitor);
-    wait_until("its place is free", || server.number("/edge/in_flight") == 0);
-    assert_eq!(server.number("/edge/given_up"), 0);
+    wait_until("its place is free", || server.proxy().requests.active == 0);
+    assert_eq!(server.proxy().requests.canceled, 0);
 }

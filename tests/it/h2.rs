@@ -119,8 +119,8 @@ fn requests_are_judged_and_forwarded_as_in_http_1() {
     let head = origin.heads()[0].to_ascii_lowercase();
     assert!(head.starts_with("get / http/1.1\r\n"), "{head}");
     assert!(head.contains("x-forwarded-proto: https\r\n") && head.contains("\r\nhost: a.example"));
-    assert_eq!(server.number("/edge/unadmitted"), 0);
-    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+    assert_eq!(server.proxy().internal_errors.request_without_decision, 0);
+    wait_until("all are over", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_origin_that_hangs_is_504() {
             assert_eq!(status(&mut client, path).await, expected, "{path}");
         }
     });
-    assert_eq!(server.number("/edge/origin_late"), 1);
+    assert_eq!(server.proxy().requests.upstream_errors.timeout, 1);
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn an_old_connection_takes_no_more_and_a_request_has_its_time() {
         while ask(&mut old, request(Method::GET, SITE, "/"), None).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(server.number("/edge/used_up"), 1);
+        assert_eq!(server.proxy().connections.closed.max_requests_or_duration, 1);
         let mut client = client(&server).await;
         let held = ask(&mut client, request(Method::GET, SITE, "/gate"), None).await;
         assert!(held.is_err(), "{held:?}");
     });
-    assert_eq!(server.number("/edge/request_late"), 1);
+    assert_eq!(server.proxy().connections.closed.request_timeout, 1);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_open_connection_is_judged_by_the_new_policy() {
         server.wait_generation(2);
         assert_eq!(status(&mut client, "/gone").await, 451);
     });
-    assert_eq!(server.number("/edge/accepted"), 1);
+    assert_eq!(server.proxy().connections.total, 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn dropping_and_banning_end_the_connection() {
         let gone = ask(&mut first, request(Method::GET, SITE, "/"), None).await;
         assert!(gone.is_err(), "{gone:?}");
     });
-    wait_until("nobody is left", || server.number("/edge/open") == 0);
+    wait_until("nobody is left", || server.proxy().connections.active == 0);
 }
 
 /// A frame.
@@ -281,16 +281,16 @@ pub(crate) fn floods() -> [(&'static str, Flood); 8] {
 fn each_flood_ends_its_connection_and_the_origin_hears_little_of_it() {
     let (origin, server) = server();
     for (name, make) in floods() {
-        let before = (origin.requests(), server.number("/edge/accepted"));
+        let before = (origin.requests(), server.proxy().connections.total);
         within(async { until_ended(raw(&server).await, make).await });
         assert!(origin.requests() - before.0 <= 100, "{name}");
-        wait_until("it is ended", || server.number("/edge/open") == 0);
-        assert_eq!(server.number("/edge/accepted"), before.1 + 1, "{name}");
+        wait_until("it is ended", || server.proxy().connections.active == 0);
+        assert_eq!(server.proxy().connections.total, before.1 + 1, "{name}");
     }
     // The others meet a limit of the library a little before ours.
-    assert!(server.number("/edge/h2_floods") >= 5);
+    assert!(server.proxy().connections.closed.h2_frame_flood >= 5);
     within(async { assert_eq!(status(&mut client(&server).await, "/").await, 200) });
-    wait_until("the origin is free of them", || server.number("/edge/in_flight") == 0);
+    wait_until("the origin is free of them", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -335,11 +335,11 @@ fn a_head_that_never_ends_and_a_body_that_hardly_comes_are_cut() {
     // Whole, but for its last byte.
     let cut = frame(1, 5, 1, &block());
     ended([&hello[..], &cut[..cut.len() - 1]].concat());
-    assert_eq!(server.number("/edge/head_late"), 3);
+    assert_eq!(server.proxy().connections.closed.request_header_timeout, 3);
     let post = [&[0x83, 0x87, 0x84][..], &block()[3..]].concat();
     ended([&hello[..], &frame(1, 4, 1, &post), &frame(0, 0, 1, b"x")].concat());
-    assert_eq!(server.number("/edge/body_slow"), 1);
-    wait_until("nobody is left", || server.number("/edge/open") == 0);
+    assert_eq!(server.proxy().connections.closed.min_body_rate, 1);
+    wait_until("nobody is left", || server.proxy().connections.active == 0);
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn after_its_last_request_a_client_is_told_and_those_under_way_end() {
     });
     assert!((1_000..1_100).contains(&served), "{served}");
     assert!(origin.requests() >= served);
-    assert_eq!(server.number("/edge/h2_too_many"), 0);
+    assert_eq!(server.proxy().connections.closed.h2_requests_after_goaway, 0);
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn whoever_does_not_read_is_cut_and_whoever_reads_gets_all() {
         while let Some(Ok(_unread)) = coming.data().await {}
         assert_eq!(status(&mut client, "/").await, 200, "its other requests go on");
     });
-    wait_until("the origin is free of it", || server.number("/edge/in_flight") == 0);
+    wait_until("the origin is free of it", || server.proxy().requests.active == 0);
 }
 
 /// A ban ends what is under way within a second; a busy machine may take a little longer.
@@ -444,8 +444,8 @@ fn a_ban_ends_downloads_over_http_2_within_a_second() {
         }
         assert!(whole > 7 << 20, "another's goes on to its end: {whole}");
     });
-    assert_eq!(server.number("/edge/banned_closed"), 1);
-    wait_until("nobody is left", || server.number("/edge/in_flight") == 0);
+    assert_eq!(server.proxy().connections.closed.banned, 1);
+    wait_until("nobody is left", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -469,6 +469,6 @@ fn an_upload_past_the_policys_limit_is_413_as_in_http_1() {
         let (small, body) = upload(100_000);
         assert_eq!(ask(&mut client, small, body).await.unwrap().0, 200, "the connection goes on");
     });
-    assert_eq!((origin.requests(), server.number("/edge/refused")), (1, 2));
-    wait_until("all is over", || server.number("/edge/in_flight") == 0);
+    assert_eq!((origin.requests(), server.proxy().requests.local_responses), (1, 2));
+    wait_until("all is over", || server.proxy().requests.active == 0);
 }

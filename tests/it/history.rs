@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use seawall_admin_api::{PartInForce, RollbackPin};
 use seawall_tests::{
     Origin, ROOT, SITE, Server, Setup, Signal, fine, overwrite, refused, rename_over, wait_until,
 };
@@ -36,6 +37,11 @@ fn history(server: &Server) -> Vec<Value> {
     serde_json::from_str(fine(&ran)).unwrap()
 }
 
+/// What a rollback put in force, while the files on the disk are ignored.
+fn rollback(server: &Server) -> Option<RollbackPin> {
+    server.status().policy.rollback
+}
+
 #[test]
 fn a_wrong_edit_is_undone_in_one_step_with_all_that_it_set() {
     let origin = Origin::start();
@@ -59,12 +65,12 @@ fn a_wrong_edit_is_undone_in_one_step_with_all_that_it_set() {
     assert!(!is_served(&server, "127.5.0.9", "/"), "this ban was none");
     assert_eq!(greedy.status("/page"), 429, "this hold was none");
     assert_eq!(fs::read_to_string(server.setup.policy(ROOT)).unwrap(), policy(MISTAKE));
-    assert_eq!(server.status()["aside"]["active_generation"], 1);
+    assert_eq!(rollback(&server).unwrap().host.unwrap().active_generation, 1);
     assert!(fine(&server.setup.run(&["status"])).contains("generation 1 are in force"));
     // The next save is what counts again.
     save(&server, &policy("rule gone { when path == \"/gone\" then block 410 }"), 4);
     assert_eq!(server.answers("/gone"), 410);
-    assert!(server.status()["aside"].is_null());
+    assert!(rollback(&server).is_none());
 }
 
 #[test]
@@ -77,8 +83,8 @@ fn history_says_what_was_in_force_and_why() {
     let all = history(&server);
     let causes: Vec<&str> = all.iter().map(|past| past["cause"].as_str().unwrap()).collect();
     assert_eq!(causes, ["start", "change", "change", "rollback"]);
-    assert_eq!(all[2]["report"]["condition_changed"][0], "floor.page");
-    assert_eq!(all[3]["restores"], 1);
+    assert_eq!(all[2]["counters"]["condition_changed"][0], "floor.page");
+    assert_eq!(all[3]["restored_from"], 1);
     assert!(all[3]["by_uid"].is_number());
     assert_eq!(all[0]["content"], all[3]["content"]);
     assert!(all.iter().all(|past| past["files_kept"] == true));
@@ -158,8 +164,8 @@ fn a_rollback_that_cannot_be_is_refused_and_changes_nothing() {
     });
     fs::remove_dir_all(kept).unwrap();
     refused(&server.setup.run(&["rollback"]), &["files of generation 1 are not kept"]);
-    assert_eq!(server.status()["generation"], 2);
-    assert!(server.status()["last_error"].is_null());
+    assert_eq!(server.status().policy.generation, 2);
+    assert!(server.status().policy.last_error.is_none());
 }
 
 #[test]
@@ -196,7 +202,7 @@ fn an_edit_is_held_against_what_runs_before_it_is_one() {
     let old = server.setup.policy(ROOT);
     let against = ["check", draft, "--against", old.to_str().unwrap()];
     assert!(fine(&server.setup.run(&against)).contains("reset: floor.page"));
-    assert_eq!(server.status()["generation"], 1);
+    assert_eq!(server.status().policy.generation, 1);
     refused(&server.setup.run(&["check", draft, "--against", "nowhere.wall"]), &["nowhere.wall"]);
 }
 
@@ -251,7 +257,7 @@ fn a_member_who_saves_often_pushes_no_generation_of_the_host_out() {
     // Back to the host's generation: what she has stays.
     fine(&server.setup.run(&["rollback"]));
     assert_eq!(["/one", "/two", "/own"].map(|path| server.answers(path)), [410, 200, 429]);
-    assert_eq!(server.status()["aside"]["active_generation"], 1);
+    assert_eq!(rollback(&server).unwrap().host.unwrap().active_generation, 1);
 }
 
 #[test]
@@ -267,7 +273,7 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
 
     member_saves(&server, 451);
     assert_eq!(answers(&server), [410, 200, 451], "hers is in force, the bad edit is not");
-    assert_eq!(server.status()["aside"]["active_generation"], 2);
+    assert_eq!(rollback(&server).unwrap().host.unwrap().active_generation, 2);
     // What she breaks keeps her part, and brings nothing back either.
     overwrite(&server.setup.policy(HERS), "policy 1\nsite");
     server.wait_line("member ann: refused");
@@ -293,7 +299,7 @@ fn what_a_member_saves_after_a_rollback_brings_no_bad_edit_of_the_host_back() {
     overwrite(&again.setup.policy(ROOT), host("three"));
     wait_until("the host's next edit", || again.answers("/three") == 410);
     assert_eq!(answers(&again), [200, 200, 451]);
-    assert!(again.status()["aside"].is_null());
+    assert!(rollback(&again).is_none());
 }
 
 #[test]
@@ -308,9 +314,9 @@ fn a_part_that_does_not_fit_what_is_gone_back_to_gives_way_to_the_one_of_then() 
     assert!(fine(&said).contains("member ann: refused"), "{said:?}");
     let answers = ["/one", "/two", "/own"].map(|path| server.answers(path));
     assert_eq!(answers, [410, 200, 451], "her part of generation 1");
-    assert_eq!(server.status()["members"][0]["part"], "kept");
+    assert_eq!(server.status().members[0].part, PartInForce::Kept);
     member_saves(&server, 429);
-    assert_eq!(server.status()["members"], serde_json::json!([]));
+    assert!(server.status().members.is_empty());
 }
 
 #[test]
@@ -323,7 +329,7 @@ fn a_member_goes_back_alone_until_her_files_change() {
     let said = run(&["rollback", "--member", "ann"]);
     assert!(fine(&said).contains("made of the files of generation 1"), "{said:?}");
     assert_eq!(answers(), [200, 410, 451], "hers alone");
-    assert_eq!(server.status()["aside"]["members"]["ann"]["active_generation"], 1);
+    assert_eq!(rollback(&server).unwrap().members["ann"].active_generation, 1);
     assert!(fine(&run(&["status"])).contains("member ann: her files of generation 1"));
     refused(
         &run(&["rollback", "--member", "ann"]),
@@ -334,7 +340,7 @@ fn a_member_goes_back_alone_until_her_files_change() {
     wait_until("the host's edit", || server.answers("/three") == 410);
     assert_eq!(server.answers("/own"), 451);
     member_saves(&server, 429);
-    assert!(server.status()["aside"].is_null());
+    assert!(rollback(&server).is_none());
     refused(&run(&["rollback", "1", "--member", "bob"]), &["no part of member bob"]);
     let both = run(&["rollback", "--member", "ann", "--clear-penalties"]);
     assert!(both.code == Some(2) && both.err.contains("cannot be used with"), "{both:?}");
@@ -360,7 +366,7 @@ fn what_a_kept_part_was_made_of_is_what_history_shows_and_all_goes_back_to() {
     overwrite(&server.setup.policy(ROOT), host("two"));
     wait_until("the host's edit", || server.answers("/two") == 410);
     assert_eq!(server.answers("/own"), 451, "her last good part");
-    let kept = server.status()["generation"].as_u64().unwrap().to_string();
+    let kept = server.status().policy.generation.to_string();
     let folder = server.folder().join("out");
     let run = |words: &[&str]| server.setup.run(words);
     fine(&run(&["history", &kept, "--export", folder.to_str().unwrap()]));
@@ -376,12 +382,8 @@ fn what_a_kept_part_was_made_of_is_what_history_shows_and_all_goes_back_to() {
     fine(&run(&["rollback", &kept, "--all"]));
     let answers = ["/two", "/three", "/own", "/other"].map(|path| server.answers(path));
     assert_eq!(answers, [410, 200, 451, 200], "as it was, her kept part too");
-    let aside = server.status()["aside"].clone();
-    assert!(
-        aside["active_generation"].is_number()
-            && aside["members"]["ann"]["active_generation"].is_number(),
-        "{aside}"
-    );
+    let pin = rollback(&server).unwrap();
+    assert!(pin.host.is_some() && pin.members.contains_key("ann"), "{pin:?}");
     // What is on the disk of each comes when that one changes.
     overwrite(&server.setup.policy("members/shut.txt"), "/third\n");
     wait_until("her list", || server.answers("/third") == 418);
@@ -410,14 +412,13 @@ fn a_reload_that_changes_nothing_tells_whose_files_are_refused() {
 #[test]
 fn since_when_a_member_is_refused_goes_on_over_saves_and_restarts() {
     let (_origin, server) = start_with_member();
-    let since = |server: &Server| server.status()["members"][0]["refused_since"].clone();
+    let since = |server: &Server| server.status().members[0].rejected_since.clone();
     rename_over(&server.setup.policy(HERS), "policy 1\nsite");
     server.wait_line("member ann: refused");
     let begun = since(&server);
-    assert!(begun.is_string());
     rename_over(&server.setup.policy(HERS), "policy 1\nsite \"a\" { rule }");
-    let generation = || server.status()["generation"].as_u64();
-    wait_until("her next mistake", || generation() >= Some(3));
+    let generation = || server.status().policy.generation;
+    wait_until("her next mistake", || generation() >= 3);
     assert_eq!(since(&server), begun, "another save, and another mistake");
     let setup = server.setup.clone();
     let mut server = server;
@@ -426,7 +427,7 @@ fn since_when_a_member_is_refused_goes_on_over_saves_and_restarts() {
     let again = setup.start();
     assert_eq!(since(&again), begun, "over a restart");
     member_saves(&again, 418);
-    assert_eq!(again.status()["members"], serde_json::json!([]));
+    assert!(again.status().members.is_empty());
     let book = again.folder().join("state/members-refused.json");
     wait_until("that is over, and a next time begins anew", || {
         !fs::read_to_string(&book).unwrap_or_default().contains("ann")
@@ -440,13 +441,13 @@ fn what_was_put_aside_stays_so_over_an_upgrade_and_none_is_refused_when_it_is_ov
     fine(&server.setup.run(&["rollback"]));
     let answers = || ["/one", "/two", "/own"].map(|path| server.answers(path));
     fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
-    assert_eq!(server.status()["aside"]["active_generation"], 1);
+    assert_eq!(rollback(&server).unwrap().host.unwrap().active_generation, 1);
     member_saves(&server, 418);
     assert_eq!(answers(), [410, 200, 418]);
     // The disk holds what serves: that is no new generation, and nothing is aside any more.
     rename_over(&server.setup.policy(ROOT), host("one"));
-    wait_until("nothing is aside", || server.status()["aside"].is_null());
+    wait_until("nothing is aside", || rollback(&server).is_none());
     fine(&server.setup.run(&["upgrade", "-c", "seawall.toml"]));
     assert_eq!(answers(), [410, 200, 418]);
-    assert!(server.status()["aside"].is_null());
+    assert!(rollback(&server).is_none());
 }

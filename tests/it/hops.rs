@@ -91,11 +91,13 @@ fn a_strangers_proxy_header_is_no_request_and_no_hop_may_leave_it_out() {
     assert_eq!(status(ask(&server, STRANGER, b"", "/")), 200);
     assert_eq!(status(ask(&server, HOP, b"", "/")), 0);
     assert_eq!(status(ask(&server, HOP, b"PROXY TCP4 x y 1 2\r\n", "/")), 0);
-    wait_until("both are counted", || server.number("/edge/proxy_header_bad") == 2);
+    wait_until("both are counted", || {
+        server.proxy().connections.rejected.proxy_protocol_invalid == 2
+    });
     let mut silent = server.visitor(HOP);
     silent.send("PROXY TCP4 192.0").unwrap();
     assert!(silent.read_until_end().is_empty());
-    wait_until("it is counted", || server.number("/edge/proxy_header_late") == 1);
+    wait_until("it is counted", || server.proxy().connections.rejected.proxy_protocol_timeout == 1);
     // A header in front of a header is no request either.
     let twice = [v1("192.0.2.66"), v1("192.0.2.67")].concat();
     assert_eq!(status(ask(&server, HOP, twice.as_bytes(), "/")), 400);
@@ -126,10 +128,10 @@ fn a_ban_meets_the_client_behind_a_proxy_header_and_not_the_hop() {
     let mut old = server.visitor(HOP);
     assert_eq!(status(old.ask(format!("{bad}{}", get("/")))), 200);
     assert_eq!(status(ask(&server, HOP, bad.as_bytes(), "/trap")), 0);
-    wait_until("what is under way is ended", || server.number("/edge/banned_closed") == 1);
+    wait_until("what is under way is ended", || server.proxy().connections.closed.banned == 1);
     assert!(old.get("/").is_err());
     assert_eq!(status(ask(&server, HOP, bad.as_bytes(), "/")), 0);
-    assert!(server.number("/edge/banned_at_accept") >= 1);
+    assert!(server.proxy().connections.rejected.banned >= 1);
     assert_eq!(status(ask(&server, HOP, good.as_bytes(), "/")), 200);
     // The hop itself cannot be banned: that would be everybody.
     assert_eq!(server.setup.run(&["bans", "add", HOP, "--for", "1h"]).code, Some(1));
@@ -148,8 +150,8 @@ fn places_are_counted_for_the_client_behind_the_hop() {
         ["192.0.2.1", "192.0.2.1", "192.0.2.2"].map(|ip| hold(ip).unwrap()).into();
     assert!(hold("192.0.2.1").is_err());
     assert!(hold("192.0.2.3").is_err());
-    assert_eq!(server.number("/edge/refused_by_client"), 1);
-    assert_eq!(server.number("/edge/refused_by_net"), 1);
+    assert_eq!(server.proxy().connections.rejected.max_connections_per_client, 1);
+    assert_eq!(server.proxy().connections.rejected.max_connections_per_network, 1);
     // Another network's clients, over the same hop, and many more than one client may hold.
     for n in 1..=6 {
         held.push(hold(&format!("198.51.{n}.1")).unwrap());
@@ -165,7 +167,7 @@ fn a_network_has_so_many_connections_and_its_neighbours_too() {
     held.iter_mut().for_each(|visitor| assert_eq!(visitor.status("/"), 200));
     assert!(server.visitor("127.5.7.4").get("/").is_err());
     assert_eq!(server.visitor("127.5.8.4").status("/"), 200);
-    assert_eq!(server.number("/edge/refused_by_net"), 1);
+    assert_eq!(server.proxy().connections.rejected.max_connections_per_network, 1);
     held.pop();
     wait_until("the place is free", || server.visitor("127.5.7.4").get("/").is_ok());
 }
@@ -225,7 +227,7 @@ fn a_real_haproxy_in_front_names_the_client_in_every_form() {
             }
         }
     }
-    assert_eq!(by_proxy.number("/edge/proxy_header_bad"), 0);
+    assert_eq!(by_proxy.proxy().connections.rejected.proxy_protocol_invalid, 0);
 }
 
 /// A request that names a client in a field.
@@ -288,6 +290,6 @@ fn limits_and_bans_count_the_client_of_a_header_and_the_hop_keeps_its_connection
     assert_eq!((ask("192.0.2.3", "/hold"), ask("192.0.2.3", "/")), (403, 200));
     assert_eq!((ask("192.0.2.4", "/trap"), ask("192.0.2.4", "/")), (403, 403));
     assert_eq!(ask("192.0.2.5", "/"), 200);
-    assert_eq!(server.number("/edge/banned_closed"), 0);
-    assert_eq!(server.number("/bans/running"), 1);
+    assert_eq!(server.proxy().connections.closed.banned, 0);
+    assert_eq!(server.status().bans.active, 1);
 }

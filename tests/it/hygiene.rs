@@ -59,7 +59,7 @@ fn what_is_refused_is_refused_with_its_status_and_shows_nothing() {
         assert_eq!(answer.field("connection"), Some("close"));
         said.push_str(&format!("{}{}", answer.head, answer.text()));
     }
-    assert_eq!((origin.bytes(), server.number("/edge/engine_refused")), (0, 0));
+    assert_eq!((origin.bytes(), server.proxy().requests.rejected.engine_rejected), (0, 0));
     assert_names_nobody(&said, &origin);
 }
 
@@ -122,7 +122,7 @@ fn what_is_sound_reaches_the_origin_as_it_was_sent_less_what_is_between_two_hops
         }
     }
     assert!(origin.unsound().is_empty(), "{:?}", origin.unsound());
-    assert_eq!(server.number("/edge/engine_refused"), 0);
+    assert_eq!(server.proxy().requests.rejected.engine_rejected, 0);
     assert_names_nobody(&said, &origin);
 }
 
@@ -198,7 +198,7 @@ fn five_hundred_refused_uploads_read_their_answers() {
     let failed: Vec<_> =
         (0..500).map(|_| upload(&server, 1 << 20)).filter(|answer| *answer != Ok(403)).collect();
     assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed[0]);
-    assert_eq!((server.number("/edge/refused"), origin.bytes()), (500, 0));
+    assert_eq!((server.proxy().requests.local_responses, origin.bytes()), (500, 0));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_websocket_passes_both_ways_and_a_ban_ends_it() {
     for _ in 0..20 {
         assert!(echo(&mut one) && echo(&mut two));
     }
-    assert_eq!(server.number("/edge/tunnels"), 2);
+    assert_eq!(server.proxy().requests.websocket_upgrades, 2);
     assert!(server.visitor("127.3.1.1").get("/trap").is_err());
     let watch = Stopwatch::start();
     let ended = one.read_rest().unwrap_err();
@@ -254,8 +254,8 @@ fn a_websocket_passes_both_ways_and_a_ban_ends_it() {
     assert!(watch.elapsed() < Duration::from_secs(3), "{:?}", watch.elapsed());
     assert_eq!(ended.kind(), ErrorKind::ConnectionReset);
     assert!(echo(&mut two), "another's goes on");
-    assert_eq!(server.number("/edge/banned_closed"), 1);
-    wait_until("its place is free", || server.number("/edge/in_flight") == 1);
+    assert_eq!(server.proxy().connections.closed.banned, 1);
+    wait_until("its place is free", || server.proxy().requests.active == 1);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_websocket_on_which_nothing_moves_is_closed() {
     assert!(echo(&mut visitor));
     let _ = visitor.read_rest();
     assert!(!echo(&mut visitor));
-    wait_until("it is counted", || server.number("/edge/tunnel_idle") == 1);
+    wait_until("it is counted", || server.proxy().connections.closed.tunnel_idle_timeout == 1);
 }
 
 #[test]

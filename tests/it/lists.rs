@@ -1,5 +1,6 @@
 //! List files over the running program: the last good copy stays, over a restart too.
 
+use seawall_admin_api::ListSource;
 use seawall_tests::{Origin, ROOT, SITE, Server, Setup, Signal, overwrite, wait_until};
 
 const LIST: &str = "lists/drop.txt";
@@ -35,7 +36,7 @@ fn a_list_whose_file_is_gone_at_start_is_the_last_good_copy() {
     let setup = host(&origin);
     let server = setup.start();
     assert_eq!(server.answers("/"), 410);
-    assert_eq!(server.status()["lists"][0]["from"], "file");
+    assert_eq!(server.status().lists[0].source, ListSource::File);
     stop(server);
 
     // Gone, too long, an error page in its place, and gone again.
@@ -49,8 +50,8 @@ fn a_list_whose_file_is_gone_at_start_is_the_last_good_copy() {
         let told = server.wait_line("the last good copy is in force, ");
         assert!(told.contains(&format!("{ROOT}:2:24")) && told.contains(" old"), "{told}");
         assert_eq!(server.answers("/"), 410, "{broken:?}");
-        let list = &server.status()["lists"][0];
-        assert_eq!((&list["from"], &list["entries"]), (&"kept".into(), &1.into()), "{list}");
+        let list = &server.status().lists[0];
+        assert_eq!((list.source, list.entries), (ListSource::Cached, 1), "{list:?}");
         let said = setup.run(&["status", "-c", "seawall.toml"]).out;
         assert!(said.contains("@drop: 1 entries") && said.contains(LIST), "{said}");
         stop(server);
@@ -123,13 +124,13 @@ fn field_07_spamhaus_drop_as_published() {
     let setup = field("07-spamhaus-drop-as-published", &origin);
     let (code, said) = checked(&setup);
     assert!(code == Some(0) && !said.contains("S004"), "{said}");
-    assert_eq!(setup.start().status()["lists"][0]["entries"], 2);
+    assert_eq!(setup.start().status().lists[0].entries, 2);
     // The lines of JSON that Spamhaus recommends, in the place of the other.
     let lines = std::fs::read_to_string(setup.policy("lists/drop_v4.json")).unwrap();
     setup.write("lists/drop.txt", &lines);
     let (code, said) = checked(&setup);
     assert!(code == Some(0) && !said.contains("S004"), "{said}");
-    assert_eq!(setup.start().status()["lists"][0]["entries"], 2);
+    assert_eq!(setup.start().status().lists[0].entries, 2);
     // One document is none, and is told what makes a list of it.
     setup.write("lists/drop.txt", "[\n  {\"cidr\": \"192.0.2.0/24\"}\n]\n");
     let (code, said) = checked(&setup);
@@ -160,8 +161,8 @@ fn field_08_cut_off_list_blocks_a_quarter() {
     overwrite(&setup.policy("lists/cut.txt"), "0.0.0.0/0\n");
     server.wait_line("the last good copy stays in force");
     assert_eq!(server.answers("/"), 200);
-    let list = &server.status()["lists"][0];
-    assert_eq!((&list["from"], &list["entries"]), (&"kept".into(), &1.into()), "{list}");
+    let list = &server.status().lists[0];
+    assert_eq!((list.source, list.entries), (ListSource::Cached, 1), "{list:?}");
     // A download that broke off in the middle of a line.
     overwrite(&setup.policy("lists/cut.txt"), "198.51.100.0/24\n127.0.0.0/2");
     server.wait_line("warning[S012]: `127.0.0.0/2`");
@@ -207,7 +208,7 @@ fn field_12_list_spellings() {
         assert!(said.contains(part), "no {part}: {said}");
     }
     let server = setup.start();
-    assert_eq!(server.status()["lists"][0]["entries"], 4);
+    assert_eq!(server.status().lists[0].entries, 4);
     // What is no list keeps the last good copy, and says what it is.
     for (bytes, what) in [
         (&b"<!DOCTYPE html>\n<html><body>502</body></html>\n"[..], "HTML"),
@@ -217,7 +218,7 @@ fn field_12_list_spellings() {
         overwrite(&setup.policy("lists/ok.txt"), bytes);
         let told = server.wait_line(what);
         assert!(told.contains("has no element"), "{told}");
-        assert_eq!(server.status()["lists"][0]["entries"], 4, "{what}");
+        assert_eq!(server.status().lists[0].entries, 4, "{what}");
     }
 }
 
@@ -228,13 +229,13 @@ fn a_list_that_shrinks_or_holds_the_proxy_in_front_is_told_in_log_and_status() {
     let setup = host(&origin).section(section);
     setup.write(LIST, "127.1.1.0/24\n192.0.2.1\n192.0.2.2\n192.0.2.3\n192.0.2.5\n");
     let server = setup.start();
-    assert_eq!(server.status()["lists"][0]["shrank_from"], serde_json::Value::Null);
+    assert_eq!(server.status().lists[0].shrank_from, None);
     overwrite(&setup.policy(LIST), "127.1.1.0/24\n203.0.113.0/24\n");
     let told = server.wait_line("S014");
     assert!(told.contains("has 2 elements, before it had 5"), "{told}");
     let told = server.wait_line("203.0.113.9/32 ([trusted_proxies])");
     assert!(told.contains("S015") && told.contains(&format!("{ROOT}:2:24")), "{told}");
-    assert_eq!(server.status()["lists"][0]["shrank_from"], 5);
+    assert_eq!(server.status().lists[0].shrank_from, Some(5));
     let said = setup.run(&["status", "-c", "seawall.toml"]).out;
     assert!(said.contains("it had 5 before"), "{said}");
     // Whose policy it is decides what `check` says.

@@ -68,27 +68,22 @@ fn no_request_fails_across_reloads_under_load() {
     // answer.
     wait_until("all are told and counted", || {
         let status = server.status();
-        let decided = ["allow", "block"].map(|kind| status["decisions"][kind].as_u64());
-        status["reloads"]["published"] == RELOADS && decided == [Some(served / 2); 2]
+        let decided = ["allow", "block"].map(|kind| status.decisions[kind]);
+        status.policy.reloads.published == RELOADS && decided == [served / 2; 2]
     });
     let status = server.status();
-    let generations: Vec<u64> = status["history"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|past| past["generation"].as_u64().unwrap())
-        .collect();
+    let generations: Vec<u64> = status.history.iter().map(|past| past.generation).collect();
     assert!(generations.is_sorted_by(|a, b| a < b), "{generations:?}");
     assert_eq!(generations.last(), Some(&(RELOADS + 1)));
-    assert_eq!(status["reloads"]["published"], RELOADS);
-    assert_eq!(status["reloads"]["refused"], 0);
+    assert_eq!(status.policy.reloads.published, RELOADS);
+    assert_eq!(status.policy.reloads.rejected, 0);
     // Over all generations, nothing was lost and nothing was counted twice.
-    assert_eq!(status["decisions"]["allow"], served / 2);
-    assert_eq!(status["decisions"]["block"], served / 2);
-    let failures = status["externs"][0]["failures"].as_object().unwrap();
+    assert_eq!(status.decisions["allow"], served / 2);
+    assert_eq!(status.decisions["block"], served / 2);
+    let failures = &status.externs[0].failures;
     // A thread that had to wait for a processor may have met the wall-clock backstop.
     let mut others = failures.iter().filter(|(kind, _)| *kind != "time");
     assert!(others.all(|(_, count)| *count == 0), "{failures:?}");
     assert_eq!(origin.requests() as u64, served / 2);
-    assert_eq!(status["edge"]["panics"], 0);
+    assert_eq!(status.proxy.panics, 0);
 }

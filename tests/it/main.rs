@@ -69,6 +69,8 @@ mod module_order;
 mod origins;
 /// What an origin that is away does to the others, and how it comes back.
 mod outage;
+/// What is shipped for Prometheus and Grafana names metrics that there are.
+mod packaging;
 /// A restart forgets nothing that it was told.
 mod persist;
 /// No visitor's address is kept or said anywhere.

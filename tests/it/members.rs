@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use seawall_admin_api::PartInForce;
 use seawall_tests::{
     COMPILED, Origin, ROOT, SITE, Setup, bomb, get, overwrite, wait_until, wait_until_within,
 };
@@ -74,8 +75,8 @@ fn a_member_who_starts_with_a_mistake_has_the_hosts_layers_alone() {
         line.contains("member ann: refused:") && line.contains("the host's layers alone")
     };
     assert!(server.lines().iter().any(told), "{:?}", server.lines());
-    assert_eq!(server.status()["members"][0]["part"], "absent");
-    assert_eq!(server.status()["member_parts"]["absent"], 1);
+    assert_eq!(server.status().members[0].part, PartInForce::Absent);
+    assert_eq!(server.status().member_parts.absent, 1);
 }
 
 /// The one file in the folder of members' copies that is a copy.
@@ -110,21 +111,21 @@ fn a_members_last_good_part_outlives_restart_and_upgrade_and_is_told() {
     assert_eq!([server.answers("/own"), server.answers("/one")], [451, 410]);
     server.wait_line("member ann: refused: members/ann.wall:3");
     server.wait_line("the member's part of generation 1 stays active");
-    let member = server.status()["members"][0].clone();
-    assert_eq!((&member["part"], &member["since_generation"]), (&"kept".into(), &1.into()));
-    assert_eq!(member["problems"][0]["file"], "members/ann.wall");
+    let member = server.status().members[0].clone();
+    assert_eq!((member.part, member.since_generation), (PartInForce::Kept, Some(1)));
+    assert_eq!(member.problems[0].file, "members/ann.wall");
     let said = setup.run(&["status"]);
     assert!(said.out.contains("her part of generation 1 is in force"), "{said:?}");
 
     seawall_tests::fine(&setup.run(&["upgrade", "-c", "seawall.toml"]));
     assert_eq!(server.answers("/own"), 451, "over an upgrade");
-    assert_eq!(server.status()["members"][0]["since_generation"], 1);
+    assert_eq!(server.status().members[0].since_generation, Some(1));
 
     overwrite(&setup.policy("members/f.wasm"), seawall_tests::answering(1));
     overwrite(&setup.policy("members/ann.wall"), rule(418));
     wait_until_within(COMPILED, "she mended it", || server.answers("/own") == 418);
-    assert_eq!(server.status()["member_parts"]["current"], 1);
-    assert_eq!(server.status()["members"], serde_json::json!([]));
+    assert_eq!(server.status().member_parts.current, 1);
+    assert!(server.status().members.is_empty());
     server.wait_line("member ann: the files are valid again");
 }
 
@@ -145,7 +146,7 @@ fn a_damaged_copy_of_a_members_files_is_set_aside_and_told() {
     assert!(copy(&setup).is_none());
     let aside = std::fs::read_dir(setup.path("state/members")).unwrap();
     assert_eq!(aside.flatten().count(), 1, "set aside, not thrown away");
-    assert_eq!(server.status()["members"][0]["part"], "absent");
+    assert_eq!(server.status().members[0].part, PartInForce::Absent);
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn a_level_is_entered_by_traffic_and_told() {
     assert_eq!(server.answers("/two"), 200);
     wait_until("the level is entered", || server.answers("/two") == 503);
     server.wait_line("level busy is entered");
-    assert_eq!(server.status()["sites"][0]["level"], "busy");
+    assert_eq!(server.status().sites[0].level, "busy");
 }
 
 /// Levels that look at the origins, of one site and of all, and at the processors.
@@ -240,12 +241,12 @@ fn levels_see_the_origins_and_the_processors() {
     let ask = get("/").replace(SITE, "b.example");
     wait_until("its origin failed", || {
         (0..50).for_each(|_| _ = visitor.ask(&ask));
-        server.status()["sites"][1]["level"] == "failing"
+        server.status().sites[1].level == "failing"
     });
     server.wait_line("level failing of b.example is entered");
     server.wait_line("level some is entered");
     server.wait_line("level loaded is entered");
-    assert_ne!(server.status()["sites"][0]["level"], "failing", "another site's");
+    assert_ne!(server.status().sites[0].level, "failing", "another site's");
     let quiet = Duration::from_secs(60);
     // Ten seconds later nothing is remembered of it, and nobody has anything to do.
     server.wait_line_within("level failing of b.example is left", quiet);
@@ -284,7 +285,7 @@ fn a_level_is_set_by_hand_and_ended_by_hand_and_by_time() {
 
     assert_eq!(level(&["set", "busy", "--for", "1h", "--site", "b.example"]).code, Some(0));
     assert_eq!(both(), [200, 503]);
-    assert_eq!(server.status()["level_by_hand"][0]["site"], "b.example");
+    assert_eq!(server.status().policy.manual_levels[0].site.as_deref(), Some("b.example"));
     assert_eq!(level(&["set", "busy", "--for", "1s", "--site", "b.example"]).code, Some(0));
     wait_until("the second is over", || both() == [200, 200]);
     server.wait_line("level busy of b.example, set by hand, is over");

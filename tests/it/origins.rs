@@ -8,7 +8,7 @@ const POLICY: &str = "policy 1\nfloor { rule no { when path == \"/no\" then bloc
 fn an_origin_that_is_down_is_502_and_its_sites_refusals_go_on() {
     let server = Setup::new(Origin::nowhere(), POLICY).start();
     assert_eq!((server.answers("/"), server.answers("/no")), (502, 403));
-    assert_eq!(server.number("/edge/origin_failed"), 1);
+    assert_eq!(server.proxy().requests.upstream_errors.connect_or_reset, 1);
 }
 
 #[test]
@@ -31,8 +31,8 @@ fn an_origin_that_hangs_is_504() {
     let origin = Origin::start();
     let server = Setup::new(origin.address, POLICY).limits("origin_head_ms = 2_000").start();
     assert_eq!((server.answers("/gate"), server.answers("/")), (504, 200));
-    assert_eq!(server.number("/edge/origin_late"), 1);
-    wait_until("nobody is in flight", || server.number("/edge/in_flight") == 0);
+    assert_eq!(server.proxy().requests.upstream_errors.timeout, 1);
+    wait_until("nobody is in flight", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn past_its_places_in_flight_and_without_a_queue_a_site_answers_503_at_once() {
         .limits("origin_inflight_max = 4\nqueue_max = 0")
         .start();
     let mut hanging = hang(&server, &origin, 4);
-    assert_eq!(server.number("/edge/in_flight"), 4);
+    assert_eq!(server.proxy().requests.active, 4);
     // The origin has 30 seconds: these answers do not wait for it.
     for _ in 0..20 {
         let answer = server.visitor("127.7.0.1").get("/").unwrap();
@@ -83,8 +83,8 @@ fn past_its_places_in_flight_and_without_a_queue_a_site_answers_503_at_once() {
     assert_eq!(server.answers("/no"), 403);
     let asked = "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n";
     assert_eq!(server.visitor("127.7.0.1").ask(asked).unwrap().status, 200, "another site's");
-    assert_eq!(server.number("/edge/in_flight"), 4, "they still hang");
-    assert_eq!(server.number("/edge/origin_full"), 20);
+    assert_eq!(server.proxy().requests.active, 4, "they still hang");
+    assert_eq!(server.proxy().requests.rejected.origin_busy, 20);
     origin.gate().open();
     for visitor in &mut hanging {
         assert_eq!(visitor.read_answer(false).unwrap().status, 200);

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seawall_admin_api::{OriginState, OriginStatus};
 use seawall_tests::{
     ChildOrigin, Origin, SITE, Server, Setup, StopAtEnd, Stopwatch, get, wait_until,
 };
@@ -57,12 +58,8 @@ fn under_load(
 }
 
 /// What the status says of the origin number `at`.
-fn origin(server: &Server, at: usize, field: &str) -> u64 {
-    server.number(&format!("/edge/origins/{at}/{field}"))
-}
-
-fn state(server: &Server, at: usize) -> String {
-    server.status()["edge"]["origins"][at]["state"].as_str().unwrap().to_owned()
+fn origin_at(server: &Server, at: usize) -> OriginStatus {
+    server.status().origins[at].clone()
 }
 
 fn pause(ms: u64) {
@@ -78,24 +75,24 @@ fn a_killed_origin_costs_few_attempts_and_is_back_within_two_seconds() {
     let server = Setup::new(address, POLICY).limits(&limits).start();
     assert_eq!(server.answers("/"), 200);
     drop(child);
-    let before = origin(&server, 0, "sent");
+    let before = origin_at(&server, 0).requests;
     let watch = Stopwatch::start();
     let (answers, longest) = under_load(&server, 8, || pause(3_000));
     let seconds = watch.elapsed().as_secs();
     assert!(answers.keys().all(|status| matches!(status, 502 | 503)), "{answers:?}");
     assert!(answers.values().sum::<usize>() > 200, "they went on asking: {answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
-    let sent = origin(&server, 0, "sent") - before;
+    let sent = origin_at(&server, 0).requests - before;
     // For each second that it took longer, the trials of one.
     let allowed = 2 * CAP + 2 * seconds.saturating_sub(3);
     assert!(sent <= allowed, "{sent} attempts in {seconds} s; {answers:?}");
-    assert_eq!(state(&server, 0), "down");
+    assert_eq!(origin_at(&server, 0).state, OriginState::Down);
     let _child = ChildOrigin::at(address);
     let watch = Stopwatch::start();
     wait_until("it is back", || server.answers("/") == 200);
     let back = watch.elapsed().as_millis();
     assert!(back <= BACK_MS + SLACK_MS, "{back} ms");
-    wait_until("it says so", || state(&server, 0) == "up");
+    wait_until("it says so", || origin_at(&server, 0).state == OriginState::Up);
 }
 
 #[test]
@@ -104,7 +101,7 @@ fn a_stopped_origin_is_found_out_and_those_who_wait_are_told() {
     let server = Setup::new(child.address, POLICY).health("/health").start();
     let mut waiting: Vec<_> = (1..=8).map(|n| server.visitor(&format!("127.7.3.{n}"))).collect();
     waiting.iter_mut().for_each(|visitor| visitor.send(get("/__slow/30000")).unwrap());
-    wait_until("all are there", || origin(&server, 0, "in_flight") == 8);
+    wait_until("all are there", || origin_at(&server, 0).requests_active == 8);
     child.stop();
     let watch = Stopwatch::start();
     for visitor in &mut waiting {
@@ -113,17 +110,17 @@ fn a_stopped_origin_is_found_out_and_those_who_wait_are_told() {
     }
     let told = watch.elapsed().as_millis();
     assert!(told <= TOLD_MS + SLACK_MS, "{told} ms");
-    assert_eq!(server.number("/edge/origin_cut"), 8);
+    assert_eq!(server.proxy().requests.rejected.health_check_failed, 8);
     // Those who come now do not wait either.
-    let sent = origin(&server, 0, "sent");
+    let sent = origin_at(&server, 0).requests;
     for _ in 0..50 {
         let watch = Stopwatch::start();
         assert_eq!(server.answers("/"), 503);
         assert!(watch.elapsed().as_millis() <= SLACK_MS);
     }
     // A check that came too late to say anything does not hold it down: then there are trials.
-    let trials = 4 + 2 * server.number("/edge/health_unknown");
-    assert!(origin(&server, 0, "sent") - sent <= trials, "only trials were sent");
+    let trials = 4 + 2 * server.proxy().health_checks.inconclusive;
+    assert!(origin_at(&server, 0).requests - sent <= trials, "only trials were sent");
     child.go_on();
     let watch = Stopwatch::start();
     wait_until("it is back", || server.answers("/") == 200);
@@ -140,7 +137,7 @@ fn over_http_2_those_who_wait_are_told_too_and_the_connection_goes_on() {
         let mut other = client.clone();
         let waits = status(&mut other, "/__slow/30000");
         let acts = async {
-            while origin(&server, 0, "in_flight") == 0 {
+            while origin_at(&server, 0).requests_active == 0 {
                 tokio::task::yield_now().await;
             }
             child.stop();
@@ -157,7 +154,7 @@ fn over_http_2_those_who_wait_are_told_too_and_the_connection_goes_on() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert_eq!(server.number("/edge/origin_cut"), 1);
+    assert_eq!(server.proxy().requests.rejected.health_check_failed, 1);
 }
 
 #[test]
@@ -169,14 +166,15 @@ fn a_second_origin_answers_for_one_that_stops() {
         child.stop();
         pause(2_500);
         child.go_on();
-        wait_until("it is asked again", || state(&server, 0) == "up");
+        wait_until("it is asked again", || origin_at(&server, 0).state == OriginState::Up);
     });
     assert_eq!(answers.keys().collect::<Vec<_>>(), [&200], "{answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
     // A check that came too late to say anything does not hold it down: it may fall once more.
-    let (falls, unknown) = (origin(&server, 0, "falls"), server.number("/edge/health_unknown"));
+    let (falls, unknown) =
+        (origin_at(&server, 0).down_transitions, server.proxy().health_checks.inconclusive);
     assert!((1..=1 + unknown).contains(&falls), "{falls} falls, {unknown} checks too late");
-    let retries = server.number("/edge/origin_retries");
+    let retries = server.proxy().retries.total;
     assert!((1..=4 * falls).contains(&retries), "who waited there: {retries}, {falls} falls");
 }
 
@@ -192,13 +190,13 @@ fn a_second_origin_answers_for_one_that_is_killed() {
     let (answers, longest) = under_load(&server, 8, || pause(2_000));
     assert_eq!(answers.keys().collect::<Vec<_>>(), [&200], "{answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
-    let retries = server.number("/edge/origin_retries");
+    let retries = server.proxy().retries.total;
     assert!((1..=40).contains(&retries), "{retries}");
-    assert_eq!(server.number("/edge/origin_retries_refused"), 0);
+    assert_eq!(server.proxy().retries.denied, 0);
     let _child = ChildOrigin::at(address);
     wait_until("it is asked again", || {
         assert_eq!(server.answers("/"), 200);
-        state(&server, 0) == "up"
+        origin_at(&server, 0).state == OriginState::Up
     });
 }
 
@@ -262,15 +260,17 @@ fn flapping_origins_are_not_stormed() {
     assert!(answers.get(&200).is_some_and(|count| *count > 50), "{answers:?}");
     assert!(longest <= TOLD_MS + SLACK_MS, "{longest} ms");
     let requests = answers.values().sum::<usize>() as u64;
-    let retries = server.number("/edge/origin_retries");
+    let retries = server.proxy().retries.total;
     // What was saved at first, and what requests and seconds earn.
     let earned = 100 + requests / 5 + 10 * (seconds + 2);
     assert!(retries <= earned, "{retries} retries of {requests}");
-    let sent = origin(&server, 0, "sent") + origin(&server, 1, "sent");
+    let sent = origin_at(&server, 0).requests + origin_at(&server, 1).requests;
     assert!(sent <= requests + retries, "{sent} attempts, {requests} requests, {retries} retries");
     let came = one.came.load(Ordering::Relaxed) + two.came.load(Ordering::Relaxed);
-    assert!(came as u64 <= sent + server.number("/edge/health_checks"), "{came} came");
-    assert!(origin(&server, 0, "falls") > 0 && origin(&server, 1, "falls") > 0);
+    assert!(came as u64 <= sent + server.proxy().health_checks.sum(), "{came} came");
+    assert!(
+        origin_at(&server, 0).down_transitions > 0 && origin_at(&server, 1).down_transitions > 0
+    );
 }
 
 #[test]
@@ -279,11 +279,11 @@ fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     let origin = Origin::start();
     let limits = "health_timeout_ms = 5_000";
     let well = Setup::new(origin.address, POLICY).health("/half").limits(limits).start();
-    wait_until("it was asked", || well.number("/edge/health_checks") >= 3);
-    assert_eq!((well.answers("/"), well.number("/edge/health_failures")), (200, 0));
+    wait_until("it was asked", || well.proxy().health_checks.sum() >= 3);
+    assert_eq!((well.answers("/"), well.proxy().health_checks.failure), (200, 0));
     let unwell = Setup::new(origin.address, POLICY).health("/close").start();
-    wait_until("it is left alone", || state(&unwell, 0) == "down");
-    assert_eq!((unwell.answers("/"), unwell.number("/edge/origin_down")), (503, 1));
+    wait_until("it is left alone", || origin_at(&unwell, 0).state == OriginState::Down);
+    assert_eq!((unwell.answers("/"), unwell.proxy().requests.rejected.no_healthy_origin), (503, 1));
 }
 
 #[test]
@@ -292,9 +292,9 @@ fn so_many_checks_in_a_row_must_fail_as_the_limits_say() {
     let limits = "health_fall = 3\nhealth_interval_ms = 100";
     let server = Setup::new(origin.address, POLICY).health("/close").limits(limits).start();
     wait_until("it is left alone", || server.answers("/") == 503);
-    let checks = server.number("/edge/health_failures");
+    let checks = server.proxy().health_checks.failure;
     assert!(checks >= 3, "{checks}");
-    assert_eq!(server.number("/edge/origin_falls"), 1);
+    assert_eq!(origin_at(&server, 0).down_transitions, 1);
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_check_is_of_our_own_and_says_nothing_of_visitors() {
     let origin = Origin::start();
     let server = Setup::new(origin.address, POLICY).health("/up?deep=no").start();
     assert_eq!(server.answers("/page"), 200);
-    wait_until("it was asked", || server.number("/edge/health_checks") >= 2);
+    wait_until("it was asked", || server.proxy().health_checks.sum() >= 2);
     wait_until("it came", || origin.heads().iter().any(|head| head.starts_with("GET /up")));
     let heads = origin.heads();
     let check = heads.iter().find(|head| head.starts_with("GET /up")).unwrap();
@@ -329,7 +329,7 @@ fn an_origin_that_does_not_fail_is_not_asked_by_us() {
     let server = Setup::new(origin.address, POLICY).start();
     assert_eq!(server.answers("/"), 200);
     pause(1_500);
-    assert_eq!((origin.requests(), server.number("/edge/health_checks")), (1, 0));
+    assert_eq!((origin.requests(), server.proxy().health_checks.sum()), (1, 0));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use seawall_admin_api::SnapshotStatus;
 use seawall_tests::{
     Origin, ROOT, SITE, Server, Setup, Signal, Stopwatch, fine, overwrite, wait_until,
 };
-use serde_json::Value;
 
 const POLICY: &str = "policy 1
 floor {
@@ -41,13 +41,13 @@ fn is_remembered(server: &Server) {
 }
 
 /// Waits for a snapshot that was begun from now on.
-fn wait_snapshot(server: &Server) -> Value {
+fn wait_snapshot(server: &Server) -> SnapshotStatus {
     let watch = Stopwatch::start();
-    let mut seen = Value::Null;
+    let mut seen = SnapshotStatus::default();
     wait_until("a snapshot", || {
         let since_ms = watch.elapsed().as_millis();
-        seen = server.status()["snapshot"].clone();
-        seen["age_ms"].as_u64().is_some_and(|age_ms| u128::from(age_ms) < since_ms)
+        seen = server.status().snapshot;
+        seen.age_ms.is_some_and(|age_ms| u128::from(age_ms) < since_ms)
     });
     seen
 }
@@ -66,7 +66,7 @@ fn counts_and_holds_survive_a_stop() {
     stop(server);
     let server = setup.start();
     server.wait_line("restored 2 counters and 1 bans from a snapshot");
-    assert_eq!(server.number("/generation"), 2, "the ban is of the first");
+    assert_eq!(server.status().policy.generation, 2, "the ban is of the first");
     is_remembered(&server);
     stop(server);
     // An edit while nothing runs is an edit: the count is kept and the new threshold holds.
@@ -90,7 +90,7 @@ fn what_a_snapshot_holds_survives_a_kill() {
     let server = setup.start();
     visit(&server);
     let said = wait_snapshot(&server);
-    assert!(said["bytes"].as_u64() > Some(100) && said["last_error"].is_null(), "{said:#}");
+    assert!(said.bytes > Some(100) && said.last_error.is_none(), "{said:?}");
     // Dropped, it is killed.
     drop(server);
     is_remembered(&setup.start());
@@ -162,7 +162,7 @@ fn a_disk_that_takes_no_snapshot_stops_nobody() {
     std::fs::create_dir_all(setup.path("state/snapshot.new/in-the-way")).unwrap();
     let mut server = setup.start();
     visit(&server);
-    wait_until("an error", || !server.status()["snapshot"]["last_error"].is_null());
+    wait_until("an error", || server.status().snapshot.last_error.is_some());
     server.wait_line("no snapshot is written, a restart would forget");
     assert_eq!(server.visitor(HELD).status("/held"), 403);
     // It is told once, and it ends with the trouble.
@@ -196,8 +196,8 @@ fn a_reload_that_takes_long_holds_up_no_ban_no_snapshot_and_no_stop() {
         assert!(server.visitor(BANNED).get("/").is_err(), "at once");
         let before = wait_snapshot(&server);
         // Where the reload is over before a snapshot is due, nothing is shown, and nothing is wrong.
-        let shown = server.status()["generation"] == 1;
-        assert!(shown || watch.elapsed().as_secs() < 60, "{before}");
+        let shown = server.status().policy.generation == 1;
+        assert!(shown || watch.elapsed().as_secs() < 60, "{before:?}");
         server.signal(Signal::Terminate);
         drop(reload.join());
     });

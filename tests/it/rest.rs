@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use http::Method;
+use seawall_admin_api::StatusReport;
 use seawall_tests::{
     LONG, Origin, Recorder, SITE, Secret, Server, Setup, Stopwatch, Visitor, credulous, get,
     wait_for, wait_until,
@@ -112,20 +113,21 @@ struct Has {
 /// Waits until nobody is there, and says what the server has then; the least of some looks, since
 /// whoever asks is there for a moment too.
 fn at_rest(server: &Server) -> Has {
-    for gauge in ["open", "in_flight", "tarpits"] {
-        wait_until("nobody is there", || server.number(&format!("/edge/{gauge}")) == 0);
-    }
-    for gauge in ["connections", "in_flight", "uploads", "tunnels", "queued"] {
-        let of_site = format!("/edge/sites/0/{gauge}");
-        wait_until(&format!("no {gauge} of the site"), || server.number(&of_site) == 0);
-    }
+    wait_until("all gauges are at rest", || {
+        let StatusReport { proxy, sites, .. } = server.status();
+        let of = &sites[0].traffic;
+        let ours = [proxy.connections.active, proxy.requests.active, proxy.tarpits.active];
+        let now = [of.connections_active, of.requests_active, of.uploads_active];
+        let more = [of.tunnels_active, of.queue_length];
+        ours.iter().chain(&now).chain(&more).all(|gauge| *gauge == 0)
+    });
     let number = |text: &str, name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse().unwrap()
     };
     let look = || {
         let text = ask(server, "/metrics", LONG).unwrap();
-        let of = |name: &str| number(&text, &format!("seawall_process_{name}"));
+        let of = |name: &str| number(&text, &format!("process_{name}"));
         Has { files: of("open_fds"), threads: of("threads") }
     };
     let mut least = look();
@@ -165,7 +167,7 @@ fn after_connections_of_all_kinds_nothing_is_left_of_them() {
     let more = server.resident_bytes().saturating_sub(bytes);
     println!("{count} cycles: {before:?}, {} KiB before, {} KiB more", bytes >> 10, more >> 10);
     assert!(more < BYTES_MORE_MAX, "{more} bytes more than {bytes}");
-    assert_eq!(server.number("/edge/panics"), 0);
+    assert_eq!(server.proxy().panics, 0);
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn with_512_files_and_2000_connections_the_operator_is_answered_at_once() {
         is_soon
     });
     assert_eq!(within(40_000), ASKED);
-    assert_eq!(server.number("/edge/accept_errors"), 0);
-    wait_until("all were accepted", || server.number("/edge/accepted") >= 2_000);
+    assert_eq!(server.proxy().connections.accept_errors, 0);
+    wait_until("all were accepted", || server.proxy().connections.total >= 2_000);
     drop(held);
 }

@@ -31,7 +31,7 @@ fn at_gate(server: &Server, source: &str) -> Visitor {
 
 /// An answer is there a moment before its place is free.
 fn all_are_over(server: &Server) {
-    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+    wait_until("all are over", || server.proxy().requests.active == 0);
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn connections_that_say_nothing_make_room_for_visitors() {
         });
         assert_eq!(answer.status, 200);
     }
-    assert!(server.number("/edge/made_room") > 0);
-    wait_until("whoever had to go has gone", || server.number("/edge/open") <= 40);
+    assert!(server.proxy().connections.closed.evicted > 0);
+    wait_until("whoever had to go has gone", || server.proxy().connections.active <= 40);
     // One that asked before goes after those that never did, and a busy one not at all.
     assert_eq!(kept.get("/").unwrap().status, 200);
     origin.gate().open();
@@ -81,8 +81,8 @@ fn with_few_files_there_are_fewer_places_and_always_one_for_the_admin() {
     for n in 1..=5 {
         assert_eq!(wait_for("a visitor is served", || served(n)).status, 200);
     }
-    assert_eq!(server.number("/edge/accept_errors"), 0);
-    assert!(server.number("/edge/open") <= 112 + 64);
+    assert_eq!(server.proxy().connections.accept_errors, 0);
+    assert!(server.proxy().connections.active <= 112 + 64);
     drop(silent);
 }
 
@@ -94,7 +94,7 @@ fn who_comes_too_fast_is_reset_and_the_neighbour_is_not() {
     let refused = (0..200).filter(|_| !served("127.5.3.1")).count();
     assert!((1..=190).contains(&refused), "{refused}");
     assert!((0..5).all(|_| served("127.5.3.2")));
-    assert_eq!(server.number("/edge/refused_by_rate"), refused as u64);
+    assert_eq!(server.proxy().connections.rejected.connection_rate, refused as u64);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_small_body_that_comes_slowly_holds_no_place_at_its_origin() {
     let server = server(&origin, limits);
     let mut slow: Vec<_> =
         (1..=5).map(|n| begin_upload(&server, &format!("127.5.4.{n}"), 1_000)).collect();
-    wait_until("all are begun", || server.number("/edge/requests") == 5);
+    wait_until("all are begun", || server.proxy().requests.total == 5);
     assert_eq!(server.visitor("127.5.4.9").status("/"), 200);
     assert_eq!(origin.requests(), 1, "the origin has heard of nobody else");
     for visitor in &mut slow {
@@ -127,12 +127,12 @@ fn larger_uploads_have_places_of_their_own() {
         visitor
     };
     let mut first = begin("127.5.5.1");
-    wait_until("it is with its origin", || server.number("/edge/in_flight") == 1);
+    wait_until("it is with its origin", || server.proxy().requests.active == 1);
     assert_eq!(begin("127.5.5.2").read_answer(false).unwrap().status, 503);
     assert_eq!(server.visitor("127.5.5.3").status("/"), 200);
     first.send(vec![b'x'; 90_000]).unwrap();
     assert_eq!(first.read_answer(false).unwrap().status, 200);
-    assert_eq!(server.number("/edge/origin_full"), 1);
+    assert_eq!(server.proxy().requests.rejected.origin_busy, 1);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_client_and_a_network_have_their_share_of_requests_under_way() {
     for visitor in &mut held {
         assert_eq!(visitor.read_answer(false).unwrap().status, 200);
     }
-    assert_eq!(server.number("/edge/forwards_refused"), 2);
+    assert_eq!(server.proxy().requests.rejected.max_concurrent_requests_per_client, 2);
     all_are_over(&server);
     assert_eq!(server.visitor("127.5.7.1").status("/"), 200);
 }
@@ -189,7 +189,7 @@ fn all_requests_under_way_have_their_cap() {
     assert_eq!(server.visitor("127.5.10.1").status("/"), 503);
     origin.gate().open();
     assert_eq!(held.read_answer(false).unwrap().status, 200);
-    assert_eq!(server.number("/edge/origin_full"), 1);
+    assert_eq!(server.proxy().requests.rejected.origin_busy, 1);
     all_are_over(&server);
     assert_eq!(server.visitor("127.5.10.1").status("/"), 200);
 }

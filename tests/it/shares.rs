@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use seawall_admin_api::SiteTraffic;
 use seawall_tests::{
     Origin, SITE, Secret, Server, Setup, StopAtEnd, Stopwatch, Visitor, credulous, get, wait_for,
     wait_until,
@@ -31,11 +32,8 @@ fn two(first: &Origin, second: &Origin, share: u32, limits: &str) -> Server {
 }
 
 /// A number of a site's: [`SITE`] or [`OTHER`].
-fn of_site(server: &Server, site: &str, name: &str) -> u64 {
-    let status = server.status();
-    let sites = status["edge"]["sites"].as_array().unwrap();
-    let found = sites.iter().find(|of| of["name"] == site).unwrap();
-    found[name].as_u64().unwrap()
+fn of_site(server: &Server, site: &str) -> SiteTraffic {
+    server.status().site(site).unwrap().traffic.clone()
 }
 
 /// A request from a client of its own, sent and not yet answered.
@@ -69,18 +67,22 @@ fn a_site_uses_what_others_leave_and_they_find_theirs_at_once() {
     let mut flood: Vec<_> =
         (1..=40).map(|n| send(&server, &format!("127.9.1.{n}"), &get("/gate"))).collect();
     wait_until("nearly all places are taken", || first.gate().came() >= 14);
-    wait_until("the others wait", || of_site(&server, SITE, "queued") == 25);
-    assert_eq!(of_site(&server, SITE, "in_flight"), 15, "one is kept for its neighbour");
+    wait_until("the others wait", || of_site(&server, SITE).queue_length == 25);
+    assert_eq!(of_site(&server, SITE).requests_active, 15, "one is kept for its neighbour");
     for n in 1..=20 {
         let answer = server.visitor(&format!("127.9.2.{n}")).ask(ask(OTHER, "/")).unwrap();
         assert_eq!(answer.status, 200);
     }
-    assert_eq!(of_site(&server, OTHER, "queue_late") + of_site(&server, OTHER, "queue_full"), 0);
+    assert_eq!(
+        of_site(&server, OTHER).counts.rejected.queue_timeout
+            + of_site(&server, OTHER).counts.rejected.queue_full,
+        0
+    );
     first.gate().open();
     assert!(flood.iter_mut().all(|visitor| status_of(visitor) == 200));
     assert_eq!(first.requests(), 40);
-    assert_eq!(of_site(&server, SITE, "waited"), 25);
-    wait_until("nobody has a place", || of_site(&server, SITE, "in_flight") == 0);
+    assert_eq!(of_site(&server, SITE).counts.queued_total, 25);
+    wait_until("nobody has a place", || of_site(&server, SITE).requests_active == 0);
 }
 
 #[test]
@@ -92,17 +94,17 @@ fn who_finds_no_place_waits_a_while_and_no_longer() {
     wait_until("it is at the gate", || origin.gate().came() == 1);
     let mut waiting: Vec<_> =
         (2..=3).map(|n| send(&server, &format!("127.9.3.{n}"), &get("/"))).collect();
-    wait_until("both wait", || of_site(&server, SITE, "queued") == 2);
+    wait_until("both wait", || of_site(&server, SITE).queue_length == 2);
     let full = server.visitor("127.9.3.4").get("/").unwrap();
     assert_eq!((full.status, full.field("retry-after")), (503, Some("1")));
     assert!(waiting.iter_mut().all(|visitor| status_of(visitor) == 503));
-    assert_eq!(of_site(&server, SITE, "queue_late"), 2);
-    assert_eq!(of_site(&server, SITE, "queue_full"), 1);
-    assert_eq!(server.number("/edge/origin_full"), 3);
+    assert_eq!(of_site(&server, SITE).counts.rejected.queue_timeout, 2);
+    assert_eq!(of_site(&server, SITE).counts.rejected.queue_full, 1);
+    assert_eq!(server.proxy().requests.rejected.origin_busy, 3);
     origin.gate().open();
     assert_eq!(status_of(&mut held), 200);
     assert_eq!(origin.requests(), 1, "the origin has heard of nobody else");
-    assert_eq!(of_site(&server, SITE, "queued"), 0);
+    assert_eq!(of_site(&server, SITE).queue_length, 0);
 }
 
 #[test]
@@ -110,11 +112,11 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     let origin = Origin::start();
     let limits = "origin_inflight_max = 1\nqueue_max = 3\nqueue_ms = 20_000\nregular_after_ms = 0";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
-    let is_calm = || server.status()["edge"]["sites"][0]["is_calm"] == true;
+    let is_calm = || !server.status().sites[0].traffic.congested;
     // Whom it serves while it is not calm does not become known to it.
     wait_until("it is served while all is calm", || {
         let is_served = is_calm() && server.visitor("127.9.4.1").status("/") == 200;
-        wait_until("it is over", || of_site(&server, SITE, "in_flight") == 0);
+        wait_until("it is over", || of_site(&server, SITE).requests_active == 0);
         is_served && is_calm()
     });
     let mut held = send(&server, "127.9.4.9", &get("/gate"));
@@ -122,12 +124,12 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     // One after the other, since who came last goes first.
     let join = |n: u64| {
         let visitor = send(&server, &format!("127.9.4.{}", 10 + n), &get("/new"));
-        wait_until("it waits", || of_site(&server, SITE, "queued") == n);
+        wait_until("it waits", || of_site(&server, SITE).queue_length == n);
         visitor
     };
     let mut flood: Vec<_> = (1..=3).map(join).collect();
     let mut known = send(&server, "127.9.4.1", &get("/known"));
-    wait_until("one had to go", || of_site(&server, SITE, "queue_displaced") == 1);
+    wait_until("one had to go", || of_site(&server, SITE).counts.rejected.queue_preempted == 1);
     assert_eq!(status_of(&mut flood[2]), 503, "who came last goes first");
     assert_eq!(server.visitor("127.9.4.14").status("/new"), 503);
     origin.gate().open();
@@ -136,7 +138,7 @@ fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     let paths: Vec<_> = origin.heads().iter().map(|head| head[..10].to_owned()).collect();
     let gate = paths.iter().position(|path| path.starts_with("GET /gate")).unwrap();
     assert!(paths[gate + 1].starts_with("GET /known"), "{paths:?}");
-    assert_eq!(server.status()["edge"]["sites"][0]["is_calm"], false);
+    assert!(server.status().sites[0].traffic.congested);
 }
 
 /// Whether the other side has ended it, or answered.
@@ -164,20 +166,23 @@ fn connections_count_for_their_site_and_leave_room_for_others() {
     };
     let held: Vec<_> = (0..200).filter_map(keep).collect();
     assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
-    assert_eq!(of_site(&server, SITE, "connections"), held.len() as u64);
-    assert_eq!(of_site(&server, SITE, "connections_shed"), 200 - held.len() as u64);
-    let only_they = || server.number("/edge/open") == held.len() as u64;
+    assert_eq!(of_site(&server, SITE).connections_active, held.len() as u64);
+    assert_eq!(
+        of_site(&server, SITE).counts.connections_closed.over_share,
+        200 - held.len() as u64
+    );
+    let only_they = || server.proxy().connections.active == held.len() as u64;
     for n in 1..=40 {
         wait_until("whoever was there before has gone", only_they);
         let answer = server.visitor(&format!("127.9.20.{n}")).ask(ask(OTHER, "/")).unwrap();
         assert_eq!(answer.status, 200);
     }
-    assert_eq!(of_site(&server, OTHER, "connections_shed"), 0);
-    assert_eq!(of_site(&server, SITE, "connections"), held.len() as u64, "they are held still");
+    assert_eq!(of_site(&server, OTHER).counts.connections_closed.over_share, 0);
+    assert_eq!(of_site(&server, SITE).connections_active, held.len() as u64, "they are held still");
     first.gate().open();
     drop(held);
     wait_until("all are given back", || {
-        [SITE, OTHER].iter().all(|site| of_site(&server, site, "connections") == 0)
+        [SITE, OTHER].iter().all(|site| of_site(&server, site).connections_active == 0)
     });
 }
 
@@ -195,7 +200,7 @@ fn connections_that_say_nothing_leave_a_site_more_than_its_share() {
         visitor
     };
     let _silent: Vec<_> = (1..=60).map(say_nothing).collect();
-    wait_until("they are there", || server.number("/edge/open") >= 60);
+    wait_until("they are there", || server.proxy().connections.active >= 60);
     // A fair share is two connections.
     let keep = |n: u32| {
         wait_for("a visitor is served", || {
@@ -205,7 +210,7 @@ fn connections_that_say_nothing_leave_a_site_more_than_its_share() {
     };
     let kept: Vec<_> = (1..=20).map(keep).collect();
     assert!(kept.iter().all(|(_, status)| *status == 200));
-    assert_eq!(of_site(&server, SITE, "connections_shed"), 0);
+    assert_eq!(of_site(&server, SITE).counts.connections_closed.over_share, 0);
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn a_flood_of_newcomers_that_say_nothing_does_not_keep_a_known_client_out() {
     // While a busy machine has workers come late, nobody becomes known.
     let mut calm = Stopwatch::start();
     wait_until("it is known", || {
-        if !known().is_ok_and(|status| status == 200) || server.number("/edge/overload_step") > 0 {
+        if !known().is_ok_and(|status| status == 200) || server.proxy().overload.stage > 0 {
             calm = Stopwatch::start();
         }
         calm.elapsed() > Duration::from_millis(1_500)
@@ -241,10 +246,12 @@ fn a_flood_of_newcomers_that_say_nothing_does_not_keep_a_known_client_out() {
                 }
             });
         }
-        wait_until("they keep people out", || server.number("/edge/refused_by_total") > 200);
+        wait_until("they keep people out", || {
+            server.proxy().connections.rejected.max_connections > 200
+        });
         wait_until("room was made for it twenty times", || {
             assert_eq!(known().unwrap(), 200);
-            server.number("/edge/made_room") >= 20
+            server.proxy().connections.closed.evicted >= 20
         });
     });
 }
@@ -270,11 +277,12 @@ fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
         Some(secret)
     };
     let held: Vec<_> = (0..150).filter_map(keep).collect();
-    let count = |name: &str| server.number(&format!("/edge/{name}"));
-    wait_until("all are counted", || count("handshakes") + count("refused_by_share") == 150);
+    let handshakes = || server.proxy().tls.handshakes.success;
+    let rejected = || server.proxy().connections.rejected.site_share;
+    wait_until("all are counted", || handshakes() + rejected() == 150);
     assert!((50..=62).contains(&held.len()), "{} of 64 are held", held.len());
-    assert_eq!(count("handshakes"), held.len() as u64, "both sides agree");
-    wait_until("all others have gone", || count("open") == held.len() as u64);
+    assert_eq!(handshakes(), held.len() as u64, "both sides agree");
+    wait_until("all others have gone", || server.proxy().connections.active == held.len() as u64);
     let mut neighbour = connect(OTHER).unwrap();
     let answer = neighbour.ask(&ask(OTHER, "/")).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -288,7 +296,7 @@ fn uploads_do_not_wait_behind_pages() {
     let mut held = send(&server, "127.9.5.1", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
     let mut waits = send(&server, "127.9.5.2", &get("/"));
-    wait_until("it waits", || of_site(&server, SITE, "queued") == 1);
+    wait_until("it waits", || of_site(&server, SITE).queue_length == 1);
     let body = "x".repeat(100_000);
     let upload =
         format!("POST /up HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 100000\r\n\r\n{body}");
@@ -308,7 +316,7 @@ fn each_that_waits_for_the_only_place_finds_it_free() {
     wait_until("it is at the gate", || origin.gate().came() == 1);
     let mut wait: Vec<_> =
         (0..200).map(|n| send(&server, &format!("127.9.7.{n}"), &get("/"))).collect();
-    wait_until("they wait", || of_site(&server, SITE, "queued") == 200);
+    wait_until("they wait", || of_site(&server, SITE).queue_length == 200);
     origin.gate().open();
     assert_eq!(status_of(&mut held), 200);
     let statuses: Vec<_> = wait.iter_mut().map(status_of).collect();
@@ -343,9 +351,10 @@ fn bytes_go_by_share_and_a_page_does_not_wait_for_a_film() {
     let percent = had * 100 / LARGE_BYTES;
     assert!((22..=50).contains(&percent), "of 3:1 the lesser has {percent} % when one is done");
     assert!(
-        of_site(&server, SITE, "egress_waits") > 0 && of_site(&server, OTHER, "egress_waits") > 0
+        of_site(&server, SITE).counts.egress_throttled_total > 0
+            && of_site(&server, OTHER).counts.egress_throttled_total > 0
     );
-    assert!(of_site(&server, OTHER, "egress_bytes") >= LARGE_BYTES as u64);
+    assert!(of_site(&server, OTHER).counts.egress_bytes_total >= LARGE_BYTES as u64);
 }
 
 #[test]
@@ -356,10 +365,10 @@ fn processor_time_is_charged_to_who_used_it() {
     for _ in 0..50 {
         assert_eq!(visitor.get("/no").unwrap().status, 403);
     }
-    assert!(of_site(&server, SITE, "cpu_us") > 0);
-    assert_eq!(of_site(&server, OTHER, "cpu_us"), 0);
-    assert_eq!(of_site(&server, SITE, "requests"), 50);
-    assert_eq!(of_site(&server, SITE, "admitted"), 0);
+    assert!(of_site(&server, SITE).counts.cpu_us > 0);
+    assert_eq!(of_site(&server, OTHER).counts.cpu_us, 0);
+    assert_eq!(of_site(&server, SITE).counts.requests_total, 50);
+    assert_eq!(of_site(&server, SITE).counts.requests_forwarded_total, 0);
 }
 
 #[test]
@@ -368,8 +377,8 @@ fn with_too_little_memory_new_clients_are_reset_and_the_admin_is_answered() {
     let limits = "memory_bytes_max = 33_554_432";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     assert!(server.resident_bytes() > 32 << 20, "a smaller program needs a smaller limit");
-    wait_until("it is noticed", || server.number("/edge/overload_step") == 3);
+    wait_until("it is noticed", || server.proxy().overload.stage == 3);
     assert!(server.visitor("127.9.50.1").get("/").is_err());
-    assert_eq!(server.number("/edge/memory_percent"), 100);
-    assert!(server.number("/edge/overload_refused") > 0);
+    assert!(server.proxy().overload.pressure.memory >= 1.0);
+    assert!(server.proxy().connections.rejected.overload > 0);
 }

@@ -32,9 +32,9 @@ fn hang_up_reloads_and_serves_on() {
     overwrite(&server.setup.policy(ROOT), "policy 1\nfloor {");
     server.wait_error();
     // A change that was refused is not refused again by itself, but by a signal it is.
-    let before = server.number("/reloads/refused");
+    let before = server.status().policy.reloads.rejected;
     server.signal(Signal::HangUp);
-    wait_until("the signal's refusal", || server.number("/reloads/refused") == before + 1);
+    wait_until("the signal's refusal", || server.status().policy.reloads.rejected == before + 1);
     overwrite(&server.setup.policy(ROOT), POLICY.replace("/no", "/page"));
     server.signal(Signal::HangUp);
     server.wait_generation(2);

@@ -23,7 +23,7 @@ fn start(origin: std::net::SocketAddr, limits: &str) -> Server {
 
 /// How often heads were refused for this.
 fn refused(server: &Server, why: &str) -> u64 {
-    server.number(&format!("/edge/heads_refused/{why}"))
+    server.proxy().requests.header_errors[why]
 }
 
 /// 31 KiB of a head at once, then a byte with each write, until the other side has had enough. How
@@ -96,8 +96,8 @@ fn a_body_that_hardly_comes_is_cut_at_its_deadline() {
         assert!(took >= grace && took < grace + SLACK, "{took:?}: {head}");
         assert_eq!(server.answers("/"), 200);
     }
-    wait_until("all are counted", || server.number("/edge/body_slow") == 3);
-    wait_until("the origin is free of them", || server.number("/edge/in_flight") == 0);
+    wait_until("all are counted", || server.proxy().connections.closed.min_body_rate == 3);
+    wait_until("the origin is free of them", || server.proxy().requests.active == 0);
     let whole: Vec<_> = origin.lines().into_iter().filter(|line| line != "GET /").collect();
     assert!(whole.is_empty(), "no half body is a whole one: {whole:?}");
     // One that comes in its time takes as long as it likes in all.
@@ -119,9 +119,9 @@ fn whoever_does_not_read_is_cut_at_the_deadline_and_whoever_reads_gets_all() {
     silent.send(get("/large")).unwrap();
     wait_until("it is under way", || origin.requests() == 1);
     let watch = Stopwatch::start();
-    wait_until("it is cut", || server.number("/edge/write_stalled") == 1);
+    wait_until("it is cut", || server.proxy().connections.closed.send_timeout == 1);
     assert!(watch.elapsed() < stall + SLACK, "{:?}", watch.elapsed());
-    wait_until("the origin is free of it", || server.number("/edge/in_flight") == 0);
+    wait_until("the origin is free of it", || server.proxy().requests.active == 0);
     assert!(silent.read_until_end().len() < 8 << 20);
 
     // A byte at a time is as good as nothing.
@@ -129,10 +129,10 @@ fn whoever_does_not_read_is_cut_at_the_deadline_and_whoever_reads_gets_all() {
     sipping.send(get("/large")).unwrap();
     let watch = Stopwatch::start();
     let mut byte = [0];
-    while server.number("/edge/write_stalled") == 1 && watch.elapsed() < LONG {
+    while server.proxy().connections.closed.send_timeout == 1 && watch.elapsed() < LONG {
         let _read = sipping.connect().unwrap().read(&mut byte);
     }
-    assert_eq!(server.number("/edge/write_stalled"), 2);
+    assert_eq!(server.proxy().connections.closed.send_timeout, 2);
 
     let mut reading = TcpStream::connect(server.address).unwrap();
     reading.set_read_timeout(Some(LONG)).unwrap();
@@ -149,6 +149,6 @@ fn over_tls_a_body_has_the_same_deadline() {
     let mut secret = Secret::connect(server.address_tls, SITE, credulous(&["http/1.1"])).unwrap();
     let post = format!("POST / HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 1000\r\n\r\nx");
     assert!(secret.ask(&post).is_err(), "nothing is answered");
-    assert_eq!(server.number("/edge/body_slow"), 1);
+    assert_eq!(server.proxy().connections.closed.min_body_rate, 1);
     assert_eq!(server.answers("/"), 200);
 }

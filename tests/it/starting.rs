@@ -112,14 +112,14 @@ fn no_start_waits_for_what_members_bring() {
     setup.write("members/ann.wall", hers("long.wasm"));
     let server = setup.start();
     assert_eq!([server.answers("/own"), server.answers("/gone")], [200, 410]);
-    let problem = |server: &Server| server.status()["members"][0]["problems"][0]["message"].clone();
-    let told = problem(&server).to_string();
+    let problem = |server: &Server| server.status().members[0].problems[0].message.clone();
+    let told = problem(&server);
     assert!(told.contains("still being compiled") || told.contains("takes more"), "{told}");
     server.wait_line_within("long.wasm`: compiling the component needs more than 10 s", COMPILED);
     drop(server);
     // That it takes too much is known from now on.
     let server = setup.start();
-    assert!(problem(&server).to_string().contains("needs more than 10 s"), "{}", problem(&server));
+    assert!(problem(&server).contains("needs more than 10 s"), "{}", problem(&server));
     assert!(!server.has_thread("seawall-compile"));
     assert_eq!([server.answers("/own"), server.answers("/gone")], [200, 410]);
 }
@@ -137,5 +137,5 @@ fn what_a_start_did_not_wait_for_is_published_when_it_is_there() {
     wait_until_within(COMPILED, "her part is published when it is compiled", || {
         server.answers("/own") == 418
     });
-    assert_eq!(server.status()["member_parts"]["absent"], 0);
+    assert_eq!(server.status().member_parts.absent, 0);
 }

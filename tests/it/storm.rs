@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use seawall_admin_api::{BanEntry, BanList, StatusReport};
 use seawall_tests::{
     Origin, ROOT, SITE, Server, Setup, StopAtEnd, Stopwatch, Visitor, answering, overwrite,
     rename_over, swap_link, wait_until,
 };
-use serde_json::Value;
 
 use crate::pure::Chance;
 
@@ -252,13 +252,12 @@ fn ends(server: &Server, watch: Stopwatch) -> Ends {
     let ran = server.setup.run(&["bans", "list", "--json", "-c", "seawall.toml"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let after = watch.elapsed().as_millis();
-    let list: Value = serde_json::from_str(&ran.out).unwrap();
-    let bans = list["bans"].as_array().unwrap().iter();
-    let end = |ban: &Value| {
-        let left = u128::from(ban["left_ms"].as_u64().unwrap());
-        (ban["unit"].as_str().unwrap().to_owned(), (before + left, after + left))
+    let list: BanList = serde_json::from_str(&ran.out).unwrap();
+    let end = |ban: BanEntry| {
+        let left = u128::from(ban.remaining_ms);
+        (ban.target, (before + left, after + left))
     };
-    bans.map(end).collect()
+    list.bans.into_iter().map(end).collect()
 }
 
 /// No ban is missing, and none ends earlier, whatever the clock says.
@@ -304,15 +303,15 @@ impl Hand<'_> {
     }
 
     /// What `status` says now; the generation only ever grows.
-    fn status(&mut self) -> Value {
+    fn status(&mut self) -> StatusReport {
         let status = self.server.status();
-        let generation = status["generation"].as_u64().unwrap();
+        let generation = status.policy.generation;
         assert!(generation >= self.generation, "{generation} after {}", self.generation);
         self.generation = generation;
         status
     }
 
-    fn wait(&mut self, what: &str, mut is_so: impl FnMut(&Value) -> bool) {
+    fn wait(&mut self, what: &str, mut is_so: impl FnMut(&StatusReport) -> bool) {
         self.shared.is_fine();
         wait_until(what, || {
             self.shared.is_fine();
@@ -333,8 +332,9 @@ impl Hand<'_> {
         let server = self.server;
         let wrong = self.done.get("wrong").copied().unwrap_or(0);
         self.wait(&format!("edit {edit} at {path}"), |status| {
-            let refused = &status["reloads"]["refused"];
-            assert_eq!(*refused, wrong, "a good edit is refused: {:#}", status["last_error"]);
+            let policy = &status.policy;
+            let error = &policy.last_error;
+            assert_eq!(policy.reloads.rejected, wrong, "a good edit is refused: {error:?}");
             server.answers(path) == status_of(edit)
         });
     }
@@ -352,10 +352,10 @@ impl Hand<'_> {
     /// Something wrong, which must be refused and change nothing; then it is put right.
     fn edit_wrongly(&mut self, edit: u64) {
         let before = self.status();
-        let (generation, refused) = (self.generation, before["reloads"]["refused"].as_u64());
+        let (generation, refused) = (self.generation, before.policy.reloads.rejected);
         let text = format!("{}{}\n", root(edit, &mut self.chance), self.chance.of(&WRONG));
         self.save(edit, &text);
-        self.wait("the refusal", |status| status["reloads"]["refused"].as_u64() > refused);
+        self.wait("the refusal", |status| status.policy.reloads.rejected > refused);
         assert_eq!(self.generation, generation, "it was published");
         assert_ne!(self.server.answers("/edit"), status_of(edit));
         *self.done.entry("wrong").or_default() += 1;
@@ -484,21 +484,17 @@ fn no_edit_of_a_storm_is_an_opening_or_a_failure() {
          generation {}",
         watch.elapsed(),
         count(&shared.whole),
-        status["generation"],
+        status.policy.generation,
     );
     // Whatever the visitors were served came from the origin, and nobody else got there.
     assert_eq!(origin.requests() as u64 - provoked as u64, served);
-    assert_eq!(status["edge"]["panics"], 0);
-    assert_eq!(status["reloads"]["refused"].as_u64(), done.get("wrong").copied().or(Some(0)));
+    assert_eq!(status.proxy.panics, 0);
+    let wrong = done.get("wrong").copied().unwrap_or(0);
+    assert_eq!(status.policy.reloads.rejected, wrong);
     assert!(edits < 40 || done.len() == 3, "{done:?}");
     // Each good edit was waited for, so each is a generation; the wrong ones are none.
     let good: u64 = done.iter().filter(|(what, _)| **what != "wrong").map(|(_, times)| times).sum();
-    assert_eq!(status["generation"], 1 + good);
-    let generations: Vec<u64> = status["history"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|past| past["generation"].as_u64().unwrap())
-        .collect();
+    assert_eq!(status.policy.generation, 1 + good);
+    let generations: Vec<u64> = status.history.iter().map(|past| past.generation).collect();
     assert!(generations.is_sorted_by(|a, b| a < b), "{generations:?}");
 }

@@ -18,6 +18,7 @@ use Known::{Any, These};
 /// DESIGN: rooms and directions. A crate that is not in the table fails.
 const MAY_KNOW: &[(&str, Known)] = &[
     ("seawall-model", These(&[])),
+    ("seawall-admin-api", These(&["seawall-model"])),
     ("seawall-policy", These(&["seawall-model"])),
     ("seawall-state", These(&["seawall-model"])),
     ("seawall-sys", These(&[])),
@@ -26,11 +27,21 @@ const MAY_KNOW: &[(&str, Known)] = &[
         "seawall-ruleset",
         These(&["seawall-model", "seawall-policy", "seawall-state", "seawall-wasm"]),
     ),
-    ("seawall-proxy", These(&["seawall-model", "seawall-state", "seawall-ruleset", "seawall-sys"])),
+    (
+        "seawall-proxy",
+        These(&[
+            "seawall-model",
+            "seawall-admin-api",
+            "seawall-state",
+            "seawall-ruleset",
+            "seawall-sys",
+        ]),
+    ),
     (
         "seawall-control",
         These(&[
             "seawall-model",
+            "seawall-admin-api",
             "seawall-state",
             "seawall-sys",
             "seawall-wasm",
@@ -39,7 +50,7 @@ const MAY_KNOW: &[(&str, Known)] = &[
     ),
     ("seawall-rulekit", These(&["seawall-model", "seawall-wasm"])),
     ("seawall", Any),
-    ("xtask", These(&["seawall-rulekit"])),
+    ("xtask", These(&["seawall-admin-api", "seawall-rulekit"])),
     ("seawall-rule", These(&["seawall-rule-macros"])),
     ("seawall-rule-macros", These(&[])),
     // It sees what a client sees, and nothing of the engine.

@@ -33,7 +33,7 @@ fn a_request_over_tls_reaches_its_origin_as_one() {
         head.contains("x-forwarded-proto: https\r\n") && head.contains(";proto=https"),
         "{head}"
     );
-    assert_eq!((server.number("/edge/handshakes"), server.number("/edge/accepted")), (1, 1));
+    assert_eq!((server.proxy().tls.handshakes.success, server.proxy().connections.total), (1, 1));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_request_for_another_site_than_the_connections_is_misdirected() {
     let mut visitor = secret(&server, SITE);
     assert_eq!(status(&visitor.ask(&ask("b.example", "/")).unwrap()), "421");
     assert_eq!((one.requests(), two.requests()), (0, 0));
-    assert_eq!(server.number("/edge/misdirected"), 1);
+    assert_eq!(server.proxy().requests.rejected.sni_host_mismatch, 1);
     assert_eq!(status(&secret(&server, "b.example").ask(&ask("b.example", "/")).unwrap()), "200");
     // A name that leads nowhere leads to no site, whatever is asked for then.
     assert_eq!(status(&secret(&server, "c.example").ask(&ask(SITE, "/")).unwrap()), "421");
@@ -106,11 +106,11 @@ fn whoever_does_not_speak_tls_is_gone_soon() {
         assert!(said.is_empty() || said[0] == 21, "{said:?}");
     };
     ended(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    wait_until("it was counted", || server.number("/edge/tls_no_hello") == 1);
+    wait_until("it was counted", || server.proxy().tls.handshakes.not_tls == 1);
     ended(b"");
     ended(b"\x16\x03\x01\x02\x00\x01");
-    wait_until("both were counted", || server.number("/edge/tls_late") == 2);
-    wait_until("nobody is left", || server.number("/edge/open") == 0);
+    wait_until("both were counted", || server.proxy().tls.handshakes.timeout == 2);
+    wait_until("nobody is left", || server.proxy().connections.active == 0);
     assert_eq!(status(&secret(&server, SITE).ask(&ask(SITE, "/")).unwrap()), "200");
 }
 
@@ -149,7 +149,7 @@ fn an_idle_connection_over_tls_takes_little_memory() {
     let _some: Vec<Secret> = (0..50).map(connect).collect();
     let before = server.resident_bytes();
     let _more: Vec<Secret> = (50..350).map(connect).collect();
-    wait_until("all are there", || server.number("/edge/open") == 350);
+    wait_until("all are there", || server.proxy().connections.active == 350);
     let each = server.resident_bytes().saturating_sub(before) / 300;
     assert!(each <= IDLE_BYTES_MAX, "{each} bytes each");
 }

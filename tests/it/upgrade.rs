@@ -8,6 +8,7 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use http::Method;
+use seawall_admin_api::{ReloadCause, UpgradeOutcome};
 use seawall_tests::{
     Origin, ROOT, Ran, Server, Setup, Signal, StopAtEnd, Stopwatch, binary, fine, get, overwrite,
     refused, wait_until,
@@ -131,18 +132,18 @@ fn upgrades_under_load_refuse_nobody_reset_nobody_and_forget_nothing() {
         scope.spawn(|| {
             while !over.load(Relaxed) {
                 // It fails where nobody answers.
-                assert!(server.number("/generation") > 0);
+                assert!(server.status().policy.generation > 0);
                 std::thread::park_timeout(PAUSE * 10);
             }
         });
         for nth in 1..=count {
             let before = seen.answered.load(Relaxed);
             println!("{}", fine(&upgrade(&server)).trim_end());
-            assert_eq!(server.number("/generation"), nth + 1);
-            let pid = server.number("/process/pid");
+            assert_eq!(server.status().policy.generation, nth + 1);
+            let pid = server.status().process.pid;
             // Whoever asked may hear it before the log does.
             server.wait_line(&format!("upgraded: process {pid} is serving"));
-            assert_eq!(u64::from(server.pid()), pid);
+            assert_eq!(server.pid(), pid);
             assert!(!processes.contains(&server.pid()));
             processes.push(server.pid());
             assert!(server.visitor(BANNED).get("/").is_err(), "the ban holds");
@@ -165,11 +166,14 @@ fn upgrades_under_load_refuse_nobody_reset_nobody_and_forget_nothing() {
     processes.pop();
     wait_until("the older processes have ended", || !processes.iter().any(|p| Server::lives(*p)));
     let status = server.status();
-    let history = status["history"].as_array().unwrap();
+    let history = status.history;
     // The list has an end, and the start may be past it.
     let newest = history.iter().rev().take(usize::try_from(count).unwrap().min(49));
-    assert!(newest.map(|past| &past["cause"]).all(|cause| cause == "upgrade"), "{history:#?}");
-    wait_until("all have gone", || server.number("/edge/open") <= 1);
+    assert!(
+        newest.map(|past| past.cause).all(|cause| cause == ReloadCause::Upgrade),
+        "{history:#?}"
+    );
+    wait_until("all have gone", || server.proxy().connections.active <= 1);
 }
 
 #[test]
@@ -228,8 +232,9 @@ fn comes_to_nothing(server: &Server, parts: &[&str]) {
     let mut kept = server.visitor("127.20.2.1");
     assert_eq!(kept.status("/"), 200);
     refused(&upgrade(server), parts);
-    assert_eq!(u64::from(pid), server.number("/process/pid"));
-    assert_eq!(server.status()["process"]["last_upgrade"]["upgrade"], "rejected");
+    assert_eq!(pid, server.status().process.pid);
+    let last = server.status().process.last_upgrade;
+    assert!(matches!(last, Some(UpgradeOutcome::Rejected { .. })), "{last:?}");
     assert_eq!((kept.status("/"), server.answers("/no")), (200, 403));
     assert!(server.visitor(BANNED).get("/").is_err());
 }

@@ -166,7 +166,7 @@ fn compared(all: impl IntoIterator<Item = Asked>) -> usize {
         compared
     });
     assert_eq!(origin.unsound(), Vec::<String>::new());
-    wait_until("all are over", || server.number("/edge/in_flight") == 0);
+    wait_until("all are over", || server.proxy().requests.active == 0);
     compared
 }
 
@@ -597,7 +597,8 @@ fn too_many_crumbs_are_refused_and_then_the_connection_ends() {
         let _last = ask(&mut client, crumbs(2_000), None).await;
         assert!(ask(&mut client, crumbs(2_000), None).await.is_err());
     });
-    assert_eq!((origin.requests().len(), server.number("/edge/h2_floods")), (1, 1));
+    let closed = server.status().proxy.connections.closed.h2_frame_flood;
+    assert_eq!((origin.requests().len(), closed), (1, 1));
 }
 
 /// Two tabs with long polls do not keep a browser's next page waiting.

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use seawall_admin_api::{PolicyError, ProxyStatus, StatusReport};
 use tempfile::TempDir;
 
 use crate::binary::{Ran, program_with, seawall};
@@ -418,28 +418,25 @@ impl Server {
     /// What `seawall status --json` says.
     #[must_use]
     #[track_caller]
-    pub fn status(&self) -> Value {
+    pub fn status(&self) -> StatusReport {
         let ran = self.setup.run(&["status", "--json", "-c", "seawall.toml"]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         serde_json::from_str(&ran.out).unwrap()
     }
 
-    /// A number in the status, by its JSON pointer.
+    /// What it says of its proxy.
     #[must_use]
     #[track_caller]
-    pub fn number(&self, pointer: &str) -> u64 {
-        let status = self.status();
-        let number = status.pointer(pointer).and_then(Value::as_u64);
-        let Some(number) = number else { panic!("no number at {pointer} in {status:#}") };
-        number
+    pub fn proxy(&self) -> ProxyStatus {
+        self.status().proxy
     }
 
     /// Waits until this generation judges, and hands back the status.
     #[track_caller]
-    pub fn wait_generation(&self, generation: u64) -> Value {
+    pub fn wait_generation(&self, generation: u64) -> StatusReport {
         wait_for(&format!("generation {generation}; it says {:#?}", self.lines()), || {
             let status = self.status();
-            let now = status["generation"].as_u64().unwrap();
+            let now = status.policy.generation;
             assert!(now <= generation, "generation {now} came, {generation} was awaited");
             (now == generation).then_some(status)
         })
@@ -447,16 +444,14 @@ impl Server {
 
     /// Waits until the last reload was refused, and hands back why.
     #[track_caller]
-    pub fn wait_error(&self) -> Value {
-        wait_for("an error in the status", || {
-            Some(self.status()["last_error"].clone()).filter(|error| !error.is_null())
-        })
+    pub fn wait_error(&self) -> PolicyError {
+        wait_for("an error in the status", || self.status().policy.last_error)
     }
 
     /// Waits until nothing is wrong with the files.
     #[track_caller]
     pub fn wait_no_error(&self) {
-        wait_until("no error in the status", || self.status()["last_error"].is_null());
+        wait_until("no error in the status", || self.status().policy.last_error.is_none());
     }
 
     /// Waits for a line that holds `part`.

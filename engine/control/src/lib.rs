@@ -16,11 +16,6 @@ mod storage;
 mod upgrade;
 mod util;
 
-pub use admin::api::{
-    BY_HAND, Back, BanEntry, BanList, BanRequest, BanResponse, ClearedPenalties, FileDigest,
-    LevelRequest, LevelResponse, MembersRefused, PolicyError, PolicyRejection, ReloadCause,
-    ReloadOutcome, ReloadRequest, RollbackRequest, TestCounts, UpgradeOutcome,
-};
 pub use admin::bans::{BAN_MS_MAX, BANS_LISTED_MAX};
 pub use admin::client::{ANSWER_BYTES_MAX, ANSWER_MS, AdminClientError, Client};
 pub use admin::history::GenerationEntry;
@@ -46,7 +41,6 @@ pub use config::{
     NEVER_BAN_MAX, ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX,
     SCRIPTS_MAX, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
 };
-pub use generations::record::{Changed, HostChange, Left, Marks, MarksOfParts, Past, RollbackPin};
 pub use generations::retention::{
     DATA_HISTORY_MAX, HISTORY_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_FILES_MAX,
     MEMBERS_HISTORY_MAX,
@@ -60,14 +54,14 @@ pub use members::{
 pub use observe::decision_totals::RETIRED_MAX;
 pub use observe::memory_monitor::MemoryMonitor;
 pub use observe::metrics::{
-    FAMILIES, METRICS_BYTES_MAX, MetricFamily, MetricKind, ProxyMetric, edge_name,
+    FAMILIES, HISTOGRAM_SITES_MAX, METRICS_BYTES_MAX, MetricFamily, MetricKind,
 };
 pub use policy_source::loader::{
     AGAIN_MS, BuildResult, MakeBuilderFn, PolicyLoader, READS_MAX, TEST_CODE, test_line,
 };
 pub use policy_source::policy_dir::PolicyDir;
-pub use reload::counter_report::{CounterReport, CounterReset, PolicyView};
-pub use reload::status::{LastReload, ReloadCounts, ReloadStatus, ReloadStatusSnapshot};
+pub use reload::counter_report::{PolicyView, foreseen};
+pub use reload::status::{ReloadStatus, ReloadStatusSnapshot};
 pub use reload::trigger::{
     DEBOUNCE_MS, FileChange, ReloadKind, ReloadTrigger, SETTLE_MS_MAX, TooManyWaiters, WAITERS_MAX,
     WRITING_QUIET_MS,

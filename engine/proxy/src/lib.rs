@@ -44,16 +44,15 @@ pub use http1::head::HeadError;
 pub use limits::ProxyLimits;
 pub use listener::DataPlane;
 pub use listener::socket::ListeningSocket;
-pub use metrics::{MetricDescription, ProxyMetrics, ProxyMetricsSnapshot};
+pub use metrics::ProxyMetrics;
 pub use overload::{MemoryReader, MemoryUsage};
 pub use request::local_response::{decode_rejection_code, rejection_code};
 pub use routing::{PathTimeouts, SiteConfig};
 pub use shutdown::gate::ListenerGate;
 pub use shutdown::handle::{DrainReport, ProxyHandle};
-pub use site_report::{SiteReporter, SiteSnapshot};
+pub use site_report::SiteReporter;
 pub use tls::{CertificateError, CertificateSet, CertificateStore};
 pub use upstream::stream::BadAnswer;
-pub use upstream::{OriginSnapshot, OriginState};
 
 #[cfg(test)]
 mod tests;

@@ -233,8 +233,8 @@ impl OverloadManager {
                 let idle_ms = |conn: &Connection| conn.idle_ms(&edge.limits);
                 for registry in registries.iter() {
                     let (idle, stalled) = registry.shed(step, idle_ms, &edge.limits);
-                    edge.counters.overload_idle_closed.fetch_add(idle, Relaxed);
-                    edge.counters.overload_stalled_closed.fetch_add(stalled, Relaxed);
+                    edge.counters.connections.closed.overload_idle.fetch_add(idle, Relaxed);
+                    edge.counters.connections.closed.overload_stalled.fetch_add(stalled, Relaxed);
                 }
             }
         }
@@ -259,7 +259,7 @@ impl OverloadManager {
         self.late_percent.store(late.max(fading.saturating_sub(fading.div_ceil(4))), Relaxed);
         self.cpu_use.measure(seawall_sys::cpu_time_us, (edge.now)(), workers);
         let cpu = late.min(below(terms.critical));
-        let open = edge.counters.open.load(Relaxed);
+        let open = edge.counters.connections.active.load(Relaxed);
         let places = percent(open, limits.connections_max as u64).min(below(terms.shedding));
         let before = self.step();
         let step = before.next(memory_counts.max(cpu).max(places), &terms);
@@ -275,9 +275,9 @@ impl OverloadManager {
             );
         }
         let counters = &edge.counters;
-        counters.overload_step.store(step as u64, Relaxed);
-        counters.memory_percent.store(memory.into(), Relaxed);
-        counters.cpu_late_percent.store(cpu.into(), Relaxed);
+        counters.overload.stage.store(step as u64, Relaxed);
+        counters.overload.pressure.memory.set_percent(memory.into());
+        counters.overload.pressure.worker_delay.set_percent(cpu.into());
         (step, memory)
     }
 }
@@ -315,7 +315,7 @@ pub(crate) fn should_accept(
     }
     let is_known = edge.overload.is_known_client((state, client), now, &edge.limits);
     if !is_known {
-        count(&edge.counters.overload_refused);
+        count(&edge.counters.connections.rejected.overload);
     }
     is_known
 }

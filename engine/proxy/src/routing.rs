@@ -220,6 +220,11 @@ impl SiteTable {
 }
 
 impl SiteTable {
+    /// The site with this number.
+    pub(crate) fn by_id(&self, id: SiteId) -> Option<&Arc<Site>> {
+        self.all.get(usize::try_from(id.0).ok()?)
+    }
+
     /// Returns all sites, by number.
     pub(crate) fn all(&self) -> &[Arc<Site>] {
         &self.all

@@ -3,9 +3,9 @@
 //! Besides the encrypted snapshot, only this module writes out a banned address: to a client of the
 //! admin socket, and never to a log.
 
-use crate::admin::api::{BY_HAND, BanEntry, BanList, BanRequest, BanResponse};
 use std::sync::Arc;
 
+use seawall_admin_api::{BanEntry, BanList, BanRequest, BanResponse, BanSource};
 use seawall_model::{Client, ClientPrefixes, Now, Prefix};
 use seawall_ruleset::RuleSetHandle;
 use seawall_state::{AddBanResult, BanOrigin, BanScope, BanTarget, ListedBan};
@@ -28,10 +28,11 @@ impl BanAdmin {
         let now = (self.now)();
         let listed = live.state.bans().first(BANS_LISTED_MAX, now);
         let line = |ban: &ListedBan| BanEntry {
-            unit: unit_text(&ban.unit),
+            target: unit_text(&ban.unit),
             member: ban.member.as_deref().map(str::to_owned),
-            left_ms: ban.until.since_ms(now),
-            rule: ban.why.rule.to_string(),
+            remaining_ms: ban.until.since_ms(now),
+            source: if *ban.why.rule == *BY_HAND { BanSource::Manual } else { BanSource::Rule },
+            rule: (*ban.why.rule != *BY_HAND).then(|| ban.why.rule.to_string()),
             generation: ban.why.generation.0,
         };
         let bans: Vec<BanEntry> = listed.iter().map(line).collect();
@@ -39,24 +40,25 @@ impl BanAdmin {
         // ended.
         let all = bans.len() < BANS_LISTED_MAX;
         let total = if all { bans.len() } else { live.state.bans().len() };
-        BanList { bans, total, refused: live.state.bans().refused() }
+        BanList { bans, total, rejected: live.state.bans().refused() }
     }
 
     pub(crate) fn run(&self, order: &BanRequest) -> BanResponse {
         let live = self.handle.load();
         let (bans, now) = (live.state.bans(), (self.now)());
-        let refused = |why: &str| BanResponse::Refused { why: why.to_owned() };
+        let refused = |why: &str| BanResponse::Rejected { reason: why.to_owned() };
         match order {
             BanRequest::Add { for_ms, .. } if !(1..=BAN_MS_MAX).contains(for_ms) => {
                 refused("a ban must last more than 0 s and at most 30 days")
             }
-            BanRequest::Add { unit, for_ms } => {
+            BanRequest::Add { target: unit, for_ms } => {
                 let Some(unit) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
                 let why = BanOrigin { rule: BY_HAND.into(), generation: live.generation };
                 match bans.add(unit, *for_ms, why, BanScope::Host, now) {
-                    AddBanResult::Until(until) => {
-                        BanResponse::Added { unit: unit_text(&unit), left_ms: until.since_ms(now) }
-                    }
+                    AddBanResult::Until(until) => BanResponse::Set {
+                        target: unit_text(&unit),
+                        remaining_ms: until.since_ms(now),
+                    },
                     AddBanResult::Exempt => {
                         refused("the target is never banned (`never_ban`, or a trusted proxy)")
                     }
@@ -65,7 +67,7 @@ impl BanAdmin {
                     }
                 }
             }
-            BanRequest::Remove { unit, member } => {
+            BanRequest::Remove { target: unit, member } => {
                 let scope = member.as_deref().map_or(BanScope::Host, BanScope::Member);
                 let Some(wide) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
                 // An address alone means its client, unless exactly that address is banned.
@@ -73,7 +75,7 @@ impl BanAdmin {
                 let removed = exact.is_some_and(|exact| bans.remove(&exact, scope))
                     || bans.remove(&wide, scope);
                 if removed {
-                    BanResponse::Ended { bans: 1 }
+                    BanResponse::Cleared { bans: 1 }
                 } else {
                     refused("the target is not banned")
                 }
@@ -83,12 +85,14 @@ impl BanAdmin {
                     rule.as_ref().is_none_or(|rule| **rule == *why.rule)
                         && generation.is_none_or(|number| number == why.generation.0)
                 };
-                BanResponse::Ended { bans: bans.remove_matching(wrong, now) }
+                BanResponse::Cleared { bans: bans.remove_matching(wrong, now) }
             }
         }
     }
 }
 
+/// The rule of a ban that an operator set: no rule can have this name.
+pub(crate) const BY_HAND: &str = "by hand";
 const NO_UNIT: &str =
     "not an address, a network such as 192.0.2.0/24, or an AS number such as AS64500";
 
@@ -146,7 +150,7 @@ pub(crate) mod tests {
     }
 
     fn add(desk: &BanAdmin, unit: &str) -> BanResponse {
-        desk.run(&BanRequest::Add { unit: unit.into(), for_ms: 60_000 })
+        desk.run(&BanRequest::Add { target: unit.into(), for_ms: 60_000 })
     }
 
     #[test]
@@ -159,13 +163,17 @@ pub(crate) mod tests {
             ("2001:db8:1:2::3/128", "2001:db8:1:2::3"),
             ("AS64500", "AS64500"),
         ] {
-            assert_eq!(add(&desk, unit), BanResponse::Added { unit: is.into(), left_ms: 60_000 });
+            assert_eq!(
+                add(&desk, unit),
+                BanResponse::Set { target: is.into(), remaining_ms: 60_000 }
+            );
             let BanList { bans, total, .. } = desk.list();
-            assert_eq!((total, &*bans[0].unit, &*bans[0].rule), (1, is, BY_HAND));
+            assert_eq!((total, &*bans[0].target, &bans[0].rule), (1, is, &None));
+            assert_eq!(bans[0].source, BanSource::Manual);
             assert_eq!(bans[0].generation, 3);
-            let order = BanRequest::Remove { unit: is.into(), member: None };
-            assert_eq!(desk.run(&order), BanResponse::Ended { bans: 1 }, "{is}");
-            assert!(matches!(desk.run(&order), BanResponse::Refused { .. }));
+            let order = BanRequest::Remove { target: is.into(), member: None };
+            assert_eq!(desk.run(&order), BanResponse::Cleared { bans: 1 }, "{is}");
+            assert!(matches!(desk.run(&order), BanResponse::Rejected { .. }));
         }
     }
 
@@ -173,13 +181,19 @@ pub(crate) mod tests {
     fn what_cannot_be_banned_says_why() {
         let desk = desk();
         for unit in ["", "here", "192.0.2.0/33", "AS", "ASx"] {
-            assert_eq!(add(&desk, unit), BanResponse::Refused { why: NO_UNIT.into() }, "{unit}");
+            assert_eq!(
+                add(&desk, unit),
+                BanResponse::Rejected { reason: NO_UNIT.into() },
+                "{unit}"
+            );
         }
         let exempt = add(&desk, "127.0.0.1");
-        assert!(matches!(exempt, BanResponse::Refused { why } if why.contains("never banned")));
+        assert!(
+            matches!(exempt, BanResponse::Rejected { reason } if reason.contains("never banned"))
+        );
         for for_ms in [0, BAN_MS_MAX + 1] {
-            let order = BanRequest::Add { unit: "192.0.2.7".into(), for_ms };
-            assert!(matches!(desk.run(&order), BanResponse::Refused { .. }), "{for_ms}");
+            let order = BanRequest::Add { target: "192.0.2.7".into(), for_ms };
+            assert!(matches!(desk.run(&order), BanResponse::Rejected { .. }), "{for_ms}");
         }
     }
 
@@ -195,8 +209,8 @@ pub(crate) mod tests {
         let clear = |rule: Option<&str>, generation| {
             desk.run(&BanRequest::Clear { rule: rule.map(str::to_owned), generation })
         };
-        assert_eq!(clear(Some("floor.a"), Some(2)), BanResponse::Ended { bans: 1 });
-        assert_eq!(clear(Some("floor.none"), None), BanResponse::Ended { bans: 0 });
-        assert_eq!(clear(None, None), BanResponse::Ended { bans: 2 });
+        assert_eq!(clear(Some("floor.a"), Some(2)), BanResponse::Cleared { bans: 1 });
+        assert_eq!(clear(Some("floor.none"), None), BanResponse::Cleared { bans: 0 });
+        assert_eq!(clear(None, None), BanResponse::Cleared { bans: 2 });
     }
 }

@@ -8,13 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use seawall_admin_api::{
+    BanList, BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
+    RollbackRequest, StatusReport, UpgradeOutcome,
+};
 use seawall_ruleset::LIST_BYTES_MAX;
 
 use crate::admin::ADMIN_TOTAL_MS;
-use crate::admin::api::{
-    BanList, BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
-    RollbackRequest, UpgradeOutcome,
-};
 use crate::admin::history::GenerationEntry;
 
 /// Maximum size of a response, in bytes. The status of 10,000 sites and rules stays below it, and
@@ -54,7 +54,7 @@ impl Client {
     ///
     /// # Errors
     /// No server responds, or it is not Seawall.
-    pub fn status(&self) -> Result<serde_json::Value, AdminClientError> {
+    pub fn status(&self) -> Result<StatusReport, AdminClientError> {
         let (status, body) = self.ask("GET", "/status")?;
         self.understood(status == 200, &body)
     }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use seawall_admin_api::{Marks, MarksOfParts, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::generations::GenerationStore;
-use crate::generations::record::{Marks, MarksOfParts, Past};
 use crate::reload::status::ReloadStatus;
 
 /// Returns generations and their files.

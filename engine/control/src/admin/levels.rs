@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use seawall_admin_api::{LevelRequest, LevelResponse};
 use seawall_ruleset::{RuleSetHandle, nearest};
 use seawall_state::ManualLevel;
 
-use crate::admin::api::{LevelRequest, LevelResponse};
 use crate::level_ticker::Levels;
 
 /// Maximum duration of a manual level, in milliseconds: a week.
@@ -25,7 +25,7 @@ impl LevelAdmin {
                 self.levels.evaluate(&self.handle.load());
                 done
             }
-            Err(why) => LevelResponse::Refused { why },
+            Err(why) => LevelResponse::Rejected { reason: why },
         }
     }
 
@@ -46,7 +46,7 @@ impl LevelAdmin {
                 target: "seawall::levels",
                 "the level{whose} that was set by hand is ended: the conditions decide",
             );
-            return Ok(LevelResponse::Ended);
+            return Ok(LevelResponse::Cleared);
         };
         if !live.rules.level_names().any(|known| known == level) {
             let near = nearest(level, live.rules.level_names());

@@ -6,12 +6,12 @@
 //! as much as a user that may write the policy. A connection has a deadline and a maximum of bytes,
 //! and their number is limited, so a client that hangs costs little. `GET` changes nothing.
 
-pub(crate) mod api;
 pub(crate) mod bans;
 pub(crate) mod client;
 pub(crate) mod history;
 pub(crate) mod levels;
 mod listener;
+pub(crate) mod rejection;
 pub(crate) mod socket;
 
 use std::io;
@@ -26,15 +26,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use listener::{LimitedListener, Peer};
+use seawall_admin_api::{
+    BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
+    RollbackRequest, StatusReport, UpgradeOutcome,
+};
 use serde::Serialize;
 use serde_json::from_slice;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::admin::api::{
-    BanRequest, BanResponse, LevelRequest, LevelResponse, ReloadOutcome, ReloadRequest,
-    RollbackRequest, UpgradeOutcome,
-};
 use crate::admin::bans::BanAdmin;
 use crate::admin::history::HistoryAdmin;
 use crate::admin::levels::LevelAdmin;
@@ -58,7 +58,7 @@ pub const ADMIN_ASIDE_MS: u64 = 10_000;
 pub const ADMIN_BYTES_MAX: usize = 16 << 10;
 
 /// Makes the response to `GET /status`.
-pub(crate) type StatusFn = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+pub(crate) type StatusFn = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 /// Makes the response to `GET /metrics`.
 pub(crate) type MetricsFn = Arc<dyn Fn() -> String + Send + Sync>;
 /// Ends the quarantine of a rule, and returns whether that rule exists.
@@ -218,7 +218,7 @@ async fn answer_enable(State(desk): State<AdminState>, Path(name): Path<String>)
 }
 
 async fn answer_level(State(desk): State<AdminState>, Json(order): Json<LevelRequest>) -> Response {
-    let is_refused = |done: &LevelResponse| matches!(done, LevelResponse::Refused { .. });
+    let is_refused = |done: &LevelResponse| matches!(done, LevelResponse::Rejected { .. });
     change(desk.still, move || desk.levels.obey(&order), is_refused).await
 }
 
@@ -228,7 +228,7 @@ async fn answer_bans(State(desk): State<AdminState>) -> Response {
 }
 
 async fn handle_request(State(desk): State<AdminState>, Json(order): Json<BanRequest>) -> Response {
-    let is_refused = |done: &BanResponse| matches!(done, BanResponse::Refused { .. });
+    let is_refused = |done: &BanResponse| matches!(done, BanResponse::Rejected { .. });
     change(desk.still, move || desk.bans.run(&order), is_refused).await
 }
 

@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
+use seawall_admin_api::PolicyStatus;
+
 use super::*;
-use crate::admin::api::own_refusal;
 use crate::admin::client::{AdminClientError, Client};
+use crate::admin::rejection::own_refusal;
 use crate::admin::socket::AdminSocket;
 use crate::generations::GenerationStore;
 use crate::level_ticker::Levels;
@@ -29,7 +31,10 @@ impl Server {
         let (ringing, answering) = (trigger.clone(), trigger.clone());
         let serving = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let status: StatusFn = Arc::new(|| serde_json::json!({ "generation": 7 }));
+            let status: StatusFn = Arc::new(|| {
+                let policy = PolicyStatus { generation: 7, ..PolicyStatus::default() };
+                StatusReport { policy, ..StatusReport::default() }
+            });
             runtime.unwrap().block_on(async move {
                 let listener = UnixListener::from_std(listener).unwrap();
                 let enable: EnableRuleFn = Arc::new(|name| name == "alice.office");
@@ -99,10 +104,10 @@ impl Drop for Server {
 #[test]
 fn status_and_reload_are_answered() {
     let outcome =
-        ReloadOutcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
+        ReloadOutcome::Unchanged { generation: 7, cleared: None, members: Default::default() };
     let server = Server::with(outcome.clone());
     let client = Client::new(&server.path());
-    assert_eq!(client.status().unwrap()["generation"], 7);
+    assert_eq!(client.status().unwrap().policy.generation, 7);
     assert_eq!(client.reload(&ReloadRequest::default()).unwrap(), outcome);
 }
 
@@ -110,7 +115,7 @@ fn status_and_reload_are_answered() {
 fn a_rule_is_let_back_by_its_name() {
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let client = Client::new(&server.path());
@@ -125,21 +130,21 @@ fn a_rule_is_let_back_by_its_name() {
 
 #[test]
 fn bans_are_set_listed_and_ended_over_the_socket() {
-    use crate::admin::api::{BanRequest, BanResponse};
+    use seawall_admin_api::{BanRequest, BanResponse};
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let client = Client::new(&server.path());
-    let add = BanRequest::Add { unit: "192.0.2.7".into(), for_ms: 60_000 };
-    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Added { .. }));
+    let add = BanRequest::Add { target: "192.0.2.7".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Set { .. }));
     let list = client.bans().unwrap();
-    assert_eq!((list.total, &*list.bans[0].unit), (1, "192.0.2.7"));
-    let add = BanRequest::Add { unit: "nobody".into(), for_ms: 60_000 };
-    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Refused { .. }));
+    assert_eq!((list.total, &*list.bans[0].target), (1, "192.0.2.7"));
+    let add = BanRequest::Add { target: "nobody".into(), for_ms: 60_000 };
+    assert!(matches!(client.order_ban(&add).unwrap(), BanResponse::Rejected { .. }));
     let clear = BanRequest::Clear { rule: None, generation: None };
-    assert_eq!(client.order_ban(&clear).unwrap(), BanResponse::Ended { bans: 1 });
+    assert_eq!(client.order_ban(&clear).unwrap(), BanResponse::Cleared { bans: 1 });
     assert!(server.raw(b"POST /bans HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
         .starts_with("HTTP/1.1 422 "));
 }
@@ -148,7 +153,7 @@ fn bans_are_set_listed_and_ended_over_the_socket() {
 fn levels_that_are_not_there_are_refused_by_name() {
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let client = Client::new(&server.path());
@@ -158,7 +163,7 @@ fn levels_that_are_not_there_are_refused_by_name() {
         client.order_level(&order).unwrap()
     };
     let refused = |done: LevelResponse, part: &str| match done {
-        LevelResponse::Refused { why } => assert!(why.contains(part), "{why}"),
+        LevelResponse::Rejected { reason } => assert!(reason.contains(part), "{reason}"),
         other => panic!("{other:?}"),
     };
     refused(order(Some("nrmal"), 1, None), "did you mean `normal`?");
@@ -167,12 +172,12 @@ fn levels_that_are_not_there_are_refused_by_name() {
     refused(order(Some("normal"), 1, Some("b.example")), "no site `b.example`");
     refused(order(None, 0, None), "no level is set");
     assert_eq!(order(Some("normal"), 60_000, Some("a.example")), LevelResponse::Set);
-    assert_eq!(order(None, 0, Some("a.example")), LevelResponse::Ended);
+    assert_eq!(order(None, 0, Some("a.example")), LevelResponse::Cleared);
 }
 
 #[test]
 fn a_refused_reload_is_a_conflict_with_its_reason() {
-    let outcome = ReloadOutcome::Rejected { generation: 7, refusal: own_refusal("no") };
+    let outcome = ReloadOutcome::Rejected { generation: 7, rejection: own_refusal("no") };
     let server = Server::with(outcome.clone());
     assert_eq!(Client::new(&server.path()).reload(&ReloadRequest::default()).unwrap(), outcome);
     let answer = server.raw(b"POST /reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -183,7 +188,7 @@ fn a_refused_reload_is_a_conflict_with_its_reason() {
 fn reading_changes_nothing_and_unknown_paths_are_not_there() {
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let ask = |line: &str| {
@@ -198,7 +203,7 @@ fn reading_changes_nothing_and_unknown_paths_are_not_there() {
 fn a_client_that_sends_too_much_is_cut_off() {
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let sized = |bytes: usize| {
@@ -216,7 +221,7 @@ fn a_client_that_sends_too_much_is_cut_off() {
 fn clients_that_say_nothing_are_dropped_and_the_rest_are_served() {
     let server = Server::with(ReloadOutcome::Unchanged {
         generation: 7,
-        lifted: None,
+        cleared: None,
         members: Default::default(),
     });
     let silent: Vec<_> = (0..ADMIN_CONNECTIONS_MAX)

@@ -181,7 +181,7 @@ fn what_a_reload_does_not_wait_for_is_there_for_the_next() {
     until(|| compiler.completion_count() == 1);
     // The trigger is notified a moment after the count has changed.
     let rung = trigger.wait(Duration::from_secs(20)).unwrap();
-    assert_eq!(rung.cause, crate::ReloadCause::Change);
+    assert_eq!(rung.cause, seawall_admin_api::ReloadCause::Change);
     place.ask(&compiler, Some(0)).unwrap();
     assert_eq!(place.starts(), 1);
 }

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use seawall_admin_api::{
+    Changed, CounterReport, FileDigest, HostChange, Marks, MarksOfParts, Past, ReloadCause,
+    TestCounts,
+};
 use seawall_model::Tick;
 use seawall_ruleset::{Reached, RuleSet, Sources};
 use sha2::{Digest, Sha256};
 
-use super::record::{Changed, FileBlob, HostChange, Marks, MarksOfParts};
-use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
-use crate::generations::record::Past;
-use crate::reload::counter_report::CounterReport;
+use crate::generations::FileBlob;
 use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
 
@@ -104,7 +105,7 @@ fn row(reached: &Reached, known: Option<&Marks>, blobs: &mut Vec<FileBlob>) -> M
 pub(crate) struct PublishContext {
     pub(crate) cause: ReloadCause,
     pub(crate) by_uid: Option<u32>,
-    pub(crate) restores: Option<u64>,
+    pub(crate) restored_from: Option<u64>,
     /// In a rollback of the operator's files: the generation that introduced them.
     pub(crate) host_since: Option<u64>,
     pub(crate) began: Tick,
@@ -119,15 +120,15 @@ impl Made {
         occasion: PublishContext,
         before: Option<&Past>,
     ) -> Past {
-        let PublishContext { cause, by_uid, restores, host_since, began } = occasion;
+        let PublishContext { cause, by_uid, restored_from, host_since, began } = occasion;
         Past {
             generation,
             loaded_at: rfc3339(at),
             loaded_ms: at.0,
-            took_ms: at.since_ms(began),
+            duration_ms: at.since_ms(began),
             cause,
             by_uid,
-            restores,
+            restored_from,
             changed: self.changed(before),
             host_since: host_since.unwrap_or_else(|| self.host_since(before, generation)),
             root: self.root,
@@ -137,7 +138,7 @@ impl Made {
             content: self.content,
             host: self.host,
             policies: self.policies,
-            report: CounterReport::default(),
+            counters: CounterReport::default(),
             tests: TestCounts::default(),
             warnings: 0,
         }

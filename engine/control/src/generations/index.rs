@@ -4,10 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use seawall_admin_api::{Marks, MarksOfParts, Past, RollbackPin};
 use serde::{Deserialize, Serialize};
-
-use super::record::{Marks, MarksOfParts, RollbackPin};
-use crate::generations::record::Past;
 
 pub(super) const VERSION: u32 = 2;
 

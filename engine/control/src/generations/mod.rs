@@ -9,7 +9,6 @@
 
 pub(crate) mod contents;
 pub(crate) mod index;
-pub(crate) mod record;
 pub(crate) mod retention;
 pub(crate) mod sources;
 
@@ -21,16 +20,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use index::{GenerationIndex, VERSION, Written};
-use record::{FileBlob, Marks, MarksOfParts, Past, RollbackPin};
+use seawall_admin_api::{FileDigest, Marks, MarksOfParts, Past, RollbackPin};
 use seawall_ruleset::LIST_BYTES_MAX;
 use serde::Deserialize;
 
-use crate::admin::api::FileDigest;
 use crate::policy_source::read_file::{self, FileReadError};
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::storage::atomic_write::{FileSystem, RealFileSystem, put};
 use crate::storage::damaged::keep_damaged;
 use crate::storage::digest::{digest, hex};
+
+/// The content of a file with its digest in hexadecimal digits.
+pub(crate) type FileBlob = (String, Arc<[u8]>);
 
 /// Maximum bytes of the operator's files in past generations; the oldest are removed first. The
 /// active files and those before them are always kept.
@@ -289,6 +290,33 @@ fn more<'p>(
     let more: BTreeSet<&str> = names.filter(|name| !wanted.contains(name)).collect();
     let bytes = more.iter().filter_map(|name| sizes.get(*name)).sum();
     (more, bytes)
+}
+
+/// A generation of no files.
+#[cfg(test)]
+pub(crate) fn test_past(generation: u64, cause: seawall_admin_api::ReloadCause) -> Past {
+    let start = seawall_model::Tick::TEST_START;
+    Past {
+        generation,
+        loaded_at: crate::util::clock::rfc3339(start),
+        loaded_ms: start.0,
+        duration_ms: 1,
+        cause,
+        by_uid: None,
+        restored_from: None,
+        root: "root.wall".into(),
+        files: Marks::default(),
+        parts: MarksOfParts::default(),
+        parts_gone: 0,
+        changed: seawall_admin_api::Changed::default(),
+        content: String::new(),
+        host: String::new(),
+        policies: String::new(),
+        host_since: generation,
+        counters: seawall_admin_api::CounterReport::default(),
+        tests: seawall_admin_api::TestCounts::default(),
+        warnings: 0,
+    }
 }
 
 #[cfg(test)]

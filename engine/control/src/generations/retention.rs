@@ -12,8 +12,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::record::{HostChange, Marks};
-use crate::generations::record::Past;
+use seawall_admin_api::Past;
+use seawall_admin_api::{HostChange, Marks};
 
 /// Maximum of generations in which the operator's policies changed.
 pub const HISTORY_MAX: usize = 50;

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use seawall_admin_api::{FileDigest, Marks, Past};
 use seawall_ruleset::{CachedList, Entry, Memo, ReadError, SourceStore, Sources, entries_of};
-
-use super::record::Marks;
-use crate::admin::api::FileDigest;
-use crate::generations::record::Past;
 
 /// Returns a content by its digest in hexadecimal digits.
 type FetchBlobFn<'f> = &'f dyn Fn(&str) -> Option<Vec<u8>>;
@@ -87,8 +84,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::admin::api::ReloadCause;
     use crate::policy_source::policy_dir::PolicyDir;
+    use seawall_admin_api::ReloadCause;
 
     #[test]
     fn remembered_paths_match_as_files_do() {
@@ -120,7 +117,7 @@ mod tests {
                     if sha256 == "r" { root.clone() } else { "policy 1\n".to_owned() }.into_bytes(),
                 )
             };
-            let of = Past::test(1, ReloadCause::Change);
+            let of = crate::generations::test_past(1, ReloadCause::Change);
             let of = Past { root: "r".to_owned(), files: Marks::from(marks), ..of };
             let past = past_sources(&of, &fetch);
             assert_eq!(past.host().included("r", pattern), read.host().included("r", pattern));

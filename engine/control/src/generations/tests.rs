@@ -1,8 +1,8 @@
 //! The history in a real folder.
 
+use seawall_admin_api::{FileDigest, Left, ReloadCause};
+
 use super::*;
-use crate::admin::api::{FileDigest, ReloadCause};
-use crate::generations::record::Left;
 
 fn marks(files: &[(&str, &str)]) -> Marks {
     let mark = |(path, content): &(&str, &str)| FileDigest {
@@ -13,7 +13,10 @@ fn marks(files: &[(&str, &str)]) -> Marks {
 }
 
 fn past(generation: u64, files: &[(&str, &str)]) -> Arc<Past> {
-    Arc::new(Past { files: marks(files), ..Past::test(generation, ReloadCause::Change) })
+    Arc::new(Past {
+        files: marks(files),
+        ..crate::generations::test_past(generation, ReloadCause::Change)
+    })
 }
 
 /// Returns a generation of one file of the operator, and one of each member.

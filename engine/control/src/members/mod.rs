@@ -15,13 +15,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use last_good::LAST_GOOD_BYTES_MAX;
 use last_good::{Good, LastGood, Since};
+use seawall_admin_api::{MemberParts, MemberStatus, MembersRefused, PartInForce, PolicyError};
 use seawall_model::{Tick, shown};
 use seawall_ruleset::{
     Diagnostic, MemberPart, MemberSources, MemberState, Memo, RuleSet, Sources, Stored,
 };
-use serde_json::{Value, json};
 
-use crate::admin::api::{MembersRefused, PolicyError};
 use crate::policy_source::loader::PolicyLoader;
 use crate::storage::digest::hex;
 use crate::util::clock::rfc3339;
@@ -193,39 +192,35 @@ impl Members {
     }
 
     /// Returns, for the status, the members whose active part is not that of their files.
-    pub(crate) fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Vec<MemberStatus> {
         let roster = self.roster();
         let told = roster.refused.iter().enumerate().map(|(nth, (name, refused))| {
             let most = if nth < MEMBERS_TOLD_MAX { MEMBER_PROBLEMS_TOLD_MAX } else { 1 };
-            let problems: Vec<&PolicyError> = refused.problems.iter().take(most).collect();
+            let problems: Vec<PolicyError> = refused.problems.iter().take(most).cloned().collect();
             let left = refused.problems.len().saturating_sub(problems.len());
-            json!({
-                "name": name,
-                "part": word(refused.part),
-                "since_generation": roster.since(name),
-                "refused_since": rfc3339(refused.since),
-                "waiting": refused.waits,
-                "more": refused.more.saturating_add(left),
-                "problems": problems,
-            })
+            MemberStatus {
+                name: name.to_string(),
+                part: match refused.part {
+                    MemberPart::Kept => PartInForce::Kept,
+                    MemberPart::Absent => PartInForce::Absent,
+                },
+                since_generation: roster.since(name),
+                rejected_since: rfc3339(refused.since),
+                waiting: refused.waits,
+                more: refused.more.saturating_add(left),
+                problems,
+            }
         });
-        told.collect::<Vec<_>>().into()
+        told.collect()
     }
 
     /// Returns how many members have which part active.
-    pub(crate) fn counts(&self) -> Value {
+    pub(crate) fn counts(&self) -> MemberParts {
         let roster = self.roster();
         let of = |part| roster.refused.values().filter(|refused| refused.part == part).count();
         let (kept, absent) = (of(MemberPart::Kept), of(MemberPart::Absent));
         let current = roster.total.saturating_sub(kept).saturating_sub(absent);
-        json!({ "current": current, "kept": kept, "absent": absent })
-    }
-}
-
-const fn word(part: MemberPart) -> &'static str {
-    match part {
-        MemberPart::Kept => "kept",
-        MemberPart::Absent => "absent",
+        MemberParts { current, kept, absent }
     }
 }
 

@@ -55,7 +55,7 @@ fn an_answer_has_room_for_so_many_lines() {
 }
 
 /// Returns the status of members with so many rejected files, each with so many errors.
-fn status_of(members: usize, problems: usize) -> Vec<Value> {
+fn status_of(members: usize, problems: usize) -> Vec<MemberStatus> {
     let dir = tempfile::tempdir().unwrap();
     let all = Members::open(dir.path());
     let one = |nth: usize| {
@@ -64,14 +64,14 @@ fn status_of(members: usize, problems: usize) -> Vec<Value> {
         (format!("m{nth:04}").into(), Refused { problems: told.collect(), more, ..of("x") })
     };
     all.roster().refused = (0..members).map(one).collect();
-    all.status().as_array().unwrap().clone()
+    all.status()
 }
 
 #[test]
 fn of_so_many_members_more_than_the_first_problem_is_told() {
-    let told = |status: &[Value], nth: usize| {
+    let told = |status: &[MemberStatus], nth: usize| {
         let of = &status[nth];
-        (of["problems"].as_array().unwrap().len(), of["more"].as_u64().unwrap())
+        (of.problems.len(), of.more)
     };
     let status = status_of(MEMBERS_TOLD_MAX, 2);
     assert_eq!(told(&status, MEMBERS_TOLD_MAX - 1), (2, 0), "at it");

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seawall_admin_api::ListSource;
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{CachedList, LIST_BYTES_MAX, RuleSet, Sources};
 use sha2::{Digest, Sha256};
@@ -54,28 +55,6 @@ pub(crate) struct ListAge {
     pub(crate) age_ms: u64,
     /// The source of its content.
     pub(crate) from: ListSource,
-}
-
-/// The source of an active list's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListSource {
-    /// Its file.
-    File,
-    /// The last good copy, since the file is unusable.
-    Cached,
-    /// None: the file is unusable, and the policy requests an empty list then.
-    Empty,
-}
-
-impl ListSource {
-    /// Returns its name in the status.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Cached => "kept",
-            Self::Empty => "nothing",
-        }
-    }
 }
 
 /// The lists of a generation, to be stored once it is published.

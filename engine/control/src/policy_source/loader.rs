@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use seawall_admin_api::{PolicyError, PolicyRejection, TestCounts};
 use seawall_model::{Now, Tick, shown};
 use seawall_ruleset::{
     BuildOutput, CachedList, Diagnostic, MemberState, Memo, PolicyTestResult, Purpose, RuleSet,
@@ -15,7 +16,7 @@ use seawall_ruleset::{
 use seawall_state::CounterSpec;
 
 use super::hashing_store::HashingStore;
-use crate::admin::api::{PolicyError, PolicyRejection, TestCounts, own_refusal};
+use crate::admin::rejection::own_refusal;
 use crate::compile::{ComponentCompiler, Patience};
 use crate::policy_source::list_cache::{ListAge, ListCache, PublishedLists};
 use crate::policy_source::policy_dir::{PolicyDir, Stoppable};

@@ -7,13 +7,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use seawall_admin_api::{Back, Left, Marks, Past, PolicyRejection, RollbackPin};
 use seawall_ruleset::{MemberSources, SourceStore, Sources};
 
 use super::hashing_store::HELD_BYTES_MAX;
 use super::loader::PolicyLoader;
-use crate::admin::api::{Back, PolicyRejection, own_refusal};
+use crate::admin::rejection::own_refusal;
 use crate::generations::GenerationStore;
-use crate::generations::record::{Left, Marks, Past, RollbackPin};
 use crate::generations::sources::{past_host, past_members};
 use crate::storage::digest::hex;
 

@@ -3,23 +3,26 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use seawall_admin_api::{
+    Back, ClearedPenalties, CounterReport, MembersRefused, Past, PolicyRejection, RollbackPin,
+    TestCounts,
+};
 use seawall_model::{Now, Tick};
 use seawall_ruleset::{ActiveGeneration, Effort, RuleSetHandle, Terms};
 use seawall_state::DecisionCounters;
 
-use crate::admin::api::{
-    BY_HAND, Back, ClearedPenalties, MembersRefused, PolicyRejection, TestCounts, stopped,
-};
+use crate::admin::bans::BY_HAND;
+use crate::admin::rejection::stopped;
+use crate::generations::FileBlob;
 use crate::generations::GenerationStore;
 use crate::generations::contents::{Known, Made};
-use crate::generations::record::{FileBlob, Past, RollbackPin};
 use crate::level_ticker::Levels;
 use crate::members::{Coming, Members, bounded};
 use crate::observe::decision_totals::DecisionTotals;
 use crate::policy_source::list_cache::PublishedLists;
 use crate::policy_source::loader::{PATIENT_READS, PolicyLoader, Ready};
 use crate::policy_source::rollback_pin::{Draft, Standing};
-use crate::reload::counter_report::CounterReport;
+use crate::reload::counter_report;
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::reload::watcher::PolicyWatcher;
 use crate::storage::background_writer::BackgroundWriter;
@@ -58,7 +61,7 @@ impl Patience {
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) generation: u64,
-    pub(crate) carried: CounterReport,
+    pub(crate) counters: CounterReport,
     pub(crate) warnings: Vec<String>,
     pub(crate) tests: TestCounts,
     /// Its files.
@@ -320,8 +323,8 @@ impl PolicyBackend for LivePolicyBackend {
         state.settle(&old.state);
         self.totals.retire(old.tally.clone());
         self.stock = Some((stock, blobs));
-        let carried =
-            CounterReport::of(report, old.rules.outline(), self.handle.load().rules.outline());
+        let counters =
+            counter_report::of(report, old.rules.outline(), self.handle.load().rules.outline());
         warnings.extend(bounded(self.members.came(Coming {
             rules: &self.handle.load().rules,
             sources: draft,
@@ -329,7 +332,7 @@ impl PolicyBackend for LivePolicyBackend {
             generation: generation.0,
             now: (self.now)(),
         })));
-        Published { generation: generation.0, carried, warnings, tests, made }
+        Published { generation: generation.0, counters, warnings, tests, made }
     }
 
     fn lift(&mut self, lift: &ClearPenalties) -> ClearedPenalties {

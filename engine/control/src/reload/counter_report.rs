@@ -5,36 +5,9 @@
 //! that use it. The terms are the same before (`check --against`) and after the edit (`reload`,
 //! `history`).
 
+use seawall_admin_api::{CounterReport, CounterReset};
 use seawall_ruleset::Outline;
 use seawall_state::{CarryOverReport, CounterSpec};
-use serde::{Deserialize, Serialize};
-
-/// What a reload did to the state, by the names of counters.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CounterReport {
-    /// Counts continue.
-    pub kept: Vec<String>,
-    /// Counts continue, and further requests are counted under another condition.
-    pub condition_changed: Vec<String>,
-    /// Counts are kept, with another window or another table size.
-    pub rescaled: Vec<String>,
-    /// The name has another key or another source now: counting starts anew, and holds end.
-    pub reset: Vec<CounterReset>,
-    /// The counter is new: counting starts.
-    pub new: Vec<String>,
-    /// The counter was removed; a limit's holds end with it.
-    pub gone: Vec<String>,
-}
-
-/// A counter that starts anew under its old name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CounterReset {
-    /// Its name.
-    pub name: String,
-    /// The rules, limits and levels that use it, which read zero at first.
-    pub watched_by: Vec<String>,
-}
 
 /// One of two policies.
 #[derive(Debug, Clone, Copy)]
@@ -45,54 +18,32 @@ pub struct PolicyView<'s> {
     pub outline: &'s Outline,
 }
 
-impl CounterReport {
     /// Returns what would happen to the counters of `old` if `new` replaced it.
-    #[must_use]
-    pub fn foreseen(old: PolicyView<'_>, new: PolicyView<'_>) -> Self {
-        let report = CarryOverReport::between(old.counters, new.counters);
-        Self::of(report, old.outline, new.outline)
-    }
+#[must_use]
+pub fn foreseen(old: PolicyView<'_>, new: PolicyView<'_>) -> CounterReport {
+    let report = CarryOverReport::between(old.counters, new.counters);
+    of(report, old.outline, new.outline)
+}
 
     /// Returns what happened to the counters, as the state reports it.
-    pub(crate) fn of(report: CarryOverReport, old: &Outline, new: &Outline) -> Self {
-        let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
-        let again: Vec<Box<str>> =
-            report.new.iter().filter(|name| report.removed.contains(name)).cloned().collect();
-        let reset = |name: &str| CounterReset {
-            name: name.to_owned(),
-            watched_by: new.watchers(name).into_iter().map(str::to_owned).collect(),
-        };
-        let others =
-            |names| texts(names).filter(|name| !again.iter().any(|again| **again == **name));
-        let (condition_changed, kept) =
-            texts(report.kept).partition(|name| old.condition_differs(new, name));
-        Self {
-            kept,
-            condition_changed,
-            rescaled: texts(report.rescaled).collect(),
-            reset: again.iter().map(|name| reset(name)).collect(),
-            new: others(report.new).collect(),
-            gone: others(report.removed).collect(),
-        }
-    }
-
-    /// Returns one line for each kind of change that has any counter.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let reset = |reset: &CounterReset| match reset.watched_by.as_slice() {
-            [] => reset.name.clone(),
-            watchers => format!("{} (asked by {})", reset.name, watchers.join(", ")),
-        };
-        let fates = [
-            ("kept", self.kept.clone()),
-            ("kept, condition changed", self.condition_changed.clone()),
-            ("rescaled", self.rescaled.clone()),
-            ("reset", self.reset.iter().map(reset).collect()),
-            ("new", self.new.clone()),
-            ("gone", self.gone.clone()),
-        ];
-        let line = |(fate, names): (&str, Vec<String>)| format!("{fate}: {}", names.join(", "));
-        fates.into_iter().filter(|(_, names)| !names.is_empty()).map(line).collect()
+pub(crate) fn of(report: CarryOverReport, old: &Outline, new: &Outline) -> CounterReport {
+    let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
+    let again: Vec<Box<str>> =
+        report.new.iter().filter(|name| report.removed.contains(name)).cloned().collect();
+    let reset = |name: &str| CounterReset {
+        name: name.to_owned(),
+        used_by: new.watchers(name).into_iter().map(str::to_owned).collect(),
+    };
+    let others = |names| texts(names).filter(|name| !again.iter().any(|again| **again == **name));
+    let (condition_changed, kept) =
+        texts(report.kept).partition(|name| old.condition_differs(new, name));
+    CounterReport {
+        kept,
+        condition_changed,
+        rescaled: texts(report.rescaled).collect(),
+        reset: again.iter().map(|name| reset(name)).collect(),
+        new: others(report.new).collect(),
+        removed: others(report.removed).collect(),
     }
 }
 
@@ -113,14 +64,13 @@ mod tests {
         assembly.rules.unwrap_or_else(|| panic!("{:?}", assembly.diagnostics))
     }
 
-    fn foreseen(old: &str, new: &str) -> Vec<String> {
+    fn lines(old: &str, new: &str) -> Vec<String> {
         let (old, new) = (rules(old), rules(new));
         let side = |of: &'static RuleSet| PolicyView {
             counters: of.counter_specs(),
             outline: of.outline(),
         };
-        CounterReport::foreseen(side(Box::leak(Box::new(old))), side(Box::leak(Box::new(new))))
-            .lines()
+        foreseen(side(Box::leak(Box::new(old))), side(Box::leak(Box::new(new)))).lines()
     }
 
     const POLICY: &str = "track seen { count requests where path == \"/a\" per client over 1m keys 1k }\n\
@@ -166,7 +116,7 @@ mod tests {
                 },
             );
             let new = if from == "> 5" { POLICY.replace(from, to) } else { new };
-            assert_eq!(foreseen(POLICY, &new), expected, "{from} -> {to}");
+            assert_eq!(lines(POLICY, &new), expected, "{from} -> {to}");
         }
     }
 }

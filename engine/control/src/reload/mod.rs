@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use backend::{Beside, ClearPenalties, NotRead, Patience, PolicyBackend, Published};
 pub use rollback::ranges;
+use seawall_admin_api::{Past, PolicyRejection, ReloadCause, ReloadOutcome, RollbackPin};
 use seawall_model::Now;
 
-use crate::admin::api::{PolicyRejection, ReloadCause, ReloadOutcome, own_refusal};
+use crate::admin::rejection::own_refusal;
 use crate::generations::contents::PublishContext;
-use crate::generations::record::{Past, RollbackPin};
 use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
 use crate::reload::status::ReloadStatus;
 use crate::reload::trigger::{PendingReload, ReloadKind, ReloadTrigger, WaitResult, Waiter};
@@ -120,7 +120,7 @@ impl<F: PolicyBackend> Reloader<F> {
         mut outcome: ReloadOutcome,
         lift: &ClearPenalties,
     ) -> ReloadOutcome {
-        if let ReloadOutcome::Published { lifted, .. } | ReloadOutcome::Unchanged { lifted, .. } =
+        if let ReloadOutcome::Published { cleared, .. } | ReloadOutcome::Unchanged { cleared, .. } =
             &mut outcome
             && let Ok(_changing) = self.still.enter()
         {
@@ -130,14 +130,15 @@ impl<F: PolicyBackend> Reloader<F> {
                 "cleared {} bans and {} holds",
                 ended.bans, ended.holds,
             );
-            *lifted = Some(ended);
+            *cleared = Some(ended);
         }
         outcome
     }
 
     fn reload(&mut self, cause: ReloadCause, by_uid: Option<u32>) -> ReloadOutcome {
         let began = (self.now)();
-        let occasion = PublishContext { cause, by_uid, restores: None, host_since: None, began };
+        let occasion =
+            PublishContext { cause, by_uid, restored_from: None, host_since: None, began };
         // Changed files are a retry by themselves.
         if cause != ReloadCause::Change {
             self.forge.try_again(cause >= ReloadCause::Signal);
@@ -173,7 +174,7 @@ impl<F: PolicyBackend> Reloader<F> {
         let mut draft = match self.forge.gather(patience, beside) {
             Ok(draft) => draft,
             Err(NotRead::Unsettled) => return ReloadAttempt::FilesChanging,
-            Err(NotRead::Refused(refusal)) => return self.not_kept(refusal),
+            Err(NotRead::Refused(rejection)) => return self.not_kept(rejection),
         };
         if self.trigger.is_stopped() {
             return ReloadAttempt::Stale(self.unchanged());
@@ -194,31 +195,31 @@ impl<F: PolicyBackend> Reloader<F> {
         }
         match self.assemble(&draft) {
             Ok(ready) => ReloadAttempt::Done(self.publish((ready, &draft), occasion, running)),
-            Err(refusal) => {
+            Err(rejection) => {
                 if cause == ReloadCause::Change
                     && (self.trigger.pause(DOUBT_MS) == WaitResult::Stopped
                         || !self.forge.reads_as(&mut draft, patience, beside))
                 {
                     return ReloadAttempt::FilesChanging;
                 }
-                self.refused = Some((running, refusal.clone()));
+                self.refused = Some((running, rejection.clone()));
                 let generation = self.forge.generation();
-                ReloadAttempt::Done(ReloadOutcome::Rejected { generation, refusal })
+                ReloadAttempt::Done(ReloadOutcome::Rejected { generation, rejection })
             }
         }
     }
 
     /// Returns the result if the files of a rollback cannot be read again. The files on the disk
     /// are not used instead, and the error is reported once.
-    fn not_kept(&mut self, refusal: PolicyRejection) -> ReloadAttempt {
-        let outcome = ReloadOutcome::Rejected { generation: self.forge.generation(), refusal };
-        let ReloadOutcome::Rejected { refusal, .. } = &outcome else {
+    fn not_kept(&mut self, rejection: PolicyRejection) -> ReloadAttempt {
+        let outcome = ReloadOutcome::Rejected { generation: self.forge.generation(), rejection };
+        let ReloadOutcome::Rejected { rejection, .. } = &outcome else {
             return ReloadAttempt::FilesChanging;
         };
-        if self.refused.as_ref().is_some_and(|(_, before)| before == refusal) {
+        if self.refused.as_ref().is_some_and(|(_, before)| before == rejection) {
             return ReloadAttempt::Stale(outcome);
         }
-        self.refused = Some((self.running, refusal.clone()));
+        self.refused = Some((self.running, rejection.clone()));
         ReloadAttempt::Done(outcome)
     }
 
@@ -240,10 +241,10 @@ impl<F: PolicyBackend> Reloader<F> {
 
     /// Returns the earlier rejection of this content, if there was one.
     fn previous_outcome(&self, running: [u8; 32]) -> Option<ReloadOutcome> {
-        let (refused, refusal) = self.refused.as_ref()?;
+        let (refused, rejection) = self.refused.as_ref()?;
         let generation = self.forge.generation();
         (*refused == running)
-            .then(|| ReloadOutcome::Rejected { generation, refusal: refusal.clone() })
+            .then(|| ReloadOutcome::Rejected { generation, rejection: rejection.clone() })
     }
 
     fn pin_rollback(&mut self, aside: Option<RollbackPin>) {
@@ -253,7 +254,7 @@ impl<F: PolicyBackend> Reloader<F> {
 
     fn unchanged(&self) -> ReloadOutcome {
         let members = self.forge.members_refused();
-        ReloadOutcome::Unchanged { generation: self.forge.generation(), lifted: None, members }
+        ReloadOutcome::Unchanged { generation: self.forge.generation(), cleared: None, members }
     }
 
     /// Builds a draft. A panic is an error of Seawall and must not end the reloading for good.
@@ -285,22 +286,30 @@ impl<F: PolicyBackend> Reloader<F> {
             return self.refuse_with("the server is stopping");
         }
         self.pin_rollback(self.forge.aside(draft));
-        let Published { generation, carried, warnings, tests, made } =
+        let Published { generation, counters, warnings, tests, made } =
             self.forge.publish(ready, draft);
         self.running = running;
         self.refused = None;
         let before = self.board.newest();
         let past = made.past((generation, (self.now)()), occasion, before.as_deref());
-        let (took_ms, restores) = (past.took_ms, past.restores);
-        let report = carried.clone();
-        self.board.published(Past { report, tests, warnings: warnings.len(), ..past });
-        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted: None }
+        let (duration_ms, restored_from) = (past.duration_ms, past.restored_from);
+        let warned = warnings.len();
+        self.board.published(Past { counters: counters.clone(), tests, warnings: warned, ..past });
+        let cleared = None;
+        ReloadOutcome::Published {
+            generation,
+            duration_ms,
+            counters,
+            warnings,
+            restored_from,
+            cleared,
+        }
     }
 
     fn refuse_with(&self, message: &str) -> ReloadOutcome {
         ReloadOutcome::Rejected {
             generation: self.forge.generation(),
-            refusal: own_refusal(message),
+            rejection: own_refusal(message),
         }
     }
 
@@ -320,14 +329,25 @@ impl<F: PolicyBackend> Reloader<F> {
 
 fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
     match outcome {
-        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, .. } => {
-            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+        ReloadOutcome::Published {
+            generation,
+            duration_ms,
+            counters,
+            warnings,
+            restored_from,
+            ..
+        } => {
+            let from =
+                restored_from.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
             log::info!(
                 target: "seawall::policy",
-                "generation {generation} is active ({took_ms} ms){from}",
+                "generation {generation} is active ({duration_ms} ms){from}",
             );
-            carried.lines().iter().for_each(|line| log::info!(target: "seawall::policy", "{line}"));
+            counters
+                .lines()
+                .iter()
+                .for_each(|line| log::info!(target: "seawall::policy", "{line}"));
             warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
         }
         ReloadOutcome::Unchanged { generation, .. } if cause >= ReloadCause::Signal => {
@@ -337,8 +357,8 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
             );
         }
         ReloadOutcome::Unchanged { .. } => {}
-        ReloadOutcome::Rejected { generation, refusal } => {
-            for complaint in &refusal.errors {
+        ReloadOutcome::Rejected { generation, rejection } => {
+            for complaint in &rejection.errors {
                 log::error!(target: "seawall::policy", "{complaint}");
             }
             log::error!(

@@ -10,13 +10,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use seawall_admin_api::{Back, Past, ReloadCause, ReloadOutcome, RollbackPin};
 use seawall_model::Tick;
 
 use super::Reloader;
 use super::backend::{Beside, ClearPenalties, PolicyBackend};
-use crate::admin::api::{Back, ReloadCause, ReloadOutcome};
 use crate::generations::contents::PublishContext;
-use crate::generations::record::{Past, RollbackPin};
 use crate::policy_source::loader::{AGAIN_MS, READS_MAX};
 use crate::reload::trigger::{ReloadKind, WaitResult};
 
@@ -35,10 +34,10 @@ impl<F: PolicyBackend> Reloader<F> {
                  `seawall reload --clear-penalties RULE` clears those of one rule",
             ),
             Ok(past) => {
-                let restores = Some(past.generation);
+                let restored_from = Some(past.generation);
                 let is_host = !matches!(back, Back::Member(_));
                 let host_since = is_host.then_some(past.host_since);
-                let occasion = PublishContext { cause, by_uid, restores, host_since, began };
+                let occasion = PublishContext { cause, by_uid, restored_from, host_since, began };
                 let outcome = self.restore((past, back), occasion);
                 match generations_to_undo(history, past).filter(|_| *lift) {
                     Some(mistakes) => self.clear_penalties(outcome, &mistakes),
@@ -48,8 +47,8 @@ impl<F: PolicyBackend> Reloader<F> {
         };
         match &outcome {
             // The rollback did not change the files on the disk: their errors stay in the status.
-            ReloadOutcome::Rejected { refusal, .. } => {
-                refusal.errors.iter().for_each(|complaint| {
+            ReloadOutcome::Rejected { rejection, .. } => {
+                rejection.errors.iter().for_each(|complaint| {
                     log::error!(
                         target: "seawall::policy",
                         "{complaint}",
@@ -58,8 +57,11 @@ impl<F: PolicyBackend> Reloader<F> {
                 log::error!(target: "seawall::policy", "the rollback is rejected");
             }
             outcome => {
-                let (restores, host_since) = (None, None);
-                self.tell(PublishContext { cause, by_uid, restores, host_since, began }, outcome);
+                let (restored_from, host_since) = (None, None);
+                self.tell(
+                    PublishContext { cause, by_uid, restored_from, host_since, began },
+                    outcome,
+                );
             }
         }
         outcome
@@ -77,8 +79,8 @@ impl<F: PolicyBackend> Reloader<F> {
         match assembled {
             Ok((draft, Some((ready, running)))) => self.publish((ready, &draft), occasion, running),
             Ok((_, None)) => self.unchanged(),
-            Err(refusal) => {
-                ReloadOutcome::Rejected { generation: self.forge.generation(), refusal }
+            Err(rejection) => {
+                ReloadOutcome::Rejected { generation: self.forge.generation(), rejection }
             }
         }
     }
@@ -89,7 +91,7 @@ impl<F: PolicyBackend> Reloader<F> {
         &mut self,
         past: &Past,
         back: &Back,
-    ) -> Result<F::Draft, crate::admin::api::PolicyRejection> {
+    ) -> Result<F::Draft, seawall_admin_api::PolicyRejection> {
         let aside = self.aside.clone().unwrap_or_default();
         let serves = self.board.newest();
         let beside = Beside { aside: &aside, serves: serves.as_deref().unwrap_or(past) };
@@ -178,8 +180,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::admin::api::FileDigest;
-    use crate::generations::record::{Left, Marks, MarksOfParts};
+    use seawall_admin_api::FileDigest;
+    use seawall_admin_api::{Left, Marks, MarksOfParts};
 
     /// Returns generations, each with its number, the operator's files, the generation that
     /// introduced them, and the files of member ann.
@@ -193,7 +195,7 @@ mod tests {
                 host_since: *host_since,
                 parts,
                 loaded_ms: *generation * 1_000,
-                ..Past::test(*generation, ReloadCause::Change)
+                ..crate::generations::test_past(*generation, ReloadCause::Change)
             })
         };
         of.iter().map(past).collect()

@@ -6,35 +6,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use seawall_admin_api::{
+    LastReload, Past, PolicyError, ReloadCause, ReloadCounts, ReloadOutcome, RollbackPin,
+};
 use seawall_model::Tick;
-use serde::Serialize;
 
-use crate::admin::api::{PolicyError, ReloadCause, ReloadOutcome};
-use crate::generations::record::{Past, RollbackPin};
 use crate::generations::retention::trim;
-use crate::reload::counter_report::CounterReport;
-
-/// The last reload that changed something or was rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LastReload {
-    /// Duration in milliseconds, from the first read of the files.
-    pub took_ms: u64,
-    /// The cause.
-    pub cause: ReloadCause,
-    /// What happened to the counters; absent after a rejection.
-    pub report: Option<CounterReport>,
-}
-
-/// Number of reloads by result, since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ReloadCounts {
-    /// A new generation was published.
-    pub published: u64,
-    /// Nothing changed.
-    pub unchanged: u64,
-    /// The policy was rejected.
-    pub refused: u64,
-}
 
 /// Content of the reload status.
 #[derive(Debug, Clone, Default)]
@@ -91,22 +68,27 @@ impl ReloadStatus {
     }
 
     /// Records the result of a reload.
-    pub(crate) fn record_outcome(&self, cause: ReloadCause, took_ms: u64, outcome: &ReloadOutcome) {
+    pub(crate) fn record_outcome(
+        &self,
+        cause: ReloadCause,
+        duration_ms: u64,
+        outcome: &ReloadOutcome,
+    ) {
         let mut posted = self.lock();
         match outcome {
-            ReloadOutcome::Published { carried, .. } => {
+            ReloadOutcome::Published { counters, .. } => {
                 posted.reloads.published = posted.reloads.published.saturating_add(1);
-                let report = Some(carried.clone());
-                posted.last_reload = Some(LastReload { took_ms, cause, report });
+                let counters = Some(counters.clone());
+                posted.last_reload = Some(LastReload { duration_ms, cause, counters });
             }
             ReloadOutcome::Unchanged { .. } => {
                 posted.reloads.unchanged = posted.reloads.unchanged.saturating_add(1);
                 posted.last_error = None;
             }
-            ReloadOutcome::Rejected { refusal, .. } => {
-                posted.reloads.refused = posted.reloads.refused.saturating_add(1);
-                posted.last_error = refusal.errors.first().cloned();
-                posted.last_reload = Some(LastReload { took_ms, cause, report: None });
+            ReloadOutcome::Rejected { rejection, .. } => {
+                posted.reloads.rejected = posted.reloads.rejected.saturating_add(1);
+                posted.last_error = rejection.errors.first().cloned();
+                posted.last_reload = Some(LastReload { duration_ms, cause, counters: None });
             }
         }
     }

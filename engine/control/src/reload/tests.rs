@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
+use seawall_admin_api::{
+    Back, ClearedPenalties, CounterReport, FileDigest, Left, MembersRefused, TestCounts,
+};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::admin::api::{Back, ClearedPenalties, FileDigest, MembersRefused, TestCounts};
 use crate::generations::contents::Made;
-use crate::generations::record::Left;
 use crate::policy_source::read_file::{self, FileReadError};
-use crate::reload::counter_report::CounterReport;
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::reload::trigger::{DEBOUNCE_MS, FileChange, SETTLE_MS_MAX};
 use crate::reload::watcher::PolicyWatcher;
@@ -122,7 +122,7 @@ impl PolicyBackend for Toy {
         self.published.lock().unwrap().push(ready.clone());
         Published {
             generation: self.generation,
-            carried: CounterReport::default(),
+            counters: CounterReport::default(),
             warnings: vec![],
             tests: TestCounts::default(),
             made: made(&ready),
@@ -179,7 +179,13 @@ impl Bench {
         };
         let running = digest_of("first end");
         let Made { files, content, host, policies, .. } = made("first end");
-        let past = Past { files, content, host, policies, ..Past::test(1, ReloadCause::Start) };
+        let past = Past {
+            files,
+            content,
+            host,
+            policies,
+            ..crate::generations::test_past(1, ReloadCause::Start)
+        };
         board.published(past);
         let first = (running, None);
         let still = Arc::new(WriteGate::default());
@@ -284,7 +290,7 @@ fn a_broken_save_leaves_the_old_generation_and_one_error() {
     rename_save(&bench.file(), "broken");
     rename_save(&bench.file().with_file_name("marker"), "x");
     assert!(matches!(bench.ask(), ReloadOutcome::Rejected { generation: 1, .. }));
-    assert_eq!(bench.board.read().reloads.refused, 2, "the save and the command");
+    assert_eq!(bench.board.read().reloads.rejected, 2, "the save and the command");
     fs::write(bench.file(), "good end").unwrap();
     let posted = bench.until("the mended save", |p| newest(p, "good end"));
     assert_eq!(posted.last_error, None);
@@ -301,7 +307,7 @@ fn going_back_to_what_runs_is_no_new_generation_and_ends_the_error() {
         bench.ask(),
         ReloadOutcome::Unchanged {
             generation: 1,
-            lifted: None,
+            cleared: None,
             members: MembersRefused::default()
         }
     );
@@ -324,7 +330,7 @@ fn a_save_in_two_steps_makes_no_noise() {
     }
     // A reload is counted a moment after its generation is published.
     let posted = bench.until("all are told", |p| p.reloads.published == 5);
-    assert_eq!((posted.reloads.refused, posted.reloads.published), (0, 5));
+    assert_eq!((posted.reloads.rejected, posted.reloads.published), (0, 5));
 }
 
 #[test]
@@ -378,7 +384,7 @@ fn a_command_and_a_signal_reload_without_a_change_event() {
         bench.ask(),
         ReloadOutcome::Unchanged {
             generation: 1,
-            lifted: None,
+            cleared: None,
             members: MembersRefused::default()
         }
     );
@@ -471,7 +477,7 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     assert!(
         matches!(
             outcome,
-            ReloadOutcome::Published { generation: 4, restores: Some(2), lifted: None, .. }
+            ReloadOutcome::Published { generation: 4, restored_from: Some(2), cleared: None, .. }
         ),
         "{outcome:?}"
     );
@@ -480,13 +486,13 @@ fn going_back_puts_old_files_in_force_and_leaves_the_disk_alone() {
     let posted = bench.board.read();
     let past = posted.history.back().unwrap();
     assert_eq!(
-        (past.cause, past.by_uid, past.restores),
+        (past.cause, past.by_uid, past.restored_from),
         (ReloadCause::Rollback, Some(1_000), Some(2))
     );
     assert_eq!(posted.aside.unwrap().host.unwrap().active_generation, 2);
     // Automatic reloads do not undo the rollback, and another rollback goes one step further.
     bench.trigger.on_file_change(FileChange::Closed);
-    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
+    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restored_from: Some(1), .. }));
     assert_eq!(bench.published().last().unwrap(), "first end");
     let outcome = bench.wish(BACK);
     assert!(matches!(outcome, ReloadOutcome::Rejected { generation: 5, .. }), "{outcome:?}");
@@ -504,7 +510,7 @@ fn what_was_put_aside_comes_back_when_it_changes_or_is_asked_for() {
     assert_eq!(bench.published().last().unwrap(), "first end", "4 restores 1, so 5 is made of it");
     assert!(matches!(
         bench.wish(ReloadKind::RELOAD),
-        ReloadOutcome::Published { restores: None, .. }
+        ReloadOutcome::Published { restored_from: None, .. }
     ));
     assert_eq!(bench.published().last().unwrap(), "third end");
     assert_eq!(bench.board.read().aside, None);
@@ -515,8 +521,8 @@ fn mistakes_are_lifted_only_where_that_is_asked_for() {
     let bench = bench_of(&["second end", "third end"]);
     let to_first = |lift| bench.wish(ReloadKind::RollBack { to: Some(1), back: Back::Host, lift });
     let holds = |outcome| match outcome {
-        ReloadOutcome::Published { lifted, .. } | ReloadOutcome::Unchanged { lifted, .. } => {
-            lifted.map(|lifted| lifted.holds)
+        ReloadOutcome::Published { cleared, .. } | ReloadOutcome::Unchanged { cleared, .. } => {
+            cleared.map(|cleared| cleared.holds)
         }
         ReloadOutcome::Rejected { .. } => panic!("refused"),
     };
@@ -528,7 +534,7 @@ fn mistakes_are_lifted_only_where_that_is_asked_for() {
     let rule = |rule: &str| bench.wish(ReloadKind::Reload { lift: Some(rule.to_owned()) });
     assert!(matches!(
         rule("floor.a"),
-        ReloadOutcome::Published { lifted: Some(ClearedPenalties { bans: 1, .. }), .. }
+        ReloadOutcome::Published { cleared: Some(ClearedPenalties { bans: 1, .. }), .. }
     ));
     fs::write(bench.file(), "bad").unwrap();
     assert!(matches!(rule("floor.a"), ReloadOutcome::Rejected { .. }));
@@ -539,7 +545,7 @@ fn a_refused_save_can_be_gone_back_from_and_stays_refused() {
     let bench = bench_of(&["second end"]);
     fs::write(bench.file(), "bad").unwrap();
     bench.until("the refusal", |p| p.last_error.is_some());
-    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restores: Some(1), .. }));
+    assert!(matches!(bench.wish(BACK), ReloadOutcome::Published { restored_from: Some(1), .. }));
     assert!(matches!(bench.wish(ReloadKind::RELOAD), ReloadOutcome::Rejected { .. }));
     fs::write(bench.file(), "good end").unwrap();
     bench.until("the mended file", |p| newest(p, "good end") && p.last_error.is_none());
@@ -565,7 +571,7 @@ fn a_hand_over_waits_for_no_reload_and_it_publishes_nothing_after() {
     bench.still.give_away();
     bench.let_go();
     let refused = |outcome| match outcome {
-        ReloadOutcome::Rejected { generation: 1, refusal } => refusal.errors[0].message.clone(),
+        ReloadOutcome::Rejected { generation: 1, rejection } => rejection.errors[0].message.clone(),
         other => panic!("{other:?}"),
     };
     assert!(refused(waiting.blocking_recv().unwrap()).contains("another process serves now"));
@@ -651,7 +657,7 @@ impl PolicyBackend for Crowd {
         doings.published.push((ready.0, ready.1.is_some()));
         Published {
             generation: doings.published.len() as u64,
-            carried: CounterReport::default(),
+            counters: CounterReport::default(),
             warnings: vec![],
             tests: TestCounts::default(),
             made: Made::default(),
@@ -702,7 +708,7 @@ fn a_member_who_saves_all_the_time_does_not_keep_the_hosts_edit_waiting() {
             assert!(matches!(outcome, ReloadOutcome::Published { .. }), "{outcome:?}");
             assert_eq!(doings.lock().unwrap().published.last(), Some(&(edit, false)));
         }
-        assert_eq!(board.read().reloads.refused, 0);
+        assert_eq!(board.read().reloads.rejected, 0);
         // Two reads each of changing files, and two without the member; automatic reloads meanwhile
         // do no more than that.
         let reads = doings.lock().unwrap().reads;

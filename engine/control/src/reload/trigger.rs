@@ -7,10 +7,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use seawall_admin_api::{Back, ReloadCause, ReloadOutcome};
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
-use crate::admin::api::{Back, ReloadCause, ReloadOutcome};
 use crate::util::stop_flag::StopFlag;
 
 /// Debounce in milliseconds: the quiet time after a change. An editor's save is a few events within
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(call.cause, ReloadCause::Command);
         trigger.request(ReloadKind::RELOAD, None).unwrap();
         let unchanged =
-            ReloadOutcome::Unchanged { generation: 7, lifted: None, members: Default::default() };
+            ReloadOutcome::Unchanged { generation: 7, cleared: None, members: Default::default() };
         call.waiters.into_iter().for_each(|waiter| waiter.answer(unchanged.clone()));
         for receiver in &mut waiting {
             assert_eq!(receiver.try_recv().unwrap(), unchanged);

@@ -225,7 +225,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::admin::api::ReloadCause;
+    use seawall_admin_api::ReloadCause;
 
     /// Far more than a notification takes; a test that waits this long has failed.
     const LONG: Duration = Duration::from_secs(20);

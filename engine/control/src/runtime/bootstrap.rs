@@ -4,16 +4,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use seawall_admin_api::{Past, PolicyError, PolicyRejection, ReloadCause, RollbackPin};
 use seawall_model::Generation;
 use seawall_ruleset::{ActiveGeneration, Effort, RuleSetHandle, Sources, Terms};
 use seawall_state::{DecisionCounters, Seed};
 
-use crate::admin::api::{PolicyError, PolicyRejection, ReloadCause, stopped};
+use crate::admin::rejection::stopped;
 use crate::compile::START_COMPILE_WAIT_MS;
+use crate::generations::FileBlob;
 use crate::generations::GenerationStore;
 use crate::generations::contents::{Known, PublishContext};
 use crate::generations::index::GenerationIndex;
-use crate::generations::record::{FileBlob, Past, RollbackPin};
 use crate::members::{Coming, Members};
 use crate::policy_source::list_cache::PublishedLists;
 use crate::policy_source::loader::{PolicyLoader, Ready};
@@ -90,7 +91,9 @@ impl Bootstrap {
         let occasion = PublishContext {
             cause: ReloadCause::Start,
             by_uid: None,
-            restores: aside.as_ref().and_then(|aside| Some(aside.host.as_ref()?.active_generation)),
+            restored_from: aside
+                .as_ref()
+                .and_then(|aside| Some(aside.host.as_ref()?.active_generation)),
             host_since: None,
             began,
         };
@@ -198,7 +201,7 @@ pub(super) fn initial_sources(
         let terms = Terms { good: &good, ..Terms::new(None, Effort::Start) };
         let judged = loader.build_to_run(sources, terms).judged(sources);
         let ready = if loader.is_stopped() { Err(stopped()) } else { judged };
-        ready.map(|ready| (digest, ready)).map_err(|refusal| still_compiling(loader, refusal))
+        ready.map(|ready| (digest, ready)).map_err(|rejection| still_compiling(loader, rejection))
     };
     if let Some((aside, serves)) = index.aside.as_ref().zip(index.generations.last()) {
         let standing = Standing::new(archive.clone());
@@ -231,8 +234,8 @@ pub(super) fn initial_sources(
             }
             // All of it has changed since.
             Ok(_) => {}
-            Err(refusal) => {
-                let why = refusal.errors.first().map(PolicyError::to_string).unwrap_or_default();
+            Err(rejection) => {
+                let why = rejection.errors.first().map(PolicyError::to_string).unwrap_or_default();
                 log::error!(target: "seawall::server", "{why}: the files on the disk are loaded");
             }
         }
@@ -242,13 +245,13 @@ pub(super) fn initial_sources(
 }
 
 /// Returns the error of a start that needs components which are still being compiled.
-fn still_compiling(loader: &PolicyLoader, mut refusal: PolicyRejection) -> PolicyRejection {
+fn still_compiling(loader: &PolicyLoader, mut rejection: PolicyRejection) -> PolicyRejection {
     if loader.is_compiling() && !loader.is_stopped() {
         let wait_s = START_COMPILE_WAIT_MS / 1_000;
-        refusal.rendered.push_str(&format!(
+        rejection.rendered.push_str(&format!(
             "help: a start waits {wait_s} s for the operator's components; those that are compiled \
              are cached, so the next start continues from there\n"
         ));
     }
-    refusal
+    rejection
 }

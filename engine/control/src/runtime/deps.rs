@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use seawall_admin_api::{ProxyReport, UpgradeOutcome};
 use tokio::sync::oneshot;
 
-use crate::admin::api::UpgradeOutcome;
 use crate::level_ticker::LevelInputsFn;
-use crate::observe::metrics::ProxyMetric;
 
 /// Starts an upgrade, and returns the receiver of its result.
 pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Send + Sync>;
@@ -15,11 +13,9 @@ pub type StartUpgradeFn = Arc<dyn Fn() -> oneshot::Receiver<UpgradeOutcome> + Se
 /// Dependencies of the control plane.
 pub struct ControlDeps {
     /// Report of the data plane.
-    pub edge: ProxyReportFn,
+    pub proxy: ProxyReportFn,
     /// Inputs of levels besides counters.
     pub level_inputs: LevelInputsFn,
-    /// The metrics in that report, with their help texts.
-    pub described: Vec<ProxyMetric>,
     /// Starts an upgrade.
     pub upgrade: StartUpgradeFn,
 }
@@ -31,4 +27,4 @@ impl std::fmt::Debug for ControlDeps {
 }
 
 /// Returns the report of the data plane.
-pub type ProxyReportFn = Arc<dyn Fn() -> Value + Send + Sync>;
+pub type ProxyReportFn = Arc<dyn Fn() -> ProxyReport + Send + Sync>;

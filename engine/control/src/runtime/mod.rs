@@ -105,6 +105,7 @@ impl ControlPlane {
             last_upgrade: transfer.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
+            busiest: Mutex::default(),
         };
         let levels = sight.levels();
         let desk = admin_state(trigger.clone(), sight, archive.clone(), transfer.still.clone());

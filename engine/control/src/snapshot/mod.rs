@@ -24,12 +24,12 @@ use std::time::Duration;
 
 use encode::content;
 use key::KeySource;
+use seawall_admin_api::SnapshotStatus;
 use seawall_model::{Now, Tick};
 use seawall_ruleset::RuleSetHandle;
 use seawall_state::{
     ChangeMark, CounterSpec, RestoreClock, RestoreReport, Seed, State, StateLimits,
 };
-use serde_json::{Value, json};
 use timestamp::SnapshotTimestamp;
 
 use crate::policy_source::read_file::{self, FileReadError};
@@ -196,7 +196,7 @@ impl SnapshotStore {
         handle: Arc<RuleSetHandle>,
         still: Arc<WriteGate>,
     ) -> io::Result<SnapshotTask> {
-        let (stop, ledger) = (Arc::new(StopSignal::default()), Arc::new(SnapshotStatus::default()));
+        let (stop, ledger) = (Arc::new(StopSignal::default()), Arc::new(SnapshotLedger::default()));
         let now = self.now.0.clone();
         let mut writer = SnapshotWriter { keeper: self, ledger: ledger.clone(), last: None };
         let stopped = stop.clone();
@@ -243,7 +243,7 @@ fn log_failure(restored: &RestoreReport, elapsed_ms: u64) {
 /// The writer, and what it remembers between two snapshots.
 struct SnapshotWriter {
     keeper: SnapshotStore,
-    ledger: Arc<SnapshotStatus>,
+    ledger: Arc<SnapshotLedger>,
     last: Option<ChangeMark>,
 }
 
@@ -268,7 +268,7 @@ impl SnapshotWriter {
 
 /// Results of snapshots, for the status.
 #[derive(Debug, Default)]
-struct SnapshotStatus(Mutex<SnapshotReport>);
+struct SnapshotLedger(Mutex<SnapshotReport>);
 
 #[derive(Debug, Default)]
 struct SnapshotReport {
@@ -278,7 +278,7 @@ struct SnapshotReport {
     left_out: usize,
 }
 
-impl SnapshotStatus {
+impl SnapshotLedger {
     /// Records the result of a snapshot, and logs changes.
     fn enter(&self, written: Result<(usize, usize), String>, took_ms: u64, began: Tick) {
         let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -358,7 +358,7 @@ impl StopSignal {
 pub(crate) struct SnapshotTask {
     thread: Ending,
     stop: Arc<StopSignal>,
-    ledger: Arc<SnapshotStatus>,
+    ledger: Arc<SnapshotLedger>,
     now: Now,
 }
 
@@ -382,18 +382,18 @@ impl SnapshotTask {
     }
 
     /// Returns a function that reports the results.
-    pub(crate) fn status(&self) -> impl Fn() -> Value + Send + Sync + use<> {
+    pub(crate) fn status(&self) -> impl Fn() -> SnapshotStatus + Send + Sync + use<> {
         let (ledger, now) = (self.ledger.clone(), self.now.clone());
         move || {
             let report = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
             let last = report.last;
-            json!({
-                "age_ms": last.map(|(began, _, _)| now().since_ms(began)),
-                "bytes": last.map(|(_, bytes, _)| bytes),
-                "took_ms": last.map(|(_, _, took_ms)| took_ms),
-                "left_out": report.left_out,
-                "last_error": report.error,
-            })
+            SnapshotStatus {
+                age_ms: last.map(|(began, _, _)| now().since_ms(began)),
+                bytes: last.map(|(_, bytes, _)| bytes as u64),
+                duration_ms: last.map(|(_, _, took_ms)| took_ms),
+                omitted_keys: report.left_out as u64,
+                last_error: report.error.clone(),
+            }
         }
     }
 }

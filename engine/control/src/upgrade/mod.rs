@@ -17,10 +17,10 @@ use std::sync::{Mutex, PoisonError};
 pub use channel::HandedSocket;
 pub use child::UpgradeChild;
 pub use parent::UpgradeParent;
+use seawall_admin_api::UpgradeOutcome;
 use seawall_state::SNAPSHOT_BYTES_MAX;
 pub use state::{FrozenState, TransferableState};
 
-use crate::admin::api::UpgradeOutcome;
 use crate::storage::write_gate::Unfrozen;
 
 /// Version of the protocol; another one is rejected.

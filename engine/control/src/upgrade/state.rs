@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
+use seawall_admin_api::UpgradeOutcome;
 use seawall_model::Now;
 use seawall_ruleset::RuleSetHandle;
 
 use super::{HAND_OVER_REST_MS, HAND_OVER_SHUT_MS, LastUpgrade, UpgradeError};
-use crate::admin::api::UpgradeOutcome;
 use crate::snapshot::encode;
 use crate::storage::background_writer::FlushHandle;
 use crate::storage::write_gate::{Rest, WriteGate};

@@ -12,13 +12,13 @@ pub(crate) struct OpenConnectionGuard(Arc<SharedContext>);
 
 impl OpenConnectionGuard {
     pub(crate) fn new(edge: &Arc<SharedContext>) -> Self {
-        count(&edge.counters.open);
+        count(&edge.counters.connections.active);
         Self(Arc::clone(edge))
     }
 }
 
 impl Drop for OpenConnectionGuard {
     fn drop(&mut self) {
-        self.0.counters.open.fetch_sub(1, Relaxed);
+        self.0.counters.connections.active.fetch_sub(1, Relaxed);
     }
 }

@@ -151,7 +151,7 @@ impl ConnectionTable {
             let now = (edge.now)();
             let ended =
                 self.end(|conn| bans.covers(&conn.client, None, BanScope::Host, now).is_some());
-            edge.counters.banned_closed.fetch_add(ended, Relaxed);
+            edge.counters.connections.closed.banned.fetch_add(ended, Relaxed);
         }
     }
 }

@@ -166,7 +166,7 @@ impl SiteAccounting {
     /// Records sent bytes.
     pub(crate) fn note_sent(&self, conn: &Connection, bytes: usize) {
         self.count(|counts| {
-            counts.egress_bytes.fetch_add(bytes as u64, Relaxed);
+            counts.egress_bytes_total.fetch_add(bytes as u64, Relaxed);
         });
         if let Some(egress) = self.shares.get().and_then(|shares| shares.egress.as_ref()) {
             egress.spend(conn, bytes);

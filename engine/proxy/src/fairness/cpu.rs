@@ -170,7 +170,7 @@ impl<F: Future + Unpin> CpuAccounted<F> {
         let polled = self.processor.dealer.poll(site, (&self.pass, || stake.class()), cx);
         match (polled, self.waits_since) {
             (Poll::Pending, None) => {
-                stake.count_for(site, |counts| count(&counts.cpu_waits));
+                stake.count_for(site, |counts| count(&counts.cpu_throttled_total));
                 self.waits_since = Some(Instant::now());
             }
             (Poll::Ready(()), Some(since)) => {

@@ -55,7 +55,7 @@ impl EgressScheduler {
         let was_waiting = conn.stake.egress.is_waiting();
         let polled = self.dealer.poll(site, (&conn.stake.egress, || conn.stake.class()), cx);
         if polled.is_pending() && !was_waiting {
-            conn.stake.count(|counts| count(&counts.egress_waits));
+            conn.stake.count(|counts| count(&counts.egress_throttled_total));
         }
         polled
     }

@@ -21,8 +21,9 @@ pub(crate) mod site_client;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
 
+use seawall_admin_api::SiteMetrics;
 use seawall_model::{Now, Tick};
 use seawall_state::{PoolMember, SharedPool};
 
@@ -63,42 +64,9 @@ pub(crate) struct SiteResources {
     pub(crate) connections: PoolMember,
     pub(crate) forwards: PoolMember,
     trouble: CongestionState,
-    pub(crate) counts: SiteMetrics,
-}
-
-/// Counters of each site.
-#[derive(Debug, Default)]
-pub(crate) struct SiteMetrics {
-    /// Requests that were evaluated.
-    pub(crate) requests: AtomicU64,
-    /// Requests that went to an origin.
-    pub(crate) admitted: AtomicU64,
     /// Requests that wait for a slot now.
     pub(crate) queued: AtomicU32,
-    /// Requests that waited and then got a slot.
-    pub(crate) waited: AtomicU64,
-    /// Requests that found the queue full.
-    pub(crate) queue_full: AtomicU64,
-    /// Requests that a known client's request displaced from the queue.
-    pub(crate) queue_displaced: AtomicU64,
-    /// Requests that exceeded the queue timeout.
-    pub(crate) queue_late: AtomicU64,
-    /// Requests whose client left while an origin worked on them.
-    pub(crate) given_up: AtomicU64,
-    /// Uploads and tunnels over their limit.
-    pub(crate) stays_full: AtomicU64,
-    /// Connections over the site's fair share.
-    pub(crate) connections_shed: AtomicU64,
-    /// Requests of new clients that were rejected because of overload.
-    pub(crate) overload_shed: AtomicU64,
-    /// Times that a connection, or an HTTP/2 request, was throttled for CPU time.
-    pub(crate) cpu_waits: AtomicU64,
-    /// Microseconds of CPU time of its connections.
-    pub(crate) cpu_us: AtomicU64,
-    /// Times that a connection was throttled for egress bandwidth.
-    pub(crate) egress_waits: AtomicU64,
-    /// Bytes that were sent to its visitors.
-    pub(crate) egress_bytes: AtomicU64,
+    pub(crate) counts: SiteMetrics,
 }
 
 impl SiteResources {
@@ -107,6 +75,7 @@ impl SiteResources {
             connections: PoolMember::new(weight),
             forwards: PoolMember::new(weight),
             trouble: CongestionState::default(),
+            queued: AtomicU32::new(0),
             counts: SiteMetrics::default(),
         }
     }
@@ -173,7 +142,7 @@ impl FairSharing {
             part.note_trouble(visit.now, limits);
             let stays = is_known && self.connections.charge_reserved(&part.connections).is_ok();
             if !stays {
-                count(&part.counts.connections_shed);
+                count(&part.counts.connections_closed.over_share);
                 return false;
             }
         }

@@ -59,7 +59,7 @@ impl Http1Server {
                 && matches!(step.framing, Framing::Length(_))
                 && stream.ahead().len() == end;
             match step.next {
-                Action::Forward(granted) => {
+                Action::Forward(mut granted) => {
                     stream.start_request(head_bytes, step.framing);
                     if step.expects_continue {
                         stream.send_100_continue();
@@ -67,6 +67,7 @@ impl Http1Server {
                     let here = match stream.buffer_body().await {
                         Ok(here) => here,
                         Err(_) if stream.conn.take_malformed_body() => {
+                            granted.note_response(400);
                             let _closed = stream.answer(&LocalResponse::last(400), end).await;
                             return;
                         }
@@ -119,7 +120,7 @@ impl Http1Server {
         let age_ms = now.since_ms(conn.accepted);
         if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
             conn.mark_last_response();
-            count(&self.edge.counters.used_up);
+            count(&self.edge.counters.connections.closed.max_requests_or_duration);
             return ConnectionMode::LastResponse;
         }
         if self.stop.is_asked() { ConnectionMode::LastResponse } else { ConnectionMode::KeepAlive }
@@ -188,7 +189,7 @@ impl Http1Server {
         let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
         if let Some(mut unused) = conn.take_admitted() {
             // Pingora rejected a request that we accepted; it has responded with 400.
-            count(&self.edge.counters.engine_refused);
+            count(&self.edge.counters.requests.rejected.engine_rejected);
             unused.record_response(400, 0);
         }
         let (stream, _) = reused?.consume();

@@ -218,10 +218,10 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     fn head_timed_out(&mut self) -> io::Error {
         if self.ahead.is_empty() {
-            count(&self.counters.idle_closed);
+            count(&self.counters.connections.closed.idle_timeout);
             return io::ErrorKind::TimedOut.into();
         }
-        self.violation(|c| &c.head_late)
+        self.violation(|c| &c.connections.closed.request_header_timeout)
     }
 
     /// Passes the request at the front to pingora: its header section of `head_bytes`, then its
@@ -244,9 +244,9 @@ impl<S: ResettableIo> Http1Stream<S> {
     /// Handles a malformed body. If no response was sent yet, the client can still get one.
     pub(crate) fn malformed_body(&mut self) -> io::Error {
         if self.conn.phase() != ConnectionPhase::AwaitingResponse {
-            return self.violation(|c| &c.body_malformed);
+            return self.violation(|c| &c.connections.closed.invalid_chunked_body);
         }
-        count(&self.counters.body_malformed);
+        count(&self.counters.connections.closed.invalid_chunked_body);
         self.conn.note_malformed_body();
         io::ErrorKind::InvalidData.into()
     }
@@ -337,8 +337,11 @@ impl<S: ResettableIo> Http1Stream<S> {
         let slow = self.body_pace.waits(now, &self.limits);
         let total = self.total_deadline();
         ready!(self.read_alarm.poll(cx, slow.min(total), now));
-        let counter: fn(&ProxyMetrics) -> &AtomicU64 =
-            if slow <= total { |c| &c.body_slow } else { |c| &c.request_late };
+        let counter: fn(&ProxyMetrics) -> &AtomicU64 = if slow <= total {
+            |c| &c.connections.closed.min_body_rate
+        } else {
+            |c| &c.connections.closed.request_timeout
+        };
         Poll::Ready(Err(self.violation(counter)))
     }
 
@@ -362,7 +365,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         let total = self.total_deadline();
         if self.conn.phase() != ConnectionPhase::AwaitingResponse {
             ready!(self.read_alarm.poll(cx, total, now));
-            return Poll::Ready(Err(self.violation(|c| &c.request_late)));
+            return Poll::Ready(Err(self.violation(|c| &c.connections.closed.request_timeout)));
         }
         // `102 Processing` extends the deadline (RFC 2518 §10.1).
         let answer_by = self.conn.answer_by(asked_at);
@@ -388,7 +391,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         }
         let idle = later(self.since, Duration::from_millis(self.limits.tunnel_idle_ms));
         ready!(self.read_alarm.poll(cx, idle, Instant::now()));
-        Poll::Ready(Err(self.violation(|c| &c.tunnel_idle)))
+        Poll::Ready(Err(self.violation(|c| &c.connections.closed.tunnel_idle_timeout)))
     }
 
     /// Sends pending output.
@@ -410,7 +413,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         let stalled = self.write_pace.waits(now, &self.limits);
         self.conn.mark_send_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
-        Poll::Ready(self.violation(|c| &c.write_stalled))
+        Poll::Ready(self.violation(|c| &c.connections.closed.send_timeout))
     }
 
     /// Sends `bytes`, or pending output, and enforces the minimum data rate.

@@ -85,7 +85,7 @@ impl Http1Server {
                 biased;
                 _ = &mut serving => return,
                 () = conn.retire_requested(), if !announced => {}
-                () = &mut aged, if !announced => count(&self.edge.counters.used_up),
+                () = &mut aged, if !announced => count(&self.edge.counters.connections.closed.max_requests_or_duration),
                 () = self.stop.asked(), if !announced => {}
             }
             announced = true;
@@ -231,7 +231,7 @@ pub(crate) fn adjust_forward_window(
         Some((ErrorSource::Downstream, ErrorType::WriteTimedout))
             if turn.is_stalled(edge.limits.h2_forwards_first) =>
         {
-            count(&edge.counters.write_stalled);
+            count(&edge.counters.connections.closed.send_timeout);
         }
         Some(_) => {}
     }

@@ -101,10 +101,12 @@ impl<S: ResettableIo> Http2Stream<S> {
 
     fn fault(&mut self, fault: H2Violation) -> io::Error {
         self.violation(match fault {
-            H2Violation::Resets | H2Violation::MadeToReset => |c| &c.h2_resets,
-            H2Violation::Flood | H2Violation::OversizedHeaders => |c| &c.h2_floods,
-            H2Violation::Pieces => |c| &c.h2_pieces,
-            H2Violation::TooMany => |c| &c.h2_too_many,
+            H2Violation::Resets | H2Violation::MadeToReset => {
+                |c| &c.connections.closed.h2_rapid_reset
+            }
+            H2Violation::Flood | H2Violation::OversizedHeaders => |c| &c.connections.closed.h2_frame_flood,
+            H2Violation::Pieces => |c| &c.connections.closed.h2_continuation_flood,
+            H2Violation::TooMany => |c| &c.connections.closed.h2_requests_after_goaway,
         })
     }
 
@@ -134,14 +136,16 @@ impl<S: ResettableIo> Http2Stream<S> {
     fn read_deadline(&mut self, now: Instant) -> Option<(Instant, MetricSelector)> {
         let head = self.head_since.map(|since| -> (Instant, MetricSelector) {
             let total = Duration::from_millis(self.limits.head_total_ms);
-            (later(since, total), |c| &c.head_late)
+            (later(since, total), |c| &c.connections.closed.request_header_timeout)
         });
-        let body = self
-            .body_deadline(now)
-            .map(|at| -> (Instant, MetricSelector) { (at, |c| &c.body_slow) });
+        let body = self.body_deadline(now).map(|at| -> (Instant, MetricSelector) {
+            (at, |c| &c.connections.closed.min_body_rate)
+        });
         let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, MetricSelector) {
             let within = began_ms.saturating_add(self.limits.request_total_ms);
-            (later(self.born, Duration::from_millis(within)), |c| &c.request_late)
+            (later(self.born, Duration::from_millis(within)), |c| {
+                &c.connections.closed.request_timeout
+            })
         });
         head.into_iter().chain(body).chain(whole).min_by_key(|(at, _)| *at)
     }
@@ -168,7 +172,7 @@ impl<S: ResettableIo> Http2Stream<S> {
         let stalled = self.write_pace.waits(now, &self.limits);
         self.conn.mark_send_stalled(now);
         ready!(self.write_alarm.poll(cx, stalled, now));
-        Poll::Ready(self.violation(|c| &c.write_stalled))
+        Poll::Ready(self.violation(|c| &c.connections.closed.send_timeout))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::connection::table::{ConnectionTable, EvictionPriority};
 use crate::context::SharedContext;
 use crate::http1::server::Http1Server;
 use crate::listener::handshake::PendingConnection;
-use crate::metrics::count;
+use crate::metrics::{count, reject_connection};
 use crate::overload;
 use crate::shutdown::ShutdownSignal;
 use crate::tls::TlsTerminator;
@@ -41,7 +41,7 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     pub(crate) async fn run(mut self, listener: TcpListener) {
         let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-            count(&self.server.edge.counters.accept_errors);
+            count(&self.server.edge.counters.connections.accept_errors);
             return;
         };
         let mut stop = self.server.stop.clone();
@@ -74,7 +74,7 @@ impl Acceptor {
     /// Admits a connection, or resets it.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let edge = Arc::clone(&self.server.edge);
-        count(&edge.counters.accepted);
+        count(&edge.counters.connections.total);
         let client = Client::of(peer.ip(), &edge.units);
         let is_hop = edge.trusted.contains(peer.ip());
         if !is_hop && !should_accept(&edge, &client) {
@@ -98,7 +98,7 @@ impl Acceptor {
                 }
             }
             Err(why) => {
-                edge.counters.refuse_place(why);
+                reject_connection(&edge.counters, why);
                 reset(&stream);
             }
         }
@@ -108,7 +108,7 @@ impl Acceptor {
     fn enter(&mut self, client: Option<&Client>) -> Result<ConcurrencyPermit, LimitReached> {
         match self.admission.enter(client, SlotSource::Free) {
             Err(LimitReached::Total) if self.make_room(client) => {
-                count(&self.server.edge.counters.made_room);
+                count(&self.server.edge.counters.connections.closed.evicted);
                 self.admission.enter(client, SlotSource::Evicted)
             }
             entered => entered,
@@ -146,7 +146,7 @@ impl Acceptor {
     }
 
     async fn pause(&self) {
-        count(&self.server.edge.counters.accept_errors);
+        count(&self.server.edge.counters.connections.accept_errors);
         tokio::time::sleep(Duration::from_millis(self.server.edge.limits.accept_pause_ms)).await;
     }
 
@@ -184,14 +184,14 @@ impl Acceptor {
 pub(crate) fn should_accept(edge: &SharedContext, client: &Client) -> bool {
     let (live, now) = (edge.handle.load(), (edge.now)());
     if live.state.bans().covers(client, None, BanScope::Host, now).is_some() {
-        count(&edge.counters.banned_at_accept);
+        count(&edge.counters.connections.rejected.banned);
         return false;
     }
     if !overload::should_accept(edge, &live.state, client, now) {
         return false;
     }
     if edge.arrivals.is_over(&live.state, client, now) && !edge.connections.exempts(client) {
-        count(&edge.counters.refused_by_rate);
+        count(&edge.counters.connections.rejected.connection_rate);
         return false;
     }
     true

@@ -19,7 +19,7 @@ use crate::http1::stream::Http1Stream;
 use crate::http2::Http2Stream;
 use crate::listener::acceptor::{reset, should_accept};
 use crate::listener::proxy_protocol::{ProxyHeader, read_proxy_header};
-use crate::metrics::count;
+use crate::metrics::{count, reject_connection, reject_proxy_header};
 use crate::tls::{HandshakeError, TlsTerminator};
 
 /// A connection with a permit, before a byte is read.
@@ -52,7 +52,7 @@ impl PendingConnection {
             }
             Ok(ProxyHeader::Local) => {}
             Err(why) => {
-                edge.counters.refuse_introduction(why);
+                reject_proxy_header(&edge.counters, why);
                 return reset(&stream);
             }
         }
@@ -70,7 +70,7 @@ impl PendingConnection {
             return false;
         }
         let named = self.permit.name(&self.client);
-        named.inspect_err(|why| edge.counters.refuse_place(*why)).is_ok()
+        named.inspect_err(|why| reject_connection(&edge.counters, *why)).is_ok()
     }
 
     /// Returns the future that serves the connection. The connection is in the table before its
@@ -126,16 +126,16 @@ async fn negotiate_tls(
     let Some(secrecy) = secrecy else { return Some(DownstreamIo::Plain(stream)) };
     match Box::pin(secrecy.accept(stream, |sni| is_welcome(edge, conn, sni))).await {
         Ok((wire, spoken)) => {
-            count(&edge.counters.handshakes);
+            count(&edge.counters.tls.handshakes.success);
             conn.set_tls_info(spoken);
             Some(DownstreamIo::Tls(wire))
         }
         Err(why) => {
             count(match why {
-                HandshakeError::NotTls => &edge.counters.tls_no_hello,
-                HandshakeError::Handshake => &edge.counters.tls_failed,
-                HandshakeError::Timeout => &edge.counters.tls_late,
-                HandshakeError::Rejected => &edge.counters.refused_by_share,
+                HandshakeError::NotTls => &edge.counters.tls.handshakes.not_tls,
+                HandshakeError::Handshake => &edge.counters.tls.handshakes.failure,
+                HandshakeError::Timeout => &edge.counters.tls.handshakes.timeout,
+                HandshakeError::Rejected => &edge.counters.connections.rejected.site_share,
             });
             None
         }

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_admin_api::OriginStatus;
 use seawall_model::{Now, Prefix};
 use seawall_ruleset::LevelInputs;
 use seawall_ruleset::RuleSetHandle;
@@ -29,6 +30,7 @@ use crate::fairness::FairSharing;
 use crate::listener::socket::ListeningSocket;
 use crate::listener::socket::{inherit_socket_options, listen};
 use crate::listener::worker::Worker;
+use crate::metrics::proxy_metrics;
 use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
 use crate::routing::{Site, SiteTable};
@@ -37,7 +39,7 @@ use crate::shutdown::handle::ProxyHandle;
 use crate::tls::TlsTerminator;
 use crate::upstream::HealthChecker;
 use crate::upstream::Sums;
-use crate::{BindError, OriginSnapshot, ProxyConfig, ProxyMetrics, SiteReporter};
+use crate::{BindError, ProxyConfig, ProxyMetrics, SiteReporter};
 
 /// A listening socket, and the TLS state for it.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl DataPlane {
             forwarding: Arc::new(ConcurrencyLimiter::new(limits.forward_caps()).exempt(&exempt)),
             policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
             limits,
-            counters: Arc::new(ProxyMetrics::default()),
+            counters: Arc::new(proxy_metrics()),
         });
         Ok(Self { listeners, workers: config.workers.max(1), secrecy, edge })
     }
@@ -123,7 +125,7 @@ impl DataPlane {
     }
 
     /// Returns a function that reports the state of each origin.
-    pub fn origins(&self) -> impl Fn() -> Vec<OriginSnapshot> + Send + Sync + use<> {
+    pub fn origins(&self) -> impl Fn() -> Vec<OriginStatus> + Send + Sync + use<> {
         let edge = Arc::clone(&self.edge);
         move || {
             let now = (edge.now)();

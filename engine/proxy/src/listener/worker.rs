@@ -42,7 +42,7 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         // Without a runtime (no free descriptors) the other workers continue.
         let Ok(runtime) = runtime else {
-            count(&self.edge.counters.accept_errors);
+            count(&self.edge.counters.connections.accept_errors);
             return;
         };
         runtime.block_on(async move {

@@ -37,10 +37,15 @@ impl AllowedRequest {
         self.case.edge()
     }
 
+    /// Notes the status with which it was answered before it got its place.
+    pub(crate) const fn note_response(&mut self, status: u16) {
+        self.case.status = status;
+    }
+
     /// Returns the local response after the other requests of its connection used up its waiting
     /// time.
     pub(crate) fn reject_forward_timeout(self) -> LocalResponse {
-        count(&self.edge().counters.h2_turns_late);
+        count(&self.edge().counters.requests.rejected.h2_forward_window_timeout);
         local_response(self.case, self.manner, 503, Some(1_000))
     }
 
@@ -58,7 +63,7 @@ impl AllowedRequest {
         let second = Some(1_000);
         let client = manner.asker.client;
         let Ok(permit) = edge.forwarding.enter(Some(&client), SlotSource::Free) else {
-            count(&edge.counters.forwards_refused);
+            count(&edge.counters.requests.rejected.max_concurrent_requests_per_client);
             return Err(local_response(case, manner, 429, second));
         };
         let stay = match (manner.purpose, here) {
@@ -69,18 +74,18 @@ impl AllowedRequest {
         let now = (edge.now)();
         if route.origins.is_down(now) {
             // A local response here costs neither the connection nor the engine.
-            count(&edge.counters.origin_down);
+            count(&edge.counters.requests.rejected.no_healthy_origin);
             return Err(local_response(case, manner, 503, second));
         }
         let visit = SiteClient { route: &route, client: &client, state: &case.live.state, now };
         let under_way = || edge.forwarding.held(&client);
         let Ok(seat) = edge.shares.acquire(&visit, (stay, under_way)).await else {
-            count(&edge.counters.origin_full);
+            count(&edge.counters.requests.rejected.origin_busy);
             // In a second some of the requests in flight will have ended.
             return Err(local_response(case, manner, 503, second));
         };
-        count(&edge.counters.admitted);
-        count(&route.part.counts.admitted);
+        count(&edge.counters.requests.forwarded);
+        count(&route.part.counts.requests_forwarded_total);
         let units = std::mem::take(&mut case.units);
         let stand = Stand::new(seat, (permit, units), edge);
         let ResponseParams { purpose, asker, is_noted, timeouts, is_normal, .. } = manner;
@@ -114,14 +119,14 @@ impl Stand {
         counted: (ConcurrencyPermit, Units),
         edge: Arc<SharedContext>,
     ) -> Self {
-        count(&edge.counters.in_flight);
+        count(&edge.counters.requests.active);
         Self { seat, _counted: counted, edge }
     }
 }
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        self.edge.counters.in_flight.fetch_sub(1, Relaxed);
+        self.edge.counters.requests.active.fetch_sub(1, Relaxed);
     }
 }
 
@@ -212,7 +217,7 @@ pub(crate) struct TarpitGuard {
 
 impl Drop for TarpitGuard {
     fn drop(&mut self) {
-        self.case.edge().counters.tarpits.fetch_sub(1, Relaxed);
+        self.case.edge().counters.tarpits.active.fetch_sub(1, Relaxed);
     }
 }
 
@@ -226,7 +231,7 @@ pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponsePa
         Verdict::Block { status, retry_after_ms } => reject(case, manner, status, retry_after_ms),
         Verdict::Throttle { retry_after_ms } => reject(case, manner, 429, Some(retry_after_ms)),
         Verdict::Drop => {
-            count(&case.edge().counters.dropped);
+            count(&case.edge().counters.connections.closed.policy_drop);
             reset_connection(case, manner)
         }
         Verdict::Tarpit { hold_ms } => match manner.asker.line {
@@ -236,11 +241,11 @@ pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponsePa
         },
         // The ban itself is in the state already, and applies to the client's next connections.
         Verdict::Ban { .. } => {
-            count(&case.edge().counters.banned);
+            count(&case.edge().counters.connections.closed.policy_ban);
             reset_connection(case, manner)
         }
         Verdict::Challenge { .. } => {
-            count(&case.edge().counters.unenforceable);
+            count(&case.edge().counters.requests.rejected.unsupported_verdict);
             reject(case, manner, 503, None)
         }
     }
@@ -255,8 +260,8 @@ fn is_shed(case: &RequestRecord, route: &Arc<Site>, manner: &ResponseParams) -> 
     let (client, state, now) = (&manner.asker.client, &case.live.state, (edge.now)());
     let is_shed = !SiteClient { route, client, state, now }.is_known(&edge.limits);
     if is_shed {
-        count(&edge.counters.overload_shed);
-        count(&route.part.counts.overload_shed);
+        count(&edge.counters.requests.rejected.overload);
+        count(&route.part.counts.rejected.overload);
         route.part.note_trouble(now, &edge.limits);
     }
     is_shed
@@ -276,12 +281,12 @@ fn reset_connection(case: RequestRecord, manner: ResponseParams) -> Action {
 /// the limit the connection is reset.
 fn tarpit(case: RequestRecord, hold_ms: u64) -> Action {
     let edge = Arc::clone(case.edge());
-    if edge.counters.tarpits.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {
-        edge.counters.tarpits.fetch_sub(1, Relaxed);
-        count(&edge.counters.tarpits_full);
+    if edge.counters.tarpits.active.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {
+        edge.counters.tarpits.active.fetch_sub(1, Relaxed);
+        count(&edge.counters.tarpits.rejected);
         return Action::Reset;
     }
-    count(&edge.counters.tarpitted);
+    count(&edge.counters.tarpits.total);
     Action::Tarpit(TarpitGuard { case, hold_ms })
 }
 
@@ -301,7 +306,7 @@ fn local_response(
     status: u16,
     retry_after_ms: Option<u64>,
 ) -> LocalResponse {
-    count(&case.edge().counters.refused);
+    count(&case.edge().counters.requests.local_responses);
     let code = Some(RejectionCode::of(case.live.generation, case.decision.reason));
     let ResponseParams { body, persistence, .. } = manner;
     let answer = LocalResponse { status, retry_after_ms, code, body, persistence };

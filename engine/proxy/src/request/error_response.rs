@@ -17,7 +17,7 @@ pub(crate) fn status_of(counters: &ProxyMetrics, conn: Option<&Connection>, erro
     let is_late = conn.is_some_and(Connection::take_origin_timeout)
         || (*error.esource() == ErrorSource::Upstream && is_timeout(error.etype()));
     if is_late {
-        count(&counters.origin_late);
+        count(&counters.requests.upstream_errors.timeout);
         return 504;
     }
     if conn.is_some_and(Connection::take_malformed_body) {
@@ -26,7 +26,7 @@ pub(crate) fn status_of(counters: &ProxyMetrics, conn: Option<&Connection>, erro
     match (error.esource(), error.etype()) {
         (_, ErrorType::HTTPStatus(status)) => *status,
         (ErrorSource::Upstream, _) => {
-            count(&counters.origin_failed);
+            count(&counters.requests.upstream_errors.connect_or_reset);
             502
         }
         (ErrorSource::Downstream, _) => 0,

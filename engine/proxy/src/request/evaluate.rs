@@ -137,7 +137,7 @@ fn judge_normalized(
 ) -> RequestPlan {
     let fields = front.head.fields;
     let left_out = fields.iter().filter(|field| is_left_out(field.name)).count();
-    edge.counters.dropped_headers_with_underscores.fetch_add(left_out as u64, Relaxed);
+    edge.counters.requests.headers_removed.fetch_add(left_out as u64, Relaxed);
     let bytes = normalized(front.bytes, fields);
     let mut room = header_slots();
     match parse_head(&bytes, &mut room, &edge.limits) {
@@ -160,16 +160,16 @@ fn judge_head(
         Ok(folded) => folded,
         Err(why) => return invalid_request(edge, why),
     };
-    count(&edge.counters.requests);
+    count(&edge.counters.requests.total);
     let Some(route) = folded.host.as_deref().and_then(|host| edge.sites.find(host)) else {
-        count(&edge.counters.unknown_host);
-        return RequestPlan::last(421, head.framing);
+        count(&edge.counters.requests.rejected.unknown_host);
+        return without_site(edge, 421, head.framing);
     };
     if !matches_sni(edge, conn, route) {
-        count(&edge.counters.misdirected);
-        return RequestPlan::last(421, head.framing);
+        count(&edge.counters.requests.rejected.sni_host_mismatch);
+        return without_site(edge, 421, head.framing);
     }
-    count(&route.part.counts.requests);
+    count(&route.part.counts.requests_total);
     let live = edge.handle.load();
     let fields = HeaderFields(head.fields);
     let spoken = conn.tls_info().cloned();
@@ -180,7 +180,7 @@ fn judge_head(
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
     let visit = SiteClient { route, client: &client, state: &live.state, now };
     if !charge_site(edge, conn, &visit, asker.line) {
-        count(&edge.counters.refused_by_share);
+        count(&edge.counters.connections.rejected.site_share);
         return RequestPlan { next: Action::Reset, ..RequestPlan::last(503, head.framing) };
     }
     let h2 = [&conn.streams, &conn.resets, &conn.glitches].map(|count| count.load(Relaxed));
@@ -203,7 +203,7 @@ fn judge_head(
     let Judged { decision, units } = live.rules.judge(&facts, &live.state, now, &watching);
     let watched = live.rules.has_on_response();
     let kept = watched.then(|| RetainedHead { head: bytes.into(), through: through.clone() });
-    let mut case = RequestRecord::new(edge, live, decision, now);
+    let mut case = RequestRecord::new((edge, route.id), live, decision, now);
     case.units = units;
     case.kept = kept;
     let persistence = persistence(&head, after, mode);
@@ -252,10 +252,16 @@ fn charge_site(
     }
 }
 
+/// The response to a request that belongs to no site.
+fn without_site(edge: &SharedContext, status: u16, framing: Framing) -> RequestPlan {
+    edge.counters.requests.responses_without_site.count(status);
+    RequestPlan::last(status, framing)
+}
+
 /// Returns the response to an invalid or ambiguous header section.
 pub(crate) fn invalid_request(edge: &SharedContext, why: HeadError) -> RequestPlan {
-    edge.counters.refuse_head(why);
-    RequestPlan::last(why.status(), Framing::Length(0))
+    edge.counters.requests.header_errors.count(why as usize);
+    without_site(edge, why.status(), Framing::Length(0))
 }
 
 /// Returns whether the connection is kept after a rejection: only if the whole request is here.

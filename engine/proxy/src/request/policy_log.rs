@@ -67,13 +67,13 @@ impl PolicyLog {
     ) -> Option<String> {
         let second = now.0 / 1_000;
         let Some(untold) = live.tally.may_log(rule, second) else {
-            count(&counters.policy_log_left_out);
+            count(&counters.policy_log_suppressed);
             return None;
         };
         let cap = if live.rules.is_members(rule) { &self.members } else { &self.host };
         if !cap.admits(second, self.lines_per_s) {
             live.tally.not_logged(rule, untold);
-            count(&counters.policy_log_left_out);
+            count(&counters.policy_log_suppressed);
             return None;
         }
         let name: String =

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{Decision, ResponseInfo, Tick};
+use seawall_model::{Decision, ResponseInfo, SiteId, Tick};
 use seawall_ruleset::{ActiveGeneration, Units};
 
 use crate::context::SharedContext;
@@ -20,6 +20,8 @@ use crate::request::facts::{
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     edge: Arc<SharedContext>,
+    /// A number and no reference: nothing is shared with other workers for its sake.
+    site: SiteId,
     pub(crate) live: Arc<ActiveGeneration>,
     pub(crate) decision: Decision,
     began: Tick,
@@ -45,7 +47,7 @@ pub(crate) struct RetainedHead {
 
 impl RequestRecord {
     pub(crate) fn new(
-        edge: &Arc<SharedContext>,
+        (edge, site): (&Arc<SharedContext>, SiteId),
         live: Arc<ActiveGeneration>,
         decision: Decision,
         began: Tick,
@@ -53,6 +55,7 @@ impl RequestRecord {
         let edge = Arc::clone(edge);
         Self {
             edge,
+            site,
             live,
             decision,
             began,
@@ -78,6 +81,18 @@ impl RequestRecord {
         self.live.rules.on_response(&facts, answered, &self.live.state, ended);
     }
 
+    /// Counts the response at its site; a request that got none is no response.
+    fn count_response(&self, took_ms: u64) {
+        if let (Some(site), 1..) = (self.edge.sites.by_id(self.site), self.status) {
+            let counts = &site.part.counts;
+            counts.responses.count(self.status);
+            // A WebSocket lasts as long as its client wants.
+            if self.status != 101 {
+                counts.request_duration.observe_ms(took_ms);
+            }
+        }
+    }
+
     pub(crate) fn edge(&self) -> &Arc<SharedContext> {
         &self.edge
     }
@@ -87,6 +102,7 @@ impl Drop for RequestRecord {
     fn drop(&mut self) {
         self.live.tally.decided(self.decision.verdict.kind());
         let took_ms = if self.is_over { 0 } else { (self.edge.now)().since_ms(self.began) };
+        self.count_response(took_ms);
         if let (Some(kept), 1..) = (self.kept.take(), self.status) {
             let (status, bytes_out) = (self.status, self.bytes_out);
             self.feed_on_response(&kept, ResponseInfo { status, bytes_out, latency_ms: took_ms });

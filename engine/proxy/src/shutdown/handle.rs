@@ -7,13 +7,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use seawall_admin_api::{Live, ProxyStatus};
 
+use crate::ProxyMetrics;
 use crate::context::SharedContext;
 use crate::listener::socket::ListeningSocket;
 use crate::shutdown::ShutdownController;
 use crate::shutdown::gate::ListenerGate;
 use crate::shutdown::heartbeat::Heartbeat;
-use crate::{ProxyMetrics, ProxyMetricsSnapshot};
 
 /// Result of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,8 +72,8 @@ impl ProxyHandle {
 
     /// Returns the counters at this moment.
     #[must_use]
-    pub fn counters(&self) -> ProxyMetricsSnapshot {
-        self.edge.counters.snapshot()
+    pub fn counters(&self) -> ProxyStatus {
+        self.edge.counters.report()
     }
 
     /// Returns the live counters, which can be reported during a drain.

@@ -5,6 +5,7 @@ mod origin;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use pingora_core::apps::HttpServerApp;
@@ -204,16 +205,16 @@ fn a_tarpit_holds_so_many_and_drops_the_rest() {
     let world = World::with(limits);
     let mut first = world.connect();
     first.write_all(get("/hold").as_bytes()).unwrap();
-    wait_until(|| world.running.counters().tarpits == 1);
+    wait_until(|| world.running.counters().tarpits.active == 1);
     let mut second = world.connect();
     second.write_all(get("/hold").as_bytes()).unwrap();
     let error = second.read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    assert_eq!(world.running.counters().tarpits_full, 1);
+    assert_eq!(world.running.counters().tarpits.rejected, 1);
     let error = first.read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "held, then closed unanswered");
-    wait_until(|| world.running.counters().tarpits == 0);
-    assert_eq!(world.running.counters().tarpitted, 1);
+    wait_until(|| world.running.counters().tarpits.active == 0);
+    assert_eq!(world.running.counters().tarpits.total, 1);
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn drop_is_a_reset_and_says_nothing() {
     stream.write_all(get("/drop").as_bytes()).unwrap();
     let error = stream.read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    assert_eq!(world.running.counters().dropped, 1);
+    assert_eq!(world.running.counters().connections.closed.policy_drop, 1);
 }
 
 #[test]
@@ -255,9 +256,9 @@ fn what_could_smuggle_is_refused_and_its_rest_is_no_request() {
         assert_eq!(statuses(&world.ask(asked)), ["400"], "{fields}");
     }
     assert!(world.origin.paths().is_empty());
-    let refused = world.running.counters().heads_refused;
-    assert_eq!(refused.iter().sum::<u64>(), 4);
-    assert_eq!(refused[HeadError::LengthAndEncoding as usize], 1);
+    let refused = world.running.counters().requests.header_errors;
+    assert_eq!(refused.values().sum::<u64>(), 4);
+    assert_eq!(refused[HeadError::LengthAndEncoding.word()], 1);
 }
 
 #[test]
@@ -306,7 +307,7 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
     let world = World::with(limits.clone());
     let answer = world.ask(get("/hang"));
     assert_eq!(statuses(&answer), ["504"], "{answer}");
-    assert_eq!(world.running.counters().origin_late, 1);
+    assert_eq!(world.running.counters().requests.upstream_errors.timeout, 1);
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (plane, ..) = bind(config(closed, limits)).unwrap();
@@ -316,7 +317,7 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
     assert_eq!(statuses(&answer), ["502"], "{answer}");
     assert!(!answer.contains("127.0.0.1"), "{answer}");
     // The response can be read to its end before the server has released the request.
-    wait_until(|| world.running.counters().in_flight == 0);
+    wait_until(|| world.running.counters().requests.active == 0);
 }
 
 #[test]
@@ -330,10 +331,10 @@ fn an_origin_with_enough_to_do_gets_no_more() {
     assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
     // Its client has left, and it is in progress all the same.
     drop(first);
-    wait_until(|| world.running.counters().given_up == 1);
+    wait_until(|| world.running.counters().requests.canceled == 1);
     assert_eq!(statuses(&world.ask(last("/"))), ["503"]);
     world.origin.release();
-    wait_until(|| world.running.counters().in_flight == 0);
+    wait_until(|| world.running.counters().requests.active == 0);
     assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
 }
 
@@ -342,11 +343,11 @@ fn a_client_that_holds_its_places_is_reset() {
     let world =
         World::with(ProxyLimits { connections_per_client_max: 2, ..ProxyLimits::default() });
     let held = [world.connect(), world.connect()];
-    wait_until(|| world.running.counters().open == 2);
+    wait_until(|| world.running.counters().connections.active == 2);
     assert_eq!(world.ask(get("/")), "");
-    wait_until(|| world.running.counters().refused_by_client == 1);
+    wait_until(|| world.running.counters().connections.rejected.max_connections_per_client == 1);
     drop(held);
-    wait_until(|| world.running.counters().open == 0);
+    wait_until(|| world.running.counters().connections.active == 0);
     assert_eq!(statuses(&world.ask(last("/"))), ["200"]);
 }
 
@@ -377,7 +378,7 @@ fn a_websocket_opens_after_the_origin_agreed_and_not_before() {
         seen.extend_from_slice(&room[..n]);
     }
     assert!(seen.starts_with(b"HTTP/1.1 101"), "{}", seen.escape_ascii());
-    assert_eq!(world.running.counters().tunnels, 1);
+    assert_eq!(world.running.counters().requests.websocket_upgrades, 1);
 }
 
 #[test]
@@ -398,7 +399,9 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     let (mut hangs, mut waits, mut idle) = (world.connect(), world.connect(), world.connect());
     hangs.write_all(get("/hang").as_bytes()).unwrap();
     waits.write_all(get("/wait").as_bytes()).unwrap();
-    wait_until(|| world.origin.paths().len() == 2 && world.running.counters().open == 3);
+    wait_until(|| {
+        world.origin.paths().len() == 2 && world.running.counters().connections.active == 3
+    });
     let World { origin, running, .. } = world;
     let drain = std::thread::spawn(move || running.shutdown(Duration::from_secs(5)));
     // The idle connection is closed at once, which shows that the shutdown has begun.
@@ -439,6 +442,6 @@ async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
     };
     let (_, answer) = tokio::join!(proxy.process_new_http(session, &stop), read);
     assert_eq!(statuses(&answer), ["500"], "{answer}");
-    assert_eq!(edge.counters.snapshot().unadmitted, 1);
+    assert_eq!(edge.counters.internal_errors.request_without_decision.load(Relaxed), 1);
     assert!(origin.paths().is_empty());
 }

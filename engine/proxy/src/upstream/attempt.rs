@@ -7,11 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use seawall_model::Tick;
-use seawall_state::{CircuitPermit, CircuitTransition, FailureKind};
+use seawall_state::{CircuitPermit, FailureKind};
 use seawall_sys::SocketId;
 
-use crate::ProxyMetrics;
-use crate::metrics::count;
 use crate::upstream::origin::OriginServer;
 use crate::upstream::slot_kind::SlotKind;
 use crate::upstream::stats::OriginStats;
@@ -131,43 +129,45 @@ impl Attempt {
         self.on = self.origin.await_on(fd);
     }
 
-    /// Records the header section of the response.
-    pub(crate) fn answered(&mut self, status: u16, now: Tick, counters: &ProxyMetrics) {
+    /// The head of the answer is here. Returns how long it took, where it was waited for.
+    pub(crate) fn answered(&mut self, status: u16, now: Tick) -> Option<u64> {
         if self.awaited == AwaitedEvent::Nothing {
-            return;
+            return None;
         }
         self.ends();
         self.has_answered = true;
         self.origin.note_answered(now);
-        self.pulse.answered(now.since_ms(self.began), status >= 500);
+        let took_ms = now.since_ms(self.began);
+        self.pulse.answered(took_ms, status >= 500);
         let change =
             self.pass.take().and_then(|pass| self.origin.breaker.record_success(pass, now));
-        note(change, counters);
+        self.origin.note(change);
+        Some(took_ms)
     }
 
     /// Records that no connection could be made.
-    pub(crate) fn unreached(&mut self, now: Tick, counters: &ProxyMetrics) {
-        self.failed(FailureKind::ConnectFailed, now, counters);
+    pub(crate) fn unreached(&mut self, now: Tick) {
+        self.failed(FailureKind::ConnectFailed, now);
     }
 
     /// Records that the origin closed without a response. This only counts for a request that was
     /// complete: a client that sends slowly, or too much, can cause it otherwise.
-    pub(crate) fn unanswered(&mut self, now: Tick, counters: &ProxyMetrics) {
+    pub(crate) fn unanswered(&mut self, now: Tick) {
         if self.stay == SlotKind::Request {
-            self.failed(FailureKind::NoResponse, now, counters);
+            self.failed(FailureKind::NoResponse, now);
         }
     }
 
     /// Records a timeout of the origin. If the origin has responded to others meanwhile, it works:
     /// this request was a long poll, or one slow page.
-    pub(crate) fn late(&mut self, now: Tick, counters: &ProxyMetrics) {
+    pub(crate) fn late(&mut self, now: Tick) {
         if !self.origin.has_answered_since(self.began) {
-            self.unanswered(now, counters);
+            self.unanswered(now);
         }
         self.ends();
     }
 
-    fn failed(&mut self, fault: FailureKind, now: Tick, counters: &ProxyMetrics) {
+    fn failed(&mut self, fault: FailureKind, now: Tick) {
         if self.awaited == AwaitedEvent::Nothing {
             return;
         }
@@ -175,7 +175,7 @@ impl Attempt {
         self.origin.note_failed();
         self.pulse.failed();
         let change = self.pass.take().and_then(|pass| self.origin.breaker.fail(pass, fault, now));
-        note(change, counters);
+        self.origin.note(change);
     }
 
     /// Returns whether a health check ended the connection. The origin's failure is recorded then,
@@ -204,14 +204,5 @@ impl Drop for Attempt {
             self.origin.breaker.release(pass);
         }
         self.origin.leave(self.stay);
-    }
-}
-
-/// Counts a change of an origin's state.
-pub(super) fn note(change: Option<CircuitTransition>, counters: &ProxyMetrics) {
-    match change {
-        Some(CircuitTransition::Opened) => count(&counters.origin_falls),
-        Some(CircuitTransition::Closed) => count(&counters.origin_rises),
-        None => {}
     }
 }

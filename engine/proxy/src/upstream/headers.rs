@@ -166,7 +166,7 @@ pub(crate) fn set_phase_from_status(
 ) -> Result<()> {
     match (status, admitted.purpose()) {
         (101, RequestKind::WebSocket) => {
-            count(&admitted.edge().counters.tunnels);
+            count(&admitted.edge().counters.requests.websocket_upgrades);
             conn.set_phase(ConnectionPhase::Tunnel);
         }
         (101, RequestKind::Plain) => {

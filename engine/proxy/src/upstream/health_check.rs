@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_admin_api::OriginState;
 use seawall_model::{HostPattern, Tick};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,8 +25,7 @@ use crate::context::SharedContext;
 use crate::metrics::count;
 use crate::routing::Site;
 use crate::shutdown::ShutdownSignal;
-use crate::upstream::attempt::note;
-use crate::upstream::origin::{OriginServer, OriginState};
+use crate::upstream::origin::OriginServer;
 
 /// Parts of the interval over which checks are spread.
 const PARTS: usize = 10;
@@ -94,7 +94,9 @@ impl HealthChecker {
         // Without a runtime (no free descriptors) circuit breakers still open and half-open by
         // time.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return count(&self.edge.counters.health_unknown) };
+        let Ok(runtime) = runtime else {
+            return count(&self.edge.counters.health_checks.inconclusive);
+        };
         runtime.block_on(self.run());
     }
 
@@ -159,10 +161,9 @@ impl HealthChecker {
         }
         let limits = &self.edge.limits;
         if self.asked.len() >= limits.health_checks_max {
-            return count(&self.edge.counters.health_unknown);
+            return count(&self.edge.counters.health_checks.inconclusive);
         }
         watched.is_asked = true;
-        count(&self.edge.counters.health_checks);
         let (address, question) = (watched.origin.address, watched.question.clone());
         let (began, limits) = ((self.edge.now)(), Arc::clone(limits));
         self.asked.spawn(async move { (at, began, check(address, question, &limits).await) });
@@ -180,13 +181,16 @@ impl HealthChecker {
                 if watched.hits >= limits.health_rise {
                     watched.origin.breaker.end_force_open();
                 }
-                return;
+                return count(&counters.health_checks.success);
             }
-            CheckResult::Timeout if watched.origin.has_answered_since(began) => return,
-            CheckResult::Inconclusive => return count(&counters.health_unknown),
+            // It has answered others meanwhile.
+            CheckResult::Timeout if watched.origin.has_answered_since(began) => {
+                return count(&counters.health_checks.inconclusive);
+            }
+            CheckResult::Inconclusive => return count(&counters.health_checks.inconclusive),
             CheckResult::Timeout | CheckResult::Unhealthy => {}
         }
-        count(&counters.health_failures);
+        count(&counters.health_checks.failure);
         watched.hits = 0;
         watched.misses = watched.misses.saturating_add(1);
         // A visitor's request may have shown meanwhile that an origin without a `health` path is
@@ -200,7 +204,7 @@ impl HealthChecker {
         }
         let next_ms = limits.health_interval_ms.saturating_add(limits.health_timeout_ms);
         let change = watched.origin.fall((self.edge.now)(), next_ms.saturating_add(HOLD_SLACK_MS));
-        note(change, counters);
+        watched.origin.note(change);
     }
 
     /// Updates each site's statistics, and logs changes.
@@ -216,8 +220,8 @@ impl HealthChecker {
             let was = std::mem::replace(&mut watched.told, state);
             let (address, site) = (watched.origin.address, &watched.route.name);
             let says = match (was, state) {
-                (OriginState::Up, OriginState::Down | OriginState::Trial) => "down",
-                (OriginState::Down | OriginState::Trial, OriginState::Up) => "up",
+                (OriginState::Up, OriginState::Down | OriginState::HalfOpen) => "down",
+                (OriginState::Down | OriginState::HalfOpen, OriginState::Up) => "up",
                 _ => continue,
             };
             lines = lines.saturating_add(1);

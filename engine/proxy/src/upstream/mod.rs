@@ -26,13 +26,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use seawall_admin_api::OriginStatus;
 use seawall_model::{OriginHealth, Tick};
 use seawall_state::{RetryBudget, RetryBudgetConfig};
 
 pub(crate) use attempt::{Attempt, AttemptHistory};
 pub(crate) use health_check::HealthChecker;
 use origin::OriginServer;
-pub use origin::{OriginSnapshot, OriginState};
 use stats::OriginStats;
 pub(crate) use stats::Sums;
 
@@ -195,7 +195,7 @@ impl OriginSet {
     }
 
     /// Returns a snapshot of each origin.
-    pub(crate) fn snapshot(&self, site: &str, now: Tick) -> Vec<OriginSnapshot> {
+    pub(crate) fn snapshot(&self, site: &str, now: Tick) -> Vec<OriginStatus> {
         self.all.iter().map(|origin| origin.snapshot(site, now)).collect()
     }
 }

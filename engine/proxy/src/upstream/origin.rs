@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use seawall_admin_api::{OriginState, OriginStatus};
 use seawall_model::Tick;
 use seawall_state::{
     CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, CircuitTransition,
@@ -25,55 +26,13 @@ pub(super) struct OriginServer {
     /// Requests that were sent, and those that the origin failed.
     sent: AtomicU64,
     failed: AtomicU64,
+    /// Times that it came up again.
+    up_transitions: AtomicU64,
     /// When it last responded.
     answered: AtomicU64,
     /// Connections on which a response's header section is awaited, by descriptor. Only kept if a
     /// health check may have to end them.
     waiting: Option<Mutex<HashMap<i32, SocketId>>>,
-}
-
-/// State of an origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OriginState {
-    /// It gets requests.
-    Up,
-    /// It has failed and gets none.
-    Down,
-    /// It gets a few requests on trial.
-    Trial,
-}
-
-impl OriginState {
-    /// Returns its name.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Trial => "trial",
-        }
-    }
-}
-
-/// Snapshot of one origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginSnapshot {
-    /// The site's name.
-    pub site: Box<str>,
-    /// Its address.
-    pub address: SocketAddr,
-    /// Its state.
-    pub state: OriginState,
-    /// Milliseconds since the last change of state; none if it has always been up.
-    pub since_ms: Option<u64>,
-    /// Requests in flight.
-    pub in_flight: u32,
-    /// Requests that were sent, with each attempt counted.
-    pub sent: u64,
-    /// Those that the origin failed.
-    pub failed: u64,
-    /// Number of times that it went down.
-    pub falls: u64,
 }
 
 impl OriginServer {
@@ -95,6 +54,7 @@ impl OriginServer {
             places: [exchanges, limits.origin_uploads_max, limits.origin_tunnels_max],
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            up_transitions: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             waiting: site.health.as_ref().map(|_| Mutex::default()),
         }
@@ -204,21 +164,29 @@ impl OriginServer {
         match self.breaker.phase(now).0 {
             CircuitState::Closed => OriginState::Up,
             CircuitState::Open => OriginState::Down,
-            CircuitState::HalfOpen => OriginState::Trial,
+            CircuitState::HalfOpen => OriginState::HalfOpen,
         }
     }
 
-    pub(super) fn snapshot(&self, site: &str, now: Tick) -> OriginSnapshot {
+    /// Counts that it is up again; that it went down its circuit breaker counts.
+    pub(super) fn note(&self, change: Option<CircuitTransition>) {
+        if change == Some(CircuitTransition::Closed) {
+            self.up_transitions.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn snapshot(&self, site: &str, now: Tick) -> OriginStatus {
         let (_, changed, falls) = self.breaker.phase(now);
-        OriginSnapshot {
+        OriginStatus {
             site: site.into(),
             address: self.address,
             state: self.state(now),
             since_ms: (falls > 0).then(|| now.since_ms(changed)),
-            in_flight: self.in_flight(),
-            sent: self.sent.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            falls,
+            requests_active: self.in_flight().into(),
+            requests: self.sent.load(Relaxed),
+            failures: self.failed.load(Relaxed),
+            down_transitions: falls,
+            up_transitions: self.up_transitions.load(Relaxed),
         }
     }
 }

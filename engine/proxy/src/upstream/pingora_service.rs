@@ -106,12 +106,12 @@ impl ProxyHttp for PingoraService {
         }
         if let Some(conn) = ctx.conn.clone().filter(|conn| conn.is_h2()) {
             let left_out = normalize(session.req_header_mut(), &self.edge.limits)?;
-            let dropped = &self.edge.counters.dropped_headers_with_underscores;
+            let dropped = &self.edge.counters.requests.headers_removed;
             dropped.fetch_add(left_out, Relaxed);
             let next = self.judge(&conn, session);
             return http2::carry_out(next, &conn, (session, ctx), &self.edge).await;
         }
-        count(&self.edge.counters.unadmitted);
+        count(&self.edge.counters.internal_errors.request_without_decision);
         error_response::write_error_response(session, 500).await;
         Ok(true)
     }

@@ -93,14 +93,14 @@ struct QueueGuard<'w>(&'w Site);
 
 impl<'w> QueueGuard<'w> {
     fn new(route: &'w Site) -> Self {
-        route.part.counts.queued.fetch_add(1, Relaxed);
+        route.part.queued.fetch_add(1, Relaxed);
         Self(route)
     }
 }
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        self.0.part.counts.queued.fetch_sub(1, Relaxed);
+        self.0.part.queued.fetch_sub(1, Relaxed);
     }
 }
 
@@ -117,13 +117,13 @@ impl FairSharing {
     ) -> Result<OriginSlot, NoOriginSlot> {
         let (route, counts, limits) = (visit.route, &visit.route.part.counts, &self.limits);
         // No request overtakes the queue; uploads and tunnels have none before them.
-        let is_first = stay != SlotKind::Request || counts.queued.load(Relaxed) == 0;
+        let is_first = stay != SlotKind::Request || route.part.queued.load(Relaxed) == 0;
         if is_first && let Some(seat) = self.take(route, stay) {
             return Ok(seat);
         }
         route.part.note_trouble(visit.now, limits);
         if stay != SlotKind::Request {
-            count(&counts.stays_full);
+            count(&counts.rejected.upload_tunnel_limit);
             return Err(NoOriginSlot);
         }
         let class = visit.queue_priority(under_way(), limits);
@@ -131,7 +131,7 @@ impl FairSharing {
         let waiter = QueuedRequest { give };
         let _waiting = QueueGuard::new(route);
         if !self.offer(route, class, waiter) {
-            count(&counts.queue_full);
+            count(&counts.rejected.queue_full);
             return Err(NoOriginSlot);
         }
         // A slot that became free in between woke no request in this queue.
@@ -139,15 +139,15 @@ impl FairSharing {
         let within = Duration::from_millis(limits.queue_ms);
         match tokio::time::timeout(within, given).await {
             Ok(Ok(seat)) => {
-                count(&counts.waited);
+                count(&counts.queued_total);
                 Ok(seat)
             }
             Ok(Err(_)) => {
-                count(&counts.queue_displaced);
+                count(&counts.rejected.queue_preempted);
                 Err(NoOriginSlot)
             }
             Err(_) => {
-                count(&counts.queue_late);
+                count(&counts.rejected.queue_timeout);
                 Err(NoOriginSlot)
             }
         }

@@ -57,8 +57,8 @@ pub(crate) fn next_peer(ctx: &mut RequestContext, pool: &Arc<Pool>) -> Result<Ht
     ctx.tries.note_begun();
     let Some(attempt) = attempt else {
         count(match origins.is_down(now) {
-            true => &edge.counters.origin_down,
-            false => &edge.counters.origin_full,
+            true => &edge.counters.requests.rejected.no_healthy_origin,
+            false => &edge.counters.requests.rejected.origin_busy,
         });
         return Err(unavailable());
     };
@@ -77,7 +77,7 @@ pub(crate) fn on_connect_error(ctx: &mut RequestContext, mut error: Box<Error>) 
         return error;
     };
     if is_the_origins(error.etype()) {
-        attempt.unreached((admitted.edge().now)(), &admitted.edge().counters);
+        attempt.unreached((admitted.edge().now)());
     }
     ctx.tries.note_failed(attempt.at());
     drop(attempt);
@@ -95,9 +95,9 @@ pub(crate) fn on_upstream_error(
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return error };
     let edge = admitted.edge().clone();
     if let Some(why) = ctx.link.as_ref().and_then(|link| link.refused()) {
-        edge.counters.refuse_answer(why);
+        edge.counters.requests.origin_response_errors.count(why as usize);
         // It did respond: a client that causes too large a response must not make it look down.
-        attempt.answered(502, (edge.now)(), &edge.counters);
+        let _in_time = attempt.answered(502, (edge.now)());
     }
     if !attempt.awaits_head() {
         error.set_retry(false);
@@ -111,14 +111,14 @@ pub(crate) fn on_upstream_error(
             error.set_retry(true);
             return error;
         }
-        count(&edge.counters.origin_cut);
+        count(&edge.counters.requests.rejected.health_check_failed);
         return unavailable();
     }
     let is_upstream = *error.esource() == ErrorSource::Upstream;
     if is_upstream && error_response::is_timeout(error.etype()) {
-        attempt.late((edge.now)(), &edge.counters);
+        attempt.late((edge.now)());
     } else if is_upstream && !is_reused {
-        attempt.unanswered((edge.now)(), &edge.counters);
+        attempt.unanswered((edge.now)());
     }
     if again == RetrySafety::Never {
         error.set_retry(false);
@@ -140,11 +140,11 @@ fn may_retry(ctx: &RequestContext) -> bool {
     let origins = &admitted.route().origins;
     match origins.may_retry(stay, &ctx.tries, &edge.limits, (edge.now)()) {
         RetryDecision::Allowed => {
-            count(&edge.counters.origin_retries);
+            count(&edge.counters.retries.total);
             true
         }
         RetryDecision::BudgetExhausted => {
-            count(&edge.counters.origin_retries_refused);
+            count(&edge.counters.retries.denied);
             false
         }
         RetryDecision::NoCandidate => false,
@@ -154,8 +154,10 @@ fn may_retry(ctx: &RequestContext) -> bool {
 /// Records the header section of the response.
 pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
-    if status == 101 || status >= 200 {
-        attempt.answered(status, (admitted.edge().now)(), &admitted.edge().counters);
+    if (status == 101 || status >= 200)
+        && let Some(took_ms) = attempt.answered(status, (admitted.edge().now)())
+    {
+        admitted.route().part.counts.origin_response.observe_ms(took_ms);
     }
 }
 
@@ -163,7 +165,7 @@ pub(crate) fn on_response_header(ctx: &mut RequestContext, status: u16) {
 pub(crate) fn on_request_failed(ctx: &mut RequestContext, status: u16) {
     let (Some(admitted), Some(attempt)) = (&ctx.admitted, &mut ctx.attempt) else { return };
     if status == 504 {
-        attempt.late((admitted.edge().now)(), &admitted.edge().counters);
+        attempt.late((admitted.edge().now)());
     }
 }
 

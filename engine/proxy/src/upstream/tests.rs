@@ -1,7 +1,8 @@
 //! The choice of origins, the order, and the case that none is available.
 
+use seawall_admin_api::OriginState;
+
 use super::*;
-use crate::ProxyMetrics;
 
 const NOW: Tick = Tick::TEST_START;
 
@@ -68,19 +69,19 @@ fn each_origin_has_its_places_and_not_one_more() {
 
 #[test]
 fn one_that_fails_is_left_alone_and_the_other_serves_all() {
-    let (origins, counters) = (origins(2), ProxyMetrics::default());
+    let origins = origins(2);
     let mut failed = 0;
     for _ in 0..200 {
         let mut attempt = choose(&origins, &AttemptHistory::default()).unwrap();
         if attempt.address().port() == 1 {
-            attempt.unreached(NOW, &counters);
+            attempt.unreached(NOW);
             failed += 1;
         } else {
-            attempt.answered(200, NOW, &counters);
+            assert_eq!(attempt.answered(200, NOW), Some(0));
         }
     }
     assert_eq!(failed, limits().origin_failures_max);
-    assert_eq!(counters.snapshot().origin_falls, 1);
+    assert_eq!(origins.snapshot("a.example", NOW)[0].down_transitions, 1);
     assert_eq!(origins.places(), 3, "the other's");
     let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
     assert_eq!(states, [OriginState::Down, OriginState::Up]);
@@ -96,10 +97,10 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
 
 #[test]
 fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
-    let (origins, counters) = (origins(1), ProxyMetrics::default());
+    let origins = origins(1);
     let unanswered = |stay| {
         let attempt = origins.choose(stay, &AttemptHistory::default(), NOW);
-        attempt.map(|mut attempt| attempt.unanswered(NOW, &counters))
+        attempt.map(|mut attempt| attempt.unanswered(NOW))
     };
     for _ in 1..limits().origin_results_min {
         assert_eq!(unanswered(SlotKind::Request), Some(()));

@@ -1,7 +1,7 @@
 //! `seawall bans`: lists, adds and removes bans of the running server.
 
 use clap::{Args, Subcommand};
-use seawall_control::{BanEntry, BanList, BanRequest, BanResponse};
+use seawall_admin_api::{BanEntry, BanList, BanRequest, BanResponse};
 
 use super::common::{ServerArgs, count};
 use super::duration::duration_ms;
@@ -77,10 +77,10 @@ impl Bans {
         match self {
             Self::List(list) => list.run(),
             Self::Add(Add { target, for_ms, server }) => {
-                send(server, BanRequest::Add { unit: target.clone(), for_ms: *for_ms })
+                send(server, BanRequest::Add { target: target.clone(), for_ms: *for_ms })
             }
             Self::Remove(Remove { target, member, server }) => {
-                send(server, BanRequest::Remove { unit: target.clone(), member: member.clone() })
+                send(server, BanRequest::Remove { target: target.clone(), member: member.clone() })
             }
             Self::Clear(Clear { rule, generation, server }) => {
                 send(server, BanRequest::Clear { rule: rule.clone(), generation: *generation })
@@ -107,15 +107,15 @@ impl List {
 fn send(server: &ServerArgs, request: BanRequest) -> ExitStatus {
     server.with_client(|client| {
         Ok(match client.order_ban(&request)? {
-            BanResponse::Added { unit, left_ms } => {
-                print_out(format!("{unit} is banned for {}", span(left_ms)));
+            BanResponse::Set { target, remaining_ms } => {
+                print_out(format!("{target} is banned for {}", span(remaining_ms)));
                 ExitStatus::Success
             }
-            BanResponse::Ended { bans } => {
+            BanResponse::Cleared { bans } => {
                 print_out(format!("removed {}", count(bans, "ban")));
                 ExitStatus::Success
             }
-            BanResponse::Refused { why } => fail(ExitStatus::Failure, why),
+            BanResponse::Rejected { reason } => fail(ExitStatus::Failure, reason),
         })
     })
 }
@@ -124,14 +124,12 @@ fn send(server: &ServerArgs, request: BanRequest) -> ExitStatus {
 fn lines(list: &BanList) -> Vec<String> {
     let line = |ban: &BanEntry| {
         let sites = ban.member.as_ref().map(|member| format!(" on sites of {member}"));
-        format!(
-            "{:<24} {:>8} remaining{}  by {} of generation {}",
-            ban.unit,
-            span(ban.left_ms),
-            sites.unwrap_or_default(),
-            ban.rule,
-            ban.generation
-        )
+        let by = match &ban.rule {
+            Some(rule) => format!("by {rule} of generation {}", ban.generation),
+            None => "set manually".to_owned(),
+        };
+        let (left, sites) = (span(ban.remaining_ms), sites.unwrap_or_default());
+        format!("{:<24} {left:>8} remaining{sites}  {by}", ban.target)
     };
     let mut lines: Vec<String> = list.bans.iter().map(line).collect();
     let more = list.total.saturating_sub(list.bans.len());
@@ -139,8 +137,8 @@ fn lines(list: &BanList) -> Vec<String> {
         0 => count(list.total, "ban"),
         _ => format!("{}, {more} of them not shown", count(list.total, "ban")),
     });
-    if list.refused > 0 {
-        lines.push(format!("{} more were rejected (table full): ban networks", list.refused));
+    if list.rejected > 0 {
+        lines.push(format!("{} more were rejected (table full): ban networks", list.rejected));
     }
     lines
 }
@@ -152,23 +150,26 @@ fn span(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use seawall_admin_api::BanSource;
+
     use super::*;
 
     #[test]
     fn bans_are_listed_with_what_set_them() {
         let ban = |unit: &str, member: Option<&str>| BanEntry {
-            unit: unit.into(),
+            target: unit.into(),
             member: member.map(str::to_owned),
-            left_ms: 59_001,
-            rule: "floor.trap".into(),
+            remaining_ms: 59_001,
+            source: if member.is_some() { BanSource::Manual } else { BanSource::Rule },
+            rule: member.is_none().then(|| "floor.trap".into()),
             generation: 7,
         };
         let bans = vec![ban("192.0.2.7", None), ban("AS64500", Some("alice"))];
         assert_eq!(
-            lines(&BanList { bans, total: 3, refused: 2 }),
+            lines(&BanList { bans, total: 3, rejected: 2 }),
             [
                 "192.0.2.7                      1m remaining  by floor.trap of generation 7",
-                "AS64500                        1m remaining on sites of alice  by floor.trap of generation 7",
+                "AS64500                        1m remaining on sites of alice  set manually",
                 "3 bans, 1 of them not shown",
                 "2 more were rejected (table full): ban networks",
             ]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use seawall_control::{
-    BuildResult, Client, CounterReport, PolicyLoader, PolicyView, TEST_CODE, clock, test_line,
+    BuildResult, Client, PolicyLoader, PolicyView, TEST_CODE, clock, foreseen, test_line,
 };
 use seawall_ruleset::{
     CostLine, Diagnostic, Fix, PolicyDiff, Purpose, RuleSet, Severity, Sources, Style, bytes_text,
@@ -142,7 +142,7 @@ impl Check {
         diff::lines(&difference).iter().for_each(print_out);
         let before = PolicyView { counters: &counters, outline: &old.outline() };
         let after = PolicyView { counters: rules.counter_specs(), outline: rules.outline() };
-        CounterReport::foreseen(before, after).lines().iter().for_each(print_out);
+        foreseen(before, after).lines().iter().for_each(print_out);
         Ok(())
     }
 

@@ -4,10 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use seawall_control::{
-    AdminClientError, Back, Client, FileDigest, GenerationEntry, HostChange, Past, ReloadOutcome,
-    RollbackRequest, past_sources, ranges,
-};
+use seawall_admin_api::{Back, FileDigest, HostChange, Past, ReloadOutcome, RollbackRequest};
+use seawall_control::{AdminClientError, Client, GenerationEntry, past_sources, ranges};
 use seawall_ruleset::{PolicyDiff, Sources};
 use serde_json::json;
 
@@ -149,7 +147,7 @@ impl Rollback {
 /// What the operator has to know after a rollback.
 fn advice(outcome: &ReloadOutcome, back: &Back) -> Option<String> {
     match (outcome, back) {
-        (ReloadOutcome::Published { restores: Some(restored), .. }, back) => {
+        (ReloadOutcome::Published { restored_from: Some(restored), .. }, back) => {
             let files = match back {
                 Back::Host => "files on disk".to_owned(),
                 Back::Member(name) => format!("files of member {name} on disk"),
@@ -204,7 +202,7 @@ pub(super) fn sources(client: &Client, past: &Past) -> Result<Sources, AdminClie
 /// A generation on one line.
 fn summary(of: &GenerationEntry) -> String {
     let GenerationEntry { past, files_kept, members, members_kept } = of;
-    let restores = past.restores.map(|from| format!(" to {from}")).unwrap_or_default();
+    let restores = past.restored_from.map(|from| format!(" to {from}")).unwrap_or_default();
     let user = past.by_uid.map(|uid| format!(" by user {uid}")).unwrap_or_default();
     let kept = match (files_kept, members_kept) {
         (true, true) => "",
@@ -254,7 +252,7 @@ fn changed(past: &Past) -> String {
 /// A generation with its report and its files.
 fn details(of: &GenerationEntry) -> Vec<String> {
     let mut lines = vec![summary(of)];
-    lines.extend(of.past.report.lines().iter().map(|line| format!("        {line}")));
+    lines.extend(of.past.counters.lines().iter().map(|line| format!("        {line}")));
     let file = |file: &FileDigest| {
         format!("        {}  {}", file.sha256.get(..12).unwrap_or_default(), file.path)
     };

@@ -1,7 +1,7 @@
 //! `seawall level`: sets or clears a policy level manually.
 
 use clap::{Args, Subcommand};
-use seawall_control::{LevelRequest, LevelResponse};
+use seawall_admin_api::{LevelRequest, LevelResponse};
 
 use super::common::ServerArgs;
 use super::duration::duration_ms;
@@ -70,11 +70,11 @@ impl Scope {
                     print_out(format!("level{site}: {name} for {span}"));
                     ExitStatus::Success
                 }
-                LevelResponse::Ended => {
+                LevelResponse::Cleared => {
                     print_out(format!("level{site}: automatic"));
                     ExitStatus::Success
                 }
-                LevelResponse::Refused { why } => fail(ExitStatus::Failure, why),
+                LevelResponse::Rejected { reason } => fail(ExitStatus::Failure, reason),
             })
         })
     }

@@ -1,7 +1,7 @@
 //! `seawall reload`: reloads the policy of the running server and prints the outcome.
 
 use clap::Args;
-use seawall_control::{ClearedPenalties, ReloadOutcome, ReloadRequest};
+use seawall_admin_api::{ClearedPenalties, ReloadOutcome, ReloadRequest};
 
 use super::common::{ServerArgs, count};
 use crate::cli::exit::{ExitStatus, fail, print_json, print_out, print_rendered};
@@ -30,23 +30,31 @@ impl Reload {
 /// Prints the outcome of a reload or a rollback.
 pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
-        ReloadOutcome::Published { generation, took_ms, carried, warnings, restores, lifted } => {
+        ReloadOutcome::Published {
+            generation,
+            duration_ms,
+            counters,
+            warnings,
+            restored_from,
+            cleared,
+        } => {
             warnings.iter().for_each(print_out);
-            let from = restores.map(|past| format!(", made of the files of generation {past}"));
+            let from =
+                restored_from.map(|past| format!(", made of the files of generation {past}"));
             let from = from.unwrap_or_default();
-            print_out(format!("generation {generation} is active ({took_ms} ms){from}"));
-            carried.lines().iter().for_each(print_out);
-            print_cleared(lifted.as_ref());
+            print_out(format!("generation {generation} is active ({duration_ms} ms){from}"));
+            counters.lines().iter().for_each(print_out);
+            print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Unchanged { generation, lifted, members } => {
+        ReloadOutcome::Unchanged { generation, cleared, members } => {
             members.lines().iter().for_each(print_out);
             print_out(format!("no change: generation {generation} stays active"));
-            print_cleared(lifted.as_ref());
+            print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Rejected { generation, refusal } => {
-            print_rendered(&refusal.rendered);
+        ReloadOutcome::Rejected { generation, rejection } => {
+            print_rendered(&rejection.rendered);
             fail(ExitStatus::Failure, format!("rejected: generation {generation} stays active"))
         }
     }

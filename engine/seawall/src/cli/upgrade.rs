@@ -1,7 +1,7 @@
 //! `seawall upgrade`: replaces the running server by the installed binary.
 
 use clap::Args;
-use seawall_control::UpgradeOutcome;
+use seawall_admin_api::UpgradeOutcome;
 
 use super::common::ServerArgs;
 use crate::cli::exit::{ExitStatus, fail, print_out};
@@ -17,16 +17,16 @@ impl Upgrade {
     pub(crate) fn run(&self) -> ExitStatus {
         self.server.with_client(|client| {
             Ok(match client.upgrade()? {
-                UpgradeOutcome::Done { pid, took_ms, accept_paused_ms } => {
+                UpgradeOutcome::Done { pid, duration_ms, accept_paused_ms } => {
                     print_out(format!(
-                        "upgraded: process {pid} is serving ({took_ms} ms, accepting paused \
+                        "upgraded: process {pid} is serving ({duration_ms} ms, accepting paused \
                          {accept_paused_ms} ms)"
                     ));
                     ExitStatus::Success
                 }
-                UpgradeOutcome::Rejected { why } => fail(
+                UpgradeOutcome::Rejected { reason } => fail(
                     ExitStatus::Failure,
-                    format!("upgrade failed: {why}; the running process keeps serving"),
+                    format!("upgrade failed: {reason}; the running process keeps serving"),
                 ),
             })
         })

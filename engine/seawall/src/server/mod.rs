@@ -15,10 +15,11 @@ mod wiring;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_admin_api::UpgradeOutcome;
 use seawall_control::{
-    Bootstrap, CertificateWatcher, Config, ControlDeps, ControlPlane, HandedSocket, ProxyReportFn,
-    SnapshotStore, StartUpgradeFn, StopFlag, TransferableState, UpgradeChild, UpgradeOutcome,
-    check_wall_clock, clock, harden_process, raise_nofile_limit, random_seed,
+    Bootstrap, CertificateWatcher, Config, ControlDeps, ControlPlane, HandedSocket, SnapshotStore,
+    StartUpgradeFn, StopFlag, TransferableState, UpgradeChild, check_wall_clock, clock,
+    harden_process, raise_nofile_limit, random_seed,
 };
 use seawall_model::Now;
 use seawall_proxy::{DataPlane, DrainReport, ListenerGate, ProxyConfig, ProxyHandle};
@@ -32,7 +33,7 @@ use crate::logger;
 use crate::policy_loader::{self, PolicyHost};
 use fd_budget::fit_to_fd_limit;
 use signals::{SignalAction, Signals};
-use status_report::{described, edge_report};
+use status_report::proxy_report;
 use systemd::SystemdNotifier;
 use upgrade::hand_over;
 use wiring::{certificates, limits, listening, memory, site, trusted};
@@ -199,12 +200,9 @@ fn start(
         first.inherit(&state).map_err(|e| wrong(&e))?;
     }
     let generation = handle.load().generation;
-    let counters = data.live_counters();
-    let (sites, origins) = (data.sites(), data.origins());
-    let edge: ProxyReportFn =
-        Arc::new(move || edge_report(&counters.snapshot(), &sites.snapshot(), &origins()));
+    let proxy = proxy_report(&data);
     let level_inputs = Arc::new(data.level_inputs());
-    let outside = ControlDeps { edge, described: described(), level_inputs, upgrade };
+    let outside = ControlDeps { proxy, level_inputs, upgrade };
     let control = ControlPlane::start(config, first, outside, now);
     let mut control = control.map_err(|e| wrong(&e))?;
     let running = data.start().map_err(|e| wrong(&e))?;
@@ -337,7 +335,7 @@ fn refuse(waiting: UpgradeWaiter, why: &str) {
     print_err(format!("no successor is started: {why}"));
     // After a signal no client waits.
     let _unheard =
-        waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { why: why.to_owned() }));
+        waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { reason: why.to_owned() }));
 }
 
 /// Starts an upgrade on a thread of its own.
@@ -361,17 +359,17 @@ fn report_upgrade(
     transfer: &TransferableState,
 ) -> bool {
     let failed =
-        || UpgradeOutcome::Rejected { why: "handing over failed inside Seawall".to_owned() };
+        || UpgradeOutcome::Rejected { reason: "handing over failed inside Seawall".to_owned() };
     let upgraded = outcome.unwrap_or_else(failed);
     transfer.note(&upgraded);
     systemd::upgraded(&upgraded);
     match &upgraded {
-        UpgradeOutcome::Done { pid, took_ms, accept_paused_ms } => print_err(format!(
-            "upgraded: process {pid} is serving ({took_ms} ms, accepting paused \
+        UpgradeOutcome::Done { pid, duration_ms, accept_paused_ms } => print_err(format!(
+            "upgraded: process {pid} is serving ({duration_ms} ms, accepting paused \
              {accept_paused_ms} ms); draining old connections"
         )),
-        UpgradeOutcome::Rejected { why } => {
-            print_err(format!("upgrade failed: {why}; this process keeps serving"))
+        UpgradeOutcome::Rejected { reason } => {
+            print_err(format!("upgrade failed: {reason}; this process keeps serving"))
         }
     }
     let is_done = matches!(upgraded, UpgradeOutcome::Done { .. });

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use seawall_control::UpgradeOutcome;
+use seawall_admin_api::UpgradeOutcome;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::exit::print_err;

@@ -13,7 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use seawall_control::{TransferableState, UpgradeError, UpgradeOutcome, UpgradeParent};
+use seawall_admin_api::UpgradeOutcome;
+use seawall_control::{TransferableState, UpgradeError, UpgradeParent};
 use seawall_proxy::ListenerGate;
 
 /// Additional argument of a child process.
@@ -21,7 +22,7 @@ const UPGRADE_CHILD: &str = "--upgrade-child";
 
 /// Starts a child and hands over to it. It takes as long as the child needs to load.
 pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> UpgradeOutcome {
-    let refused = |why: String| UpgradeOutcome::Rejected { why };
+    let refused = |reason: String| UpgradeOutcome::Rejected { reason };
     if std::process::id() == 1 {
         // The end of process 1 ends all processes of its container.
         let why = "this is process 1 of a container, and a child would end with it; \
@@ -35,9 +36,9 @@ pub(super) fn hand_over(gate: &ListenerGate, transfer: &TransferableState) -> Up
     let watch = Stopwatch::start();
     match give(&mut giver, gate, transfer) {
         Ok(shut_ms) => {
-            let took_ms = watch.ms();
+            let duration_ms = watch.ms();
             giver.wait_done();
-            UpgradeOutcome::Done { pid: child.id(), took_ms, accept_paused_ms: shut_ms }
+            UpgradeOutcome::Done { pid: child.id(), duration_ms, accept_paused_ms: shut_ms }
         }
         Err(error) => {
             let ended = end(&mut child);

@@ -10,11 +10,12 @@ use crate::demo::http_client::Client;
 use crate::demo::legitimate_traffic::{self, BROWSER, LegitimateClients};
 use crate::demo::policy_edit::{PolicyChange, PolicyFile, SaveMethod};
 use crate::demo::report::Report;
-use crate::demo::seawall::{Complaint, LogOutput, Seawall};
+use crate::demo::seawall::{LogOutput, Seawall};
 use crate::demo::tls_client;
 use crate::demo::workdir::Folder;
 use crate::pacing;
 use anyhow::{Context, bail};
+use seawall_admin_api::PolicyError;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -182,7 +183,7 @@ impl Stage {
         text: &str,
         saving: SaveMethod,
     ) -> anyhow::Result<()> {
-        let before = self.seawall.status()?.generation;
+        let before = self.seawall.status()?.policy.generation;
         let scene = self.begin(title);
         let mark = self.tally.mark();
         self.policy.save(text, saving)?;
@@ -190,7 +191,7 @@ impl Stage {
         let bite = self.tally.bite(mark);
         let after = self.seawall.status()?;
         let counts = self.end(name, &scene);
-        if let Some(error) = &after.last_error {
+        if let Some(error) = &after.policy.last_error {
             println!("demo:   seawall refuses the edit: {error}");
         }
         let first =
@@ -201,15 +202,15 @@ impl Stage {
             format!("all of the attack is refused {} ms after the save", bite.all.as_millis()),
         );
         self.report.promise(
-            after.generation > before,
-            format!("the generation rises ({before} to {})", after.generation),
+            after.policy.generation > before,
+            format!("the generation rises ({before} to {})", after.policy.generation),
         );
         Ok(())
     }
 
     fn many_edits(&mut self) -> anyhow::Result<()> {
         let scene = self.begin("fifty more edits: written over, renamed, links swapped");
-        let mut generation = self.seawall.status()?.generation;
+        let mut generation = self.seawall.status()?.policy.generation;
         let (first, mut slowest) = (generation, Duration::ZERO);
         for edit in 0..EDITS {
             let defence = PolicyChange::SearchLimit { searches: 8 + edit % 5 };
@@ -234,7 +235,7 @@ impl Stage {
 
     fn broken_policy(&mut self) -> anyhow::Result<()> {
         let scene = self.begin("a broken edit is saved: `blokc` for `block`");
-        let before = self.seawall.status()?.generation;
+        let before = self.seawall.status()?.policy.generation;
         self.policy.save(&self.policy.with(PolicyChange::Mistake, 60), SaveMethod::Over)?;
         let complaint = self.refused()?;
         println!("demo:   seawall reports: {complaint}");
@@ -248,7 +249,7 @@ impl Stage {
 
     fn broken_component(&mut self) -> anyhow::Result<()> {
         let scene = self.begin("a broken component is saved over the rule");
-        let before = self.seawall.status()?.generation;
+        let before = self.seawall.status()?.policy.generation;
         let shown = self.component.display().to_string();
         let good = std::fs::read(&self.component).with_context(|| format!("reading {shown}"))?;
         std::fs::write(&self.component, b"\0asm, but not really")
@@ -308,35 +309,35 @@ impl Stage {
     /// Waits until a generation after `before` is published.
     fn published(&self, before: u64) -> anyhow::Result<u64> {
         let found = pacing::poll(PUBLISHED_WITHIN, || {
-            let now = self.seawall.status()?.generation;
+            let now = self.seawall.status()?.policy.generation;
             Ok((now > before).then_some(now))
         })?;
         if let Some(now) = found {
             return Ok(now);
         }
-        match self.seawall.status()?.last_error {
+        match self.seawall.status()?.policy.last_error {
             Some(error) => bail!("the edit was refused: {error}"),
             None => bail!("the edit was not published in {} s", PUBLISHED_WITHIN.as_secs()),
         }
     }
 
     /// Waits until an edit is refused; gives back why.
-    fn refused(&self) -> anyhow::Result<Complaint> {
-        pacing::poll(PUBLISHED_WITHIN, || Ok(self.seawall.status()?.last_error))?
+    fn refused(&self) -> anyhow::Result<PolicyError> {
+        pacing::poll(PUBLISHED_WITHIN, || Ok(self.seawall.status()?.policy.last_error))?
             .context("a broken edit was not refused")
     }
 
     /// Checks that a rejected edit leaves the generation unchanged, also after a while.
     fn unmoved(&mut self, before: u64) -> anyhow::Result<()> {
         pacing::pause(Duration::from_millis(700));
-        let now = self.seawall.status()?.generation;
+        let now = self.seawall.status()?.policy.generation;
         self.report.promise(now == before, format!("nothing changes (generation {before}, {now})"));
         Ok(())
     }
 
     fn repaired(&mut self, before: u64) -> anyhow::Result<()> {
         let now = self.published(before)?;
-        let error = self.seawall.status()?.last_error;
+        let error = self.seawall.status()?.policy.last_error;
         self.report.promise(
             error.is_none(),
             format!("the repair is published (generation {before} to {now}), no error is left"),

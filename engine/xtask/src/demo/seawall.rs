@@ -5,7 +5,7 @@
 
 use crate::pacing;
 use anyhow::{Context, bail};
-use serde_json::Value;
+use seawall_admin_api::StatusReport;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -42,30 +42,6 @@ pub(crate) struct Seawall {
     binary: PathBuf,
     config: PathBuf,
     said: Arc<Mutex<VecDeque<String>>>,
-}
-
-/// What `seawall status --json` says, as far as the demo needs it.
-#[derive(Debug, Clone)]
-pub(crate) struct Status {
-    pub(crate) generation: u64,
-    pub(crate) last_error: Option<Complaint>,
-}
-
-/// Why the last reload was rejected, with its position.
-#[derive(Debug, Clone)]
-pub(crate) struct Complaint {
-    pub(crate) file: String,
-    pub(crate) line: u64,
-    pub(crate) column: u64,
-    pub(crate) code: String,
-    pub(crate) message: String,
-}
-
-impl std::fmt::Display for Complaint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { file, line, column, code, message } = self;
-        write!(f, "{file}:{line}:{column}: {code}: {message}")
-    }
 }
 
 impl Seawall {
@@ -113,7 +89,7 @@ impl Seawall {
     ///
     /// # Errors
     /// It does not respond, or not in the expected form.
-    pub(crate) fn status(&self) -> anyhow::Result<Status> {
+    pub(crate) fn status(&self) -> anyhow::Result<StatusReport> {
         let mut command = Command::new(&self.binary);
         command.args(["status", "--json", "-c"]).arg(&self.config);
         parse_status(&crate::shell::quiet(&mut command)?)
@@ -209,33 +185,8 @@ fn relay(
     }
 }
 
-fn parse_status(text: &str) -> anyhow::Result<Status> {
-    let json: Value = serde_json::from_str(text).context("the status is not JSON")?;
-    let generation =
-        json.get("generation").and_then(Value::as_u64).context("the status has no generation")?;
-    let last_error = match json.get("last_error") {
-        None | Some(Value::Null) => None,
-        Some(error) => Some(parse_complaint(error)?),
-    };
-    Ok(Status { generation, last_error })
-}
-
-fn parse_complaint(error: &Value) -> anyhow::Result<Complaint> {
-    let text = |name: &str| {
-        let value = error.get(name).and_then(Value::as_str);
-        value.map(str::to_owned).with_context(|| format!("last_error has no {name}"))
-    };
-    let number = |name: &str| {
-        let value = error.get(name).and_then(Value::as_u64);
-        value.with_context(|| format!("last_error has no {name}"))
-    };
-    Ok(Complaint {
-        file: text("file")?,
-        line: number("line")?,
-        column: number("column")?,
-        code: text("code")?,
-        message: text("message")?,
-    })
+fn parse_status(text: &str) -> anyhow::Result<StatusReport> {
+    serde_json::from_str(text).context("reading the status")
 }
 
 #[cfg(test)]
@@ -244,18 +195,21 @@ mod tests {
 
     #[test]
     fn a_status_is_read_with_and_without_an_error() {
-        let fine = parse_status(r#"{"generation": 7, "last_error": null, "sites": []}"#).unwrap();
+        let fine = r#"{"policy": {"generation": 7, "last_error": null}, "sites": []}"#;
+        let fine = parse_status(fine).unwrap().policy;
         assert_eq!(fine.generation, 7);
         assert!(fine.last_error.is_none());
-        let text = r#"{"generation": 7, "last_error": {"file": "a.wall", "line": 3, "column": 5,
-                       "code": "N001", "message": "unknown word `blokc`"}}"#;
-        let error = parse_status(text).unwrap().last_error.unwrap();
+        let text = r#"{"policy": {"generation": 7, "last_error": {"file": "a.wall", "line": 3,
+                       "column": 5, "code": "N001", "message": "unknown word `blokc`"}}}"#;
+        let error = parse_status(text).unwrap().policy.last_error.unwrap();
         assert_eq!(error.to_string(), "a.wall:3:5: N001: unknown word `blokc`");
     }
 
     #[test]
     fn a_status_of_another_form_is_refused() {
-        for text in ["", "{}", r#"{"generation": "7"}"#, r#"{"generation": 7, "last_error": {}}"#] {
+        for text in
+            ["", "[]", r#"{"policy": {"generation": "7"}}"#, r#"{"policy": {"last_error": {}}}"#]
+        {
             assert!(parse_status(text).is_err(), "{text}");
         }
     }

@@ -1,8 +1,8 @@
 //! The kept generations of each owner, whatever the others do.
 
+use seawall_admin_api::{Changed, FileDigest, ReloadCause};
+
 use super::*;
-use crate::admin::api::{FileDigest, ReloadCause};
-use crate::generations::record::Changed;
 
 /// A history that is published to like the real one.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Published {
         self.history.push_back(Arc::new(Past {
             changed: Changed { host, members },
             parts: self.parts.clone(),
-            ..Past::test(self.last, ReloadCause::Change)
+            ..crate::generations::test_past(self.last, ReloadCause::Change)
         }));
         trim(&mut self.history);
     }

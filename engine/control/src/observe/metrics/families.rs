@@ -1,534 +1,657 @@
-//! Which number of the status is which metric.
+//! Every metric: its name, its labels, its sentence and where its samples come from.
 //!
-//! Prometheus counts in seconds and bytes, so milliseconds are divided here and nowhere else.
+//! Prometheus counts in seconds and bytes, so milliseconds are divided here and nowhere else. One
+//! kind of event is one counter, and a label says why or how; all reasons are there from the start,
+//! with 0.
 
-use serde_json::Value;
+use seawall_admin_api::{MemberParts, OriginState, Pressure, ReloadCounts};
 
-/// Where the sites stand in a status.
-pub(super) const SITES: &str = "/edge/sites";
+use super::samples::{by_word, each, origins, sites, some};
+use super::{CollectFn, MetricFamily, MetricKind, ms};
+use crate::members::MEMBERS_TOLD_MAX;
 
-/// Where the members stand whose files are not in force.
-pub(super) const MEMBERS: &str = "/members";
-
-/// Where their origins stand.
-pub(super) const ORIGINS: &str = "/edge/origins";
-
-/// Whether a number can fall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// It only rises, until the process ends.
-    Counter,
-    /// It rises and falls.
-    Gauge,
-}
-
-impl MetricKind {
-    /// Prometheus' word.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-        }
-    }
-}
-
-/// What a number of the status is multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UnitScale {
-    AsItIs,
-    /// 1 where there is anything.
-    IsThere,
-    Milliseconds,
-    Microseconds,
-    /// 1 where the word is `up`.
-    IsUp,
-}
-
-/// Where in the status the samples of a family stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StatusPath {
-    /// One number.
-    One(&'static str),
-    /// An object of numbers, whose keys are this label.
-    Map(&'static str, &'static str),
-    /// A list, the name of each entry being this label, and the field with the number.
-    List(&'static str, &'static str, &'static str),
-    /// The same where the field is an object of numbers, whose keys are the second label.
-    ListMap(&'static str, (&'static str, &'static str), &'static str),
-    /// The list of origins, of which each has a site and an address, and the field with the number.
-    Origins(&'static str),
-    /// 1, with these fields of an object as labels.
-    Word(&'static str, &'static [&'static str]),
-    /// The levels in force.
-    Levels,
-}
-
-/// One metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricFamily {
-    /// Its name without the prefix.
-    pub name: &'static str,
-    /// Whether it can fall.
-    pub kind: MetricKind,
-    /// What it says, in one sentence.
-    pub help: &'static str,
-    pub(super) source: StatusPath,
-    pub(super) scale: UnitScale,
-}
-
-/// Whether anything has happened at a site.
-pub(super) fn is_visited(site: &Value) -> bool {
-    ["requests", "connections", "connections_shed"]
-        .iter()
-        .any(|field| site.get(field).and_then(Value::as_u64) > Some(0))
-}
-
-const fn family(
+const fn counter(
     name: &'static str,
-    kind: MetricKind,
+    labels: &'static [&'static str],
     help: &'static str,
-    (source, scale): (StatusPath, UnitScale),
+    collect: CollectFn,
 ) -> MetricFamily {
-    MetricFamily { name, kind, help, source, scale }
+    MetricFamily { name, kind: MetricKind::Counter, labels, help, collect }
 }
 
-/// Every metric but those of the data plane and of the process, in the order of the page.
+const fn gauge(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    collect: CollectFn,
+) -> MetricFamily {
+    MetricFamily { name, kind: MetricKind::Gauge, labels, help, collect }
+}
+
+const fn histogram(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    collect: CollectFn,
+) -> MetricFamily {
+    MetricFamily { name, kind: MetricKind::Histogram, labels, help, collect }
+}
+
+/// Every metric, in the order of the page. The last counts those that were omitted before it.
 pub const FAMILIES: &[MetricFamily] = &[
-    family(
-        "build_info",
-        MetricKind::Gauge,
-        "Always 1; the version that serves is a label.",
-        (StatusPath::Word("/process", &["version"]), UnitScale::AsItIs),
-    ),
-    family(
-        "generation",
-        MetricKind::Gauge,
-        "The generation that judges.",
-        (StatusPath::One("/generation"), UnitScale::AsItIs),
-    ),
-    family(
-        "generation_age_seconds",
-        MetricKind::Gauge,
-        "How long it has judged.",
-        (StatusPath::One("/age_ms"), UnitScale::Milliseconds),
-    ),
-    family(
-        "policy_error",
-        MetricKind::Gauge,
-        "1 while the files on the disk are refused and an older generation judges.",
-        (StatusPath::One("/last_error"), UnitScale::IsThere),
-    ),
-    family(
-        "policy_aside",
-        MetricKind::Gauge,
-        "1 while the files on the disk are not in force since somebody went back.",
-        (StatusPath::One("/aside"), UnitScale::IsThere),
-    ),
-    family(
-        "member_parts",
-        MetricKind::Gauge,
-        "Members by the part that is in force: that of their files (`current`), their last good one (`kept`), or none (`absent`).",
-        (StatusPath::Map("/member_parts", "state"), UnitScale::AsItIs),
-    ),
-    family(
-        "member_problem",
-        MetricKind::Gauge,
-        "Always 1; a member whose files are not in force, of at most 100 such members.",
-        (StatusPath::List(MEMBERS, "member", "problems"), UnitScale::IsThere),
-    ),
-    family(
-        "reloads_total",
-        MetricKind::Counter,
-        "Reloads, by how they ended.",
-        (StatusPath::Map("/reloads", "result"), UnitScale::AsItIs),
-    ),
-    family(
-        "level",
-        MetricKind::Gauge,
-        "Always 1; the level in force is a label. The empty site is the host; a site stands here where its level is another.",
-        (StatusPath::Levels, UnitScale::AsItIs),
-    ),
-    family(
-        "policy_tests",
-        MetricKind::Gauge,
-        "Tests that the policy holds.",
-        (StatusPath::One("/tests"), UnitScale::AsItIs),
-    ),
-    family(
-        "bans",
-        MetricKind::Gauge,
-        "Bans that run.",
-        (StatusPath::One("/bans/running"), UnitScale::AsItIs),
-    ),
-    family(
-        "bans_refused_total",
-        MetricKind::Counter,
-        "Bans that found no room in their table.",
-        (StatusPath::One("/bans/refused"), UnitScale::AsItIs),
-    ),
-    family(
-        "decisions_total",
-        MetricKind::Counter,
-        "Requests that were judged, by verdict.",
-        (StatusPath::Map("/decisions", "verdict"), UnitScale::AsItIs),
-    ),
-    family(
-        "rule_hits_total",
-        MetricKind::Counter,
-        "How often a rule or limit of this generation applied.",
-        (StatusPath::List("/rules", "rule", "hits"), UnitScale::AsItIs),
-    ),
-    family(
-        "rule_shadow_hits_total",
-        MetricKind::Counter,
-        "How often one in shadow would have applied.",
-        (StatusPath::List("/rules", "rule", "shadow_hits"), UnitScale::AsItIs),
-    ),
-    family(
-        "table_keys",
-        MetricKind::Gauge,
-        "Keys that a counter of the policy holds.",
-        (StatusPath::List("/counters", "counter", "keys"), UnitScale::AsItIs),
-    ),
-    family(
-        "table_capacity",
-        MetricKind::Gauge,
-        "Keys that it can hold.",
-        (StatusPath::List("/counters", "counter", "capacity"), UnitScale::AsItIs),
-    ),
-    family(
-        "table_evictions_total",
-        MetricKind::Counter,
-        "Idle keys that made room in it for others.",
-        (StatusPath::List("/counters", "counter", "evictions"), UnitScale::AsItIs),
-    ),
-    family(
-        "table_refused_total",
-        MetricKind::Counter,
-        "Keys that found no room in it.",
-        (StatusPath::List("/counters", "counter", "refused"), UnitScale::AsItIs),
-    ),
-    family(
-        "list_entries",
-        MetricKind::Gauge,
-        "Entries of a list.",
-        (StatusPath::List("/lists", "list", "entries"), UnitScale::AsItIs),
-    ),
-    family(
-        "list_bad_lines",
-        MetricKind::Gauge,
-        "Lines of its file that could not be read.",
-        (StatusPath::List("/lists", "list", "bad_lines"), UnitScale::AsItIs),
-    ),
-    family(
-        "list_age_seconds",
-        MetricKind::Gauge,
-        "How old it is.",
-        (StatusPath::List("/lists", "list", "age_ms"), UnitScale::Milliseconds),
-    ),
-    family(
-        "extern_calls_total",
-        MetricKind::Counter,
-        "Calls of a rule in WebAssembly.",
-        (StatusPath::List("/externs", "extern", "calls"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_memo_hits_total",
-        MetricKind::Counter,
-        "Answers of it that were remembered.",
-        (StatusPath::List("/externs", "extern", "memo_hits"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_extended_total",
-        MetricKind::Counter,
-        "Calls of it that got their time once more.",
-        (StatusPath::List("/externs", "extern", "extended"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_failures_total",
-        MetricKind::Counter,
-        "Calls of it that failed, by how.",
-        (StatusPath::ListMap("/externs", ("extern", "failure"), "failures"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_fuel_peak",
-        MetricKind::Gauge,
-        "The most fuel that one call of it took.",
-        (StatusPath::List("/externs", "extern", "fuel_peak"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_quarantines_total",
-        MetricKind::Counter,
-        "How often it went into quarantine.",
-        (StatusPath::List("/externs", "extern", "quarantines"), UnitScale::AsItIs),
-    ),
-    family(
-        "extern_quarantine_left_seconds",
-        MetricKind::Gauge,
-        "How long it stays there; 0 where it is not.",
-        (StatusPath::List("/externs", "extern", "quarantine_left_ms"), UnitScale::Milliseconds),
-    ),
-    family(
-        "out_of_fuel_total",
-        MetricKind::Counter,
-        "How often the fuel of the host's rules was empty; a request is answered 503 then.",
-        (StatusPath::One("/fuel/out"), UnitScale::AsItIs),
-    ),
-    family(
-        "member_passed_over_total",
-        MetricKind::Counter,
-        "Requests for which a member's rules were passed over since their fuel was empty.",
-        (StatusPath::List("/fuel/members", "member", "passed_over"), UnitScale::AsItIs),
-    ),
-    family(
-        "member_quarantines_total",
-        MetricKind::Counter,
-        "How often her rules went into quarantine for that.",
-        (StatusPath::List("/fuel/members", "member", "quarantines"), UnitScale::AsItIs),
-    ),
-    family(
-        "member_quarantine_left_seconds",
-        MetricKind::Gauge,
-        "How long they stay there; 0 where they are not.",
-        (
-            StatusPath::List("/fuel/members", "member", "quarantine_left_ms"),
-            UnitScale::Milliseconds,
-        ),
-    ),
-    family(
-        "sandbox_components",
-        MetricKind::Gauge,
-        "Components that are alive.",
-        (StatusPath::One("/sandbox/components"), UnitScale::AsItIs),
-    ),
-    family(
-        "sandbox_functions",
-        MetricKind::Gauge,
-        "Functions of them that are bound.",
-        (StatusPath::One("/sandbox/functions"), UnitScale::AsItIs),
-    ),
-    family(
-        "sandbox_instances",
-        MetricKind::Gauge,
-        "Instances that are alive.",
-        (StatusPath::One("/sandbox/instances"), UnitScale::AsItIs),
-    ),
-    family(
-        "snapshot_age_seconds",
-        MetricKind::Gauge,
-        "How old the last good snapshot of the state is.",
-        (StatusPath::One("/snapshot/age_ms"), UnitScale::Milliseconds),
-    ),
-    family(
-        "snapshot_bytes",
-        MetricKind::Gauge,
-        "Its bytes.",
-        (StatusPath::One("/snapshot/bytes"), UnitScale::AsItIs),
-    ),
-    family(
-        "snapshot_took_seconds",
-        MetricKind::Gauge,
-        "How long it took.",
-        (StatusPath::One("/snapshot/took_ms"), UnitScale::Milliseconds),
-    ),
-    family(
-        "snapshot_left_out",
-        MetricKind::Gauge,
-        "Keys that did not fit into it.",
-        (StatusPath::One("/snapshot/left_out"), UnitScale::AsItIs),
-    ),
-    family(
-        "snapshot_error",
-        MetricKind::Gauge,
-        "1 while no snapshot can be written.",
-        (StatusPath::One("/snapshot/last_error"), UnitScale::IsThere),
-    ),
-    family(
-        "log_lines_left_out_total",
-        MetricKind::Counter,
-        "Log lines that were not written, by class.",
-        (StatusPath::Map("/edge/log_lines_left_out", "class"), UnitScale::AsItIs),
-    ),
-    family(
-        "heads_refused_total",
-        MetricKind::Counter,
-        "Requests whose head was refused, by why.",
-        (StatusPath::Map("/edge/heads_refused", "reason"), UnitScale::AsItIs),
-    ),
-    family(
-        "answers_refused_total",
-        MetricKind::Counter,
-        "Answers of origins that were not passed on for their heads, by why.",
-        (StatusPath::Map("/edge/answers_refused", "reason"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_share",
-        MetricKind::Gauge,
-        "What a site weighs.",
-        (StatusPath::List(SITES, "site", "share"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_calm",
-        MetricKind::Gauge,
-        "1 while nobody has waited or was refused there for a while for want of something.",
-        (StatusPath::List(SITES, "site", "is_calm"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_connections",
-        MetricKind::Gauge,
-        "Connections that a site has.",
-        (StatusPath::List(SITES, "site", "connections"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_connections_share",
-        MetricKind::Gauge,
-        "Connections that are its share where all want theirs.",
-        (StatusPath::List(SITES, "site", "connections_share"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_in_flight",
-        MetricKind::Gauge,
-        "Requests of it that are at its origin.",
-        (StatusPath::List(SITES, "site", "in_flight"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_in_flight_max",
-        MetricKind::Gauge,
-        "Requests of it that may be there.",
-        (StatusPath::List(SITES, "site", "in_flight_max"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_uploads",
-        MetricKind::Gauge,
-        "Uploads to it that are under way.",
-        (StatusPath::List(SITES, "site", "uploads"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_tunnels",
-        MetricKind::Gauge,
-        "WebSockets to it that are open.",
-        (StatusPath::List(SITES, "site", "tunnels"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_queued",
-        MetricKind::Gauge,
-        "Requests that wait for a place at its origin.",
-        (StatusPath::List(SITES, "site", "queued"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_requests_total",
-        MetricKind::Counter,
-        "Requests to it that were judged.",
-        (StatusPath::List(SITES, "site", "requests"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_admitted_total",
-        MetricKind::Counter,
-        "Requests that went to its origin.",
-        (StatusPath::List(SITES, "site", "admitted"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_waited_total",
-        MetricKind::Counter,
-        "Requests that waited for a place there and got one.",
-        (StatusPath::List(SITES, "site", "waited"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_queue_full_total",
-        MetricKind::Counter,
-        "Requests answered 503 since its queue was full.",
-        (StatusPath::List(SITES, "site", "queue_full"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_queue_displaced_total",
-        MetricKind::Counter,
-        "Requests answered 503 since a known client took their place in it.",
-        (StatusPath::List(SITES, "site", "queue_displaced"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_queue_late_total",
-        MetricKind::Counter,
-        "Requests answered 503 since they waited too long.",
-        (StatusPath::List(SITES, "site", "queue_late"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_stays_full_total",
-        MetricKind::Counter,
-        "Uploads and WebSockets answered 503 since their places were taken.",
-        (StatusPath::List(SITES, "site", "stays_full"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_given_up_total",
-        MetricKind::Counter,
-        "Requests whose client left while an origin was at work for them.",
-        (StatusPath::List(SITES, "site", "given_up"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_connections_shed_total",
-        MetricKind::Counter,
-        "Connections that ended since it had more than its share.",
-        (StatusPath::List(SITES, "site", "connections_shed"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_overload_shed_total",
-        MetricKind::Counter,
-        "Requests of new clients answered 503 since the host had too little of something.",
-        (StatusPath::List(SITES, "site", "overload_shed"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_cpu_seconds_total",
-        MetricKind::Counter,
-        "Processor time that its connections took.",
-        (StatusPath::List(SITES, "site", "cpu_us"), UnitScale::Microseconds),
-    ),
-    family(
-        "site_cpu_waits_total",
-        MetricKind::Counter,
-        "Times that one of them waited for the processor.",
-        (StatusPath::List(SITES, "site", "cpu_waits"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_egress_bytes_total",
-        MetricKind::Counter,
-        "Bytes sent to its visitors.",
-        (StatusPath::List(SITES, "site", "egress_bytes"), UnitScale::AsItIs),
-    ),
-    family(
-        "site_egress_waits_total",
-        MetricKind::Counter,
-        "Times that sending waited for its share of the pipe.",
-        (StatusPath::List(SITES, "site", "egress_waits"), UnitScale::AsItIs),
-    ),
-    family(
-        "origin_up",
-        MetricKind::Gauge,
-        "1 while requests are sent to an origin; 0 while it is left alone, or tried.",
-        (StatusPath::Origins("state"), UnitScale::IsUp),
-    ),
-    family(
-        "origin_in_flight",
-        MetricKind::Gauge,
-        "Requests that are at it.",
-        (StatusPath::Origins("in_flight"), UnitScale::AsItIs),
-    ),
-    family(
-        "origin_sent_total",
-        MetricKind::Counter,
-        "Requests that were sent to it, each attempt for itself.",
-        (StatusPath::Origins("sent"), UnitScale::AsItIs),
-    ),
-    family(
-        "origin_failed_total",
-        MetricKind::Counter,
-        "Those that came to nothing by its fault.",
-        (StatusPath::Origins("failed"), UnitScale::AsItIs),
-    ),
-    family(
-        "origin_falls_total",
-        MetricKind::Counter,
-        "How often it went down.",
-        (StatusPath::Origins("falls"), UnitScale::AsItIs),
+    gauge(
+        "seawall_build_info",
+        &["version"],
+        "Always 1; the label is the version of the running program.",
+        |of, out| out.put(&[&of.status.process.version], true),
+    ),
+    gauge("seawall_policy_generation", &[], "Number of the active generation.", |of, out| {
+        out.one(of.status.policy.generation)
+    }),
+    gauge(
+        "seawall_policy_published_timestamp_seconds",
+        &[],
+        "Time at which the active generation was published, in seconds since 1970.",
+        |of, out| out.one(of.seconds_ago(of.status.policy.age_ms)),
+    ),
+    gauge(
+        "seawall_policy_last_reload_successful",
+        &[],
+        "1 if the policy files were accepted at the last reload, 0 if they were rejected.",
+        |of, out| out.one(of.status.policy.last_error.is_none()),
+    ),
+    gauge(
+        "seawall_policy_rolled_back",
+        &[],
+        "1 while the policy files are ignored after a rollback.",
+        |of, out| out.one(of.status.policy.rollback.is_some()),
+    ),
+    counter(
+        "seawall_policy_reloads_total",
+        &["result"],
+        "Reloads by result: `published`, `unchanged` or `rejected`.",
+        |of, out| {
+            let ReloadCounts { published, unchanged, rejected } = of.status.policy.reloads;
+            let results =
+                [("published", published), ("unchanged", unchanged), ("rejected", rejected)];
+            out.words(&[], results);
+        },
+    ),
+    gauge(
+        "seawall_policy_level",
+        &["site", "level"],
+        "Always 1; the label `level` is the active level. The empty site is the server; a site is listed while its level differs.",
+        |of, out| {
+            let server = &*of.status.policy.level;
+            out.put(&["", server], true);
+            for site in of.sites().filter(|site| site.level != server) {
+                out.put(&[&site.name, &site.level], true);
+            }
+        },
+    ),
+    gauge("seawall_policy_tests", &[], "Tests in the policy.", |of, out| {
+        out.one(of.status.policy.tests)
+    }),
+    counter(
+        "seawall_policy_log_lines_suppressed_total",
+        &[],
+        "Log lines of `log` actions that were not written because of `policy_log_lines_per_s`.",
+        |of, out| out.one(of.status.proxy.policy_log_suppressed),
+    ),
+    gauge(
+        "seawall_member_parts",
+        &["state"],
+        "Members by the part that is active: that of their files (`current`), their last good one (`kept`) or none (`absent`).",
+        |of, out| {
+            let MemberParts { current, kept, absent } = of.status.member_parts;
+            out.words(&[], [("current", current), ("kept", kept), ("absent", absent)]);
+        },
+    ),
+    gauge(
+        "seawall_member_problem",
+        &["member"],
+        "Always 1; the label is a member whose files are not active. At most 100 members are listed.",
+        |of, out| {
+            for member in of.status.members.iter().take(MEMBERS_TOLD_MAX) {
+                out.put(&[&member.name], true);
+            }
+        },
+    ),
+    counter(
+        "seawall_member_passed_over_total",
+        &["member"],
+        "Requests for which the rules of a member were passed over because they ran out of fuel.",
+        |of, out| each(out, &of.status.fuel.members, |of| (&of.name, of.passed_over)),
+    ),
+    counter(
+        "seawall_member_quarantines_total",
+        &["member"],
+        "Times that the rules of a member were quarantined.",
+        |of, out| each(out, &of.status.fuel.members, |of| (&of.name, of.quarantines)),
+    ),
+    gauge(
+        "seawall_member_quarantine_remaining_seconds",
+        &["member"],
+        "Time until the quarantine of a member's rules ends, in seconds; 0 without quarantine.",
+        |of, out| {
+            each(out, &of.status.fuel.members, |of| (&of.name, ms(of.quarantine_remaining_ms)));
+        },
+    ),
+    counter(
+        "seawall_out_of_fuel_total",
+        &[],
+        "Requests that were answered 503 because the server's rules ran out of fuel.",
+        |of, out| out.one(of.status.fuel.out),
+    ),
+    counter("seawall_decisions_total", &["verdict"], "Decisions by verdict.", |of, out| {
+        out.words(&[], by_word(&of.status.decisions))
+    }),
+    counter(
+        "seawall_rule_hits_total",
+        &["rule"],
+        "Times that a rule or limit of the active generation applied.",
+        |of, out| each(out, &of.status.rules, |of| (&of.name, of.hits)),
+    ),
+    counter(
+        "seawall_rule_shadow_hits_total",
+        &["rule"],
+        "Times that a shadow rule or limit of the active generation would have applied.",
+        |of, out| each(out, &of.status.rules, |of| (&of.name, of.shadow_hits)),
+    ),
+    gauge("seawall_bans_active", &[], "Active bans.", |of, out| out.one(of.status.bans.active)),
+    counter(
+        "seawall_bans_rejected_total",
+        &[],
+        "Bans that were rejected because the table of bans was full.",
+        |of, out| out.one(of.status.bans.rejected),
+    ),
+    gauge("seawall_table_keys", &["counter"], "Keys in the table of a counter.", |of, out| {
+        each(out, &of.status.counter_tables, |of| (&of.name, of.keys))
+    }),
+    gauge(
+        "seawall_table_capacity",
+        &["counter"],
+        "Most keys that the table of a counter can hold.",
+        |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.capacity)),
+    ),
+    counter(
+        "seawall_table_evictions_total",
+        &["counter"],
+        "Keys that were removed from the table of a counter for other keys.",
+        |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.evictions)),
+    ),
+    counter(
+        "seawall_table_rejected_total",
+        &["counter"],
+        "Keys that were rejected because the table of a counter was full.",
+        |of, out| each(out, &of.status.counter_tables, |of| (&of.name, of.rejected)),
+    ),
+    gauge("seawall_list_entries", &["list"], "Entries of a list.", |of, out| {
+        each(out, &of.status.lists, |of| (&of.name, of.entries))
+    }),
+    gauge(
+        "seawall_list_invalid_lines",
+        &["list"],
+        "Lines of a list's file that could not be read.",
+        |of, out| each(out, &of.status.lists, |of| (&of.name, of.invalid_lines)),
+    ),
+    gauge(
+        "seawall_list_loaded_timestamp_seconds",
+        &["list"],
+        "Time at which the content of a list became active, in seconds since 1970.",
+        |of, out| each(out, &of.status.lists, |list| (&list.name, of.seconds_ago(list.age_ms))),
+    ),
+    counter("seawall_extern_calls_total", &["extern"], "Calls of a WASM rule.", |of, out| {
+        each(out, &of.status.externs, |of| (&of.name, of.calls))
+    }),
+    counter(
+        "seawall_extern_cache_hits_total",
+        &["extern"],
+        "Calls of a WASM rule that the result cache answered.",
+        |of, out| each(out, &of.status.externs, |of| (&of.name, of.cache_hits)),
+    ),
+    counter(
+        "seawall_extern_deadline_extensions_total",
+        &["extern"],
+        "Calls of a WASM rule whose deadline was extended.",
+        |of, out| each(out, &of.status.externs, |of| (&of.name, of.deadline_extensions)),
+    ),
+    counter(
+        "seawall_extern_failures_total",
+        &["extern", "reason"],
+        "Failed calls of a WASM rule, by reason.",
+        |of, out| {
+            for of in &of.status.externs {
+                out.words(&[&of.name], by_word(&of.failures));
+            }
+        },
+    ),
+    gauge(
+        "seawall_extern_fuel_max",
+        &["extern"],
+        "Most fuel that one call of a WASM rule used.",
+        |of, out| each(out, &of.status.externs, |of| (&of.name, of.fuel_max)),
+    ),
+    counter(
+        "seawall_extern_quarantines_total",
+        &["extern"],
+        "Times that a WASM rule was quarantined.",
+        |of, out| each(out, &of.status.externs, |of| (&of.name, of.quarantines)),
+    ),
+    gauge(
+        "seawall_extern_quarantine_remaining_seconds",
+        &["extern"],
+        "Time until the quarantine of a WASM rule ends, in seconds; 0 without quarantine.",
+        |of, out| each(out, &of.status.externs, |of| (&of.name, ms(of.quarantine_remaining_ms))),
+    ),
+    gauge("seawall_wasm_components", &[], "WASM components in memory.", |of, out| {
+        out.one(of.status.wasm.components)
+    }),
+    gauge(
+        "seawall_wasm_functions",
+        &[],
+        "Functions of WASM components that are bound.",
+        |of, out| out.one(of.status.wasm.functions),
+    ),
+    gauge("seawall_wasm_instances", &[], "WASM instances in memory.", |of, out| {
+        out.one(of.status.wasm.instances)
+    }),
+    gauge(
+        "seawall_snapshot_last_success_timestamp_seconds",
+        &[],
+        "Time of the last good snapshot of the state, in seconds since 1970.",
+        |of, out| {
+            if let Some(age_ms) = of.status.snapshot.age_ms {
+                out.one(of.seconds_ago(age_ms));
+            }
+        },
+    ),
+    gauge(
+        "seawall_snapshot_last_write_successful",
+        &[],
+        "1 unless the last snapshot could not be written.",
+        |of, out| out.one(of.status.snapshot.last_error.is_none()),
+    ),
+    gauge(
+        "seawall_snapshot_size_bytes",
+        &[],
+        "Size of the last good snapshot, in bytes.",
+        |of, out| some(out, of.status.snapshot.bytes.map(|bytes| bytes as f64)),
+    ),
+    gauge(
+        "seawall_snapshot_duration_seconds",
+        &[],
+        "Time that it took to write the last good snapshot, in seconds.",
+        |of, out| some(out, of.status.snapshot.duration_ms.map(ms)),
+    ),
+    gauge(
+        "seawall_snapshot_omitted_keys",
+        &[],
+        "Keys that did not fit into the last snapshot.",
+        |of, out| out.one(of.status.snapshot.omitted_keys),
+    ),
+    counter(
+        "seawall_log_lines_suppressed_total",
+        &["class"],
+        "Log lines that were not written because there were too many, by class.",
+        |of, out| out.words(&[], by_word(&of.status.log.suppressed_lines)),
+    ),
+    counter(
+        "seawall_connections_total",
+        &[],
+        "Accepted client connections, with those that were rejected at once.",
+        |of, out| out.one(of.status.proxy.connections.total),
+    ),
+    gauge("seawall_connections_active", &[], "Open client connections.", |of, out| {
+        out.one(of.status.proxy.connections.active)
+    }),
+    counter(
+        "seawall_connections_rejected_total",
+        &["reason"],
+        "Connections that were reset before their first request was evaluated, by reason.",
+        |of, out| out.words(&[], of.status.proxy.connections.rejected.named()),
+    ),
+    counter(
+        "seawall_connections_closed_total",
+        &["reason"],
+        "Connections that Seawall closed, by reason.",
+        |of, out| out.words(&[], of.status.proxy.connections.closed.named()),
+    ),
+    counter(
+        "seawall_accept_errors_total",
+        &[],
+        "Failed calls of `accept`, for lack of file descriptors or memory.",
+        |of, out| out.one(of.status.proxy.connections.accept_errors),
+    ),
+    counter("seawall_tls_handshakes_total", &["result"], "TLS handshakes by result.", |of, out| {
+        out.words(&[], of.status.proxy.tls.handshakes.named())
+    }),
+    counter("seawall_http_requests_total", &[], "Requests with a valid header.", |of, out| {
+        out.one(of.status.proxy.requests.total)
+    }),
+    gauge("seawall_http_requests_active", &[], "Requests that are at an origin.", |of, out| {
+        out.one(of.status.proxy.requests.active)
+    }),
+    counter(
+        "seawall_http_requests_forwarded_total",
+        &[],
+        "Requests that were allowed and got an origin slot.",
+        |of, out| out.one(of.status.proxy.requests.forwarded),
+    ),
+    counter(
+        "seawall_http_requests_rejected_total",
+        &["reason"],
+        "Requests that were rejected by another reason than a rule of the policy.",
+        |of, out| out.words(&[], of.status.proxy.requests.rejected.named()),
+    ),
+    counter(
+        "seawall_http_requests_canceled_total",
+        &[],
+        "Requests whose client left while an origin worked on them. They keep their origin slot.",
+        |of, out| out.one(of.status.proxy.requests.canceled),
+    ),
+    counter(
+        "seawall_http_requests_canceled_timeouts_total",
+        &[],
+        "Canceled requests to which the origin did not respond in time.",
+        |of, out| out.one(of.status.proxy.requests.canceled_timeouts),
+    ),
+    counter(
+        "seawall_http_request_header_errors_total",
+        &["reason"],
+        "Requests whose header was invalid, by reason.",
+        |of, out| out.words(&[], by_word(&of.status.proxy.requests.header_errors)),
+    ),
+    counter(
+        "seawall_http_request_headers_removed_total",
+        &[],
+        "Request headers that were removed because their name has a `_`.",
+        |of, out| out.one(of.status.proxy.requests.headers_removed),
+    ),
+    counter(
+        "seawall_http_responses_total",
+        &["site", "code"],
+        "Responses by class of their status code. The empty site is that of requests that belong to no site.",
+        |of, out| {
+            out.words(&[""], of.status.proxy.requests.responses_without_site.named());
+            for site in of.sites() {
+                out.words(&[&site.name], site.traffic.counts.responses.named());
+            }
+        },
+    ),
+    counter(
+        "seawall_http_local_responses_total",
+        &[],
+        "Responses to evaluated requests that Seawall made itself.",
+        |of, out| out.one(of.status.proxy.requests.local_responses),
+    ),
+    histogram(
+        "seawall_http_request_duration_seconds",
+        &["site"],
+        "Time from a request's header to the end of its response, in seconds. The site `other` is all without histograms of their own.",
+        |of, out| {
+            for (site, latency) in of.latencies {
+                out.histogram(&[site], &latency.request);
+            }
+        },
+    ),
+    histogram(
+        "seawall_origin_response_seconds",
+        &["site"],
+        "Time from a request's origin slot to the header of the origin's response, in seconds. The site `other` is all without histograms of their own.",
+        |of, out| {
+            for (site, latency) in of.latencies {
+                out.histogram(&[site], &latency.origin);
+            }
+        },
+    ),
+    counter(
+        "seawall_http_upstream_errors_total",
+        &["reason"],
+        "Forwarded requests that got no response from an origin, by reason.",
+        |of, out| out.words(&[], of.status.proxy.requests.upstream_errors.named()),
+    ),
+    counter(
+        "seawall_origin_response_errors_total",
+        &["reason"],
+        "Responses of origins that were rejected because of their header, by reason.",
+        |of, out| out.words(&[], by_word(&of.status.proxy.requests.origin_response_errors)),
+    ),
+    counter("seawall_retries_total", &[], "Retries of requests.", |of, out| {
+        out.one(of.status.proxy.retries.total)
+    }),
+    counter(
+        "seawall_retries_denied_total",
+        &[],
+        "Retries that the retry budget did not allow.",
+        |of, out| out.one(of.status.proxy.retries.denied),
+    ),
+    counter(
+        "seawall_health_checks_total",
+        &["result"],
+        "Completed health checks by result.",
+        |of, out| out.words(&[], of.status.proxy.health_checks.named()),
+    ),
+    counter(
+        "seawall_websocket_upgrades_total",
+        &[],
+        "Connections that were upgraded to WebSocket.",
+        |of, out| out.one(of.status.proxy.requests.websocket_upgrades),
+    ),
+    counter("seawall_tarpits_total", &[], "Requests that `tarpit` held.", |of, out| {
+        out.one(of.status.proxy.tarpits.total)
+    }),
+    gauge("seawall_tarpits_active", &[], "Requests that `tarpit` holds.", |of, out| {
+        out.one(of.status.proxy.tarpits.active)
+    }),
+    counter(
+        "seawall_tarpits_rejected_total",
+        &[],
+        "Requests that were reset at once because the maximum was held.",
+        |of, out| out.one(of.status.proxy.tarpits.rejected),
+    ),
+    gauge(
+        "seawall_overload_stage",
+        &[],
+        "Overload stage of the server: 0 normal, 1 warning, 2 shedding, 3 critical.",
+        |of, out| out.one(of.status.proxy.overload.stage),
+    ),
+    gauge(
+        "seawall_overload_pressure_ratio",
+        &["resource"],
+        "Use of a resource as a ratio: `memory` of its limit, `worker_delay` of a tenth of a second.",
+        |of, out| {
+            let Pressure { memory, worker_delay } = of.status.proxy.overload.pressure;
+            out.words(&[], [("memory", memory), ("worker_delay", worker_delay)]);
+        },
+    ),
+    counter(
+        "seawall_internal_errors_total",
+        &["kind"],
+        "Errors in Seawall itself, by kind.",
+        |of, out| out.words(&[], of.status.proxy.internal_errors.named()),
+    ),
+    counter(
+        "seawall_panics_total",
+        &[],
+        "Connections that ended in a panic of Seawall.",
+        |of, out| out.one(of.status.proxy.panics),
+    ),
+    gauge("seawall_site_weight", &["site"], "Weight of a site's fair share.", |of, out| {
+        sites(out, of, |of| of.weight)
+    }),
+    gauge("seawall_site_congested", &["site"], "1 while a site lacks resources.", |of, out| {
+        sites(out, of, |of| of.congested)
+    }),
+    gauge(
+        "seawall_site_connections_active",
+        &["site"],
+        "Open connections of a site.",
+        |of, out| sites(out, of, |of| of.connections_active),
+    ),
+    gauge(
+        "seawall_site_connections_fair_share",
+        &["site"],
+        "Fair share of connections that a site has.",
+        |of, out| sites(out, of, |of| of.connections_fair_share),
+    ),
+    counter(
+        "seawall_site_connections_closed_total",
+        &["site", "reason"],
+        "Connections of a site that Seawall closed, by reason.",
+        |of, out| {
+            for site in of.sites() {
+                out.words(&[&site.name], site.traffic.counts.connections_closed.named());
+            }
+        },
+    ),
+    counter(
+        "seawall_site_requests_total",
+        &["site"],
+        "Requests that belong to a site.",
+        |of, out| sites(out, of, |of| of.counts.requests_total),
+    ),
+    gauge(
+        "seawall_site_requests_active",
+        &["site"],
+        "Requests of a site that are at its origins.",
+        |of, out| sites(out, of, |of| of.requests_active),
+    ),
+    gauge(
+        "seawall_site_requests_limit",
+        &["site"],
+        "Most requests of a site that may be at its origins.",
+        |of, out| sites(out, of, |of| of.requests_limit),
+    ),
+    counter(
+        "seawall_site_requests_forwarded_total",
+        &["site"],
+        "Requests of a site that were allowed and got an origin slot.",
+        |of, out| sites(out, of, |of| of.counts.requests_forwarded_total),
+    ),
+    counter(
+        "seawall_site_requests_rejected_total",
+        &["site", "reason"],
+        "Requests of a site that were rejected for lack of a resource, by reason.",
+        |of, out| {
+            for site in of.sites() {
+                out.words(&[&site.name], site.traffic.counts.rejected.named());
+            }
+        },
+    ),
+    counter(
+        "seawall_site_requests_canceled_total",
+        &["site"],
+        "Requests of a site whose client left while an origin worked on them.",
+        |of, out| sites(out, of, |of| of.counts.requests_canceled_total),
+    ),
+    gauge("seawall_site_uploads_active", &["site"], "Uploads to a site.", |of, out| {
+        sites(out, of, |of| of.uploads_active)
+    }),
+    gauge("seawall_site_tunnels_active", &["site"], "Open WebSockets of a site.", |of, out| {
+        sites(out, of, |of| of.tunnels_active)
+    }),
+    gauge(
+        "seawall_site_queue_length",
+        &["site"],
+        "Requests of a site in the queue for an origin slot.",
+        |of, out| sites(out, of, |of| of.queue_length),
+    ),
+    counter(
+        "seawall_site_queued_total",
+        &["site"],
+        "Requests of a site that waited in the queue and got an origin slot.",
+        |of, out| sites(out, of, |of| of.counts.queued_total),
+    ),
+    counter(
+        "seawall_site_cpu_seconds_total",
+        &["site"],
+        "CPU time that the connections of a site took, in seconds.",
+        |of, out| sites(out, of, |of| of.counts.cpu_us as f64 / 1e6),
+    ),
+    counter(
+        "seawall_site_cpu_throttled_total",
+        &["site"],
+        "Times that a connection of a site waited for CPU time.",
+        |of, out| sites(out, of, |of| of.counts.cpu_throttled_total),
+    ),
+    counter(
+        "seawall_site_egress_bytes_total",
+        &["site"],
+        "Bytes that were sent to the clients of a site.",
+        |of, out| sites(out, of, |of| of.counts.egress_bytes_total),
+    ),
+    counter(
+        "seawall_site_egress_throttled_total",
+        &["site"],
+        "Times that a connection of a site waited for egress bandwidth.",
+        |of, out| sites(out, of, |of| of.counts.egress_throttled_total),
+    ),
+    gauge(
+        "seawall_origin_up",
+        &["site", "origin"],
+        "1 while an origin gets requests, 0 while its circuit breaker is open or half-open.",
+        |of, out| origins(out, of, |of| u64::from(of.state == OriginState::Up)),
+    ),
+    gauge(
+        "seawall_origin_requests_active",
+        &["site", "origin"],
+        "Requests that are at an origin.",
+        |of, out| origins(out, of, |of| of.requests_active),
+    ),
+    counter(
+        "seawall_origin_requests_total",
+        &["site", "origin"],
+        "Requests that were sent to an origin, with retries.",
+        |of, out| origins(out, of, |of| of.requests),
+    ),
+    counter(
+        "seawall_origin_failures_total",
+        &["site", "origin"],
+        "Requests that failed because of an origin.",
+        |of, out| origins(out, of, |of| of.failures),
+    ),
+    counter(
+        "seawall_origin_down_transitions_total",
+        &["site", "origin"],
+        "Times that an origin went down.",
+        |of, out| origins(out, of, |of| of.down_transitions),
+    ),
+    counter(
+        "seawall_origin_up_transitions_total",
+        &["site", "origin"],
+        "Times that an origin came up again.",
+        |of, out| origins(out, of, |of| of.up_transitions),
+    ),
+    counter("process_cpu_seconds_total", &[], "CPU time of the process, in seconds.", |of, out| {
+        some(out, of.process.cpu_seconds)
+    }),
+    gauge(
+        "process_start_time_seconds",
+        &[],
+        "Time at which the process started, in seconds since 1970.",
+        |of, out| some(out, of.process.start_seconds),
+    ),
+    gauge(
+        "process_resident_memory_bytes",
+        &[],
+        "Resident memory of the process, in bytes.",
+        |of, out| some(out, of.process.resident_bytes),
+    ),
+    gauge("process_threads", &[], "Threads of the process.", |of, out| {
+        some(out, of.process.threads)
+    }),
+    gauge("process_open_fds", &[], "Open file descriptors of the process.", |of, out| {
+        some(out, of.process.open_fds)
+    }),
+    gauge("process_max_fds", &[], "Most file descriptors that the process may open.", |of, out| {
+        some(out, of.process.max_fds)
+    }),
+    gauge(
+        "seawall_metrics_families_omitted",
+        &[],
+        "Metrics that are not on this page because it would be too large.",
+        |of, out| out.one(of.omitted),
     ),
 ];
 
@@ -542,8 +665,11 @@ mod tests {
             let name = family.name;
             let known = |c: char| c.is_ascii_lowercase() || c == '_';
             assert!(name.chars().all(known), "{name}");
+            assert!(name.starts_with("seawall_") || name.starts_with("process_"), "{name}");
             assert_eq!(name.ends_with("_total"), family.kind == MetricKind::Counter, "{name}");
+            assert!(!name.contains("_total_"), "{name}");
             assert!(family.help.ends_with('.'), "{name}");
+            assert!(family.labels.iter().all(|label| label.chars().all(known)), "{name}");
             let same = FAMILIES.iter().filter(|other| other.name == name).count();
             assert_eq!(same, 1, "{name}");
         }

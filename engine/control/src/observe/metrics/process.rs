@@ -2,32 +2,38 @@
 
 use std::fs;
 
-use super::families::MetricKind;
 use crate::observe::memory_monitor::{number_of, resident_in};
 
 /// Ticks in a second of the kernel's accounts: `USER_HZ` is 100 on every Linux.
 const TICKS_PER_S: f64 = 100.0;
 
-type ProcessSample = (&'static str, MetricKind, &'static str, f64);
+/// What the kernel tells of the process; what it does not tell is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct ProcessSample {
+    pub(super) resident_bytes: Option<f64>,
+    pub(super) threads: Option<f64>,
+    pub(super) open_fds: Option<f64>,
+    pub(super) max_fds: Option<f64>,
+    pub(super) cpu_seconds: Option<f64>,
+    /// In seconds since 1970.
+    pub(super) start_seconds: Option<f64>,
+}
 
-/// What the kernel tells; what it does not is left out.
-pub(super) fn read() -> Vec<ProcessSample> {
-    let mut lines = Vec::new();
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = resident_in(&status).map(|bytes| bytes as f64);
-    let threads = number_of(&status, "Threads").map(|threads| threads as f64);
-    let mut tell = |name, kind, help, value: Option<f64>| {
-        lines.extend(value.map(|value| (name, kind, help, value)));
-    };
-    tell("process_resident_memory_bytes", MetricKind::Gauge, "Memory of the process.", resident);
-    tell("process_threads", MetricKind::Gauge, "Threads of the process.", threads);
-    // The folder that is being read is one of them.
-    let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count().saturating_sub(1));
-    let open = open.and_then(|open| u32::try_from(open).ok()).map(f64::from);
-    tell("process_open_fds", MetricKind::Gauge, "Files that are open.", open);
-    tell("process_max_fds", MetricKind::Gauge, "Files that may be open.", files_max());
-    tell("process_cpu_seconds_total", MetricKind::Counter, "Processor time.", cpu_seconds());
-    lines
+impl ProcessSample {
+    pub(crate) fn read() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The folder that is being read is one of them.
+        let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count().saturating_sub(1));
+        Self {
+            resident_bytes: resident_in(&status).map(|bytes| bytes as f64),
+            threads: number_of(&status, "Threads").map(|threads| threads as f64),
+            open_fds: open.and_then(|open| u32::try_from(open).ok()).map(f64::from),
+            max_fds: files_max(),
+            cpu_seconds: cpu_seconds(&stat),
+            start_seconds: start_seconds(&stat),
+        }
+    }
 }
 
 fn files_max() -> Option<f64> {
@@ -36,24 +42,40 @@ fn files_max() -> Option<f64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn cpu_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields.
-    let (_, after) = stat.rsplit_once(')')?;
-    let ticks: f64 =
-        after.split_whitespace().skip(11).take(2).map_while(|n| n.parse::<f64>().ok()).sum();
-    Some(ticks / TICKS_PER_S)
+/// The fields of `stat` from the third on: the name before them, in parentheses, may hold spaces.
+fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
+}
+
+/// utime and stime, the 14th and 15th fields.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let ticks = fields(stat)?.skip(11).take(2).map_while(|n| n.parse::<f64>().ok());
+    Some(ticks.sum::<f64>() / TICKS_PER_S)
+}
+
+/// When the machine started, and how long after that the process did: the 22nd field.
+fn start_seconds(stat: &str) -> Option<f64> {
+    let ticks: f64 = fields(stat)?.nth(19)?.parse().ok()?;
+    let machine = fs::read_to_string("/proc/stat").ok()?;
+    let booted = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Some(booted.trim().parse::<f64>().ok()? + ticks / TICKS_PER_S)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::util::clock::clock;
 
     #[test]
     fn the_kernel_tells_all_of_it() {
-        let told = read();
-        let names: Vec<_> = told.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names.len(), 5, "{names:?}");
-        assert!(told.iter().take(4).all(|(.., value)| *value >= 1.0), "{told:?}");
+        let sample = ProcessSample::read();
+        let ProcessSample { resident_bytes, threads, open_fds, max_fds, .. } = sample;
+        for value in [resident_bytes, threads, open_fds, max_fds] {
+            assert!(value.is_some_and(|value| value >= 1.0), "{sample:?}");
+        }
+        let now = clock()().0 as f64 / 1e3;
+        let age = now - sample.start_seconds.unwrap();
+        assert!((-2.0..3_600.0).contains(&age), "{sample:?} at {now}");
+        assert!(sample.cpu_seconds.is_some());
     }
 }

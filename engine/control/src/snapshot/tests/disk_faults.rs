@@ -114,7 +114,7 @@ fn a_disk_that_fails_from_the_start_leaves_nothing_half() {
 #[test]
 fn a_failure_is_told_once_and_its_end_too() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(SnapshotStatus::default());
+    let ledger = Arc::new(SnapshotLedger::default());
     let keeper = faulty(folder.path(), Step::Sync, libc::ENOSPC, 0);
     let mut writer = SnapshotWriter { keeper, ledger: ledger.clone(), last: None };
     let state = busy();

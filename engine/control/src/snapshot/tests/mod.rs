@@ -250,7 +250,7 @@ fn a_key_that_others_could_read_is_closed() {
 #[test]
 fn what_did_not_change_is_not_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(SnapshotStatus::default());
+    let ledger = Arc::new(SnapshotLedger::default());
     let keeper = keeper(folder.path(), NOW.plus_ms(5_000), || BOOT);
     let mut writer = SnapshotWriter { keeper: keeper.clone(), ledger, last: None };
     let state = busy();

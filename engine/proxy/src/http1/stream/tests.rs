@@ -45,7 +45,7 @@ async fn silence_before_a_head_ends_quietly() {
     let mut both = plain();
     let (found, ms) = took_ms(both.guarded.next_head()).await;
     assert_eq!((found, ms), (NextRequest::Closed, 15_000));
-    assert_eq!(both.counters.idle_closed.load(Relaxed), 1);
+    assert_eq!(both.counters.connections.closed.idle_timeout.load(Relaxed), 1);
     assert!(!both.guarded.aborted);
 }
 
@@ -61,7 +61,7 @@ async fn a_dripped_head_ends_ten_seconds_after_its_first_byte() {
     };
     let (_, (found, ms)) = tokio::join!(drip, took_ms(both.guarded.next_head()));
     assert_eq!((found, ms), (NextRequest::Closed, 13_000));
-    assert_eq!(both.counters.head_late.load(Relaxed), 1);
+    assert_eq!(both.counters.connections.closed.request_header_timeout.load(Relaxed), 1);
     assert!(both.guarded.aborted);
 }
 
@@ -163,7 +163,7 @@ async fn a_malformed_chunk_can_be_answered_until_an_answer_has_begun() {
             both.guarded.conn.set_phase(ConnectionPhase::SendingResponse);
         }
         assert_eq!(read_request(&mut both.guarded).await, HEAD);
-        assert_eq!(both.counters.body_malformed.load(Relaxed), 1);
+        assert_eq!(both.counters.connections.closed.invalid_chunked_body.load(Relaxed), 1);
         assert_eq!(both.guarded.conn.take_malformed_body(), !has_answered);
         assert_eq!(both.guarded.aborted, has_answered);
     }
@@ -194,7 +194,11 @@ async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
             }
         };
         tokio::join!(drip, take);
-        assert_eq!(both.counters.body_slow.load(Relaxed), expected, "{per_second}");
+        assert_eq!(
+            both.counters.connections.closed.min_body_rate.load(Relaxed),
+            expected,
+            "{per_second}"
+        );
     }
 }
 
@@ -224,7 +228,7 @@ async fn a_request_that_takes_too_long_in_all_resets() {
     assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
     assert!(read.is_err() && ms == 60_000, "{ms}");
-    assert_eq!(both.counters.request_late.load(Relaxed), 1);
+    assert_eq!(both.counters.connections.closed.request_timeout.load(Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +236,7 @@ async fn a_client_that_does_not_read_is_reset() {
     let mut both = pipe(1_024, ProxyLimits::default());
     let (wrote, ms) = took_ms(both.guarded.write_all(&[b'x'; 20_000])).await;
     assert!(wrote.is_err() && ms == 20_000, "{ms}");
-    assert_eq!(both.counters.write_stalled.load(Relaxed), 1);
+    assert_eq!(both.counters.connections.closed.send_timeout.load(Relaxed), 1);
     assert!(both.guarded.write_all(b"more").await.is_err());
 }
 
@@ -253,7 +257,7 @@ async fn a_slow_reader_is_served_as_long_as_enough_goes() {
     };
     let (_, (wrote, ms)) = tokio::join!(read, took_ms(write));
     assert!(wrote.is_ok() && ms > 30_000, "{ms}");
-    assert_eq!(both.counters.write_stalled.load(Relaxed), 0);
+    assert_eq!(both.counters.connections.closed.send_timeout.load(Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,7 +286,7 @@ async fn a_tunnel_opens_only_when_the_origin_agreed() {
     let mut room = [0; 8];
     let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
     assert!(read.is_err() && (599_000..=600_000).contains(&ms), "{ms}");
-    assert_eq!(both.counters.tunnel_idle.load(Relaxed), 1);
+    assert_eq!(both.counters.connections.closed.tunnel_idle_timeout.load(Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

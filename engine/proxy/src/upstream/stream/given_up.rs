@@ -105,19 +105,19 @@ impl GivenUp {
             Err(_) => match self.rest.answer.status() {
                 Some(status) => Ended::Answered(status),
                 None => {
-                    count(&edge.counters.given_up_late);
-                    self.attempt.late((edge.now)(), &edge.counters);
+                    count(&edge.counters.requests.canceled_timeouts);
+                    self.attempt.late((edge.now)());
                     return;
                 }
             },
         };
         match ended {
             Ended::Answered(status) => {
-                self.attempt.answered(status, (edge.now)(), &edge.counters);
+                let _in_time = self.attempt.answered(status, (edge.now)());
             }
             // A kept connection may have been closed before the request came.
             Ended::Unanswered if is_reused || self.attempt.was_cut() => {}
-            Ended::Unanswered => self.attempt.unanswered((edge.now)(), &edge.counters),
+            Ended::Unanswered => self.attempt.unanswered((edge.now)()),
         }
     }
 }
@@ -133,8 +133,8 @@ pub(crate) fn settle(ctx: &mut RequestContext, is_left: bool) {
     // Without a runtime there is nothing to wait on.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let edge = Arc::clone(admitted.edge());
-    count(&edge.counters.given_up);
-    count(&admitted.route().part.counts.given_up);
+    count(&edge.counters.requests.canceled);
+    count(&admitted.route().part.counts.requests_canceled_total);
     let head_ms = admitted.timeouts().response_header_ms.into();
     let given_up = GivenUp { rest, attempt, head_ms, _stand: admitted.into_stand() };
     runtime.spawn(given_up.end(edge));

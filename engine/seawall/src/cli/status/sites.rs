@@ -1,32 +1,23 @@
-//! Who uses what share of what, and who is shed and why: a row for each site that is busy.
+//! What each site uses of the shared resources, and what was rejected: a row for each busy site.
 //!
-//! Connections and requests are those of this moment. Processor and bytes sent are parts of what all
-//! sites took since the start, since a moment of them says nothing.
+//! Connections and requests are those of this moment. CPU time and bytes sent are parts of what all
+//! sites took since the start.
 
-use serde_json::Value;
+use seawall_admin_api::{SiteRejections, SiteStatus, SiteTraffic, StatusReport};
 
 /// Rows that are shown without being asked for all.
 const ROWS_USUALLY: usize = 20;
 /// Names of columns, in order.
-const HEAD: [&str; 7] = ["site", "connections", "at origin", "waiting", "cpu", "sent", "shed"];
-/// What is counted where somebody was turned away, and why that was.
-const SHED: [(&str, &str); 6] = [
-    ("queue_full", "queue full"),
-    ("queue_displaced", "gave way to known clients"),
-    ("queue_late", "waited too long"),
-    ("stays_full", "uploads or tunnels full"),
-    ("connections_shed", "connections beyond its share"),
-    ("overload_shed", "new clients while the host had too little"),
-];
+const HEAD: [&str; 7] = ["site", "connections", "at origin", "queue", "cpu", "sent", "rejected"];
 
 /// The table, with the busiest first; without anything to show, nothing.
-pub(super) fn lines(status: &Value, all: bool) -> Vec<String> {
-    let sites = status.pointer("/edge/sites").and_then(Value::as_array).map(Vec::as_slice);
-    let sites = sites.unwrap_or_default();
-    let sum = |field| sites.iter().map(|site| number(site, field)).sum::<u64>();
-    let (cpu_us, bytes) = (sum("cpu_us"), sum("egress_bytes"));
-    let mut shown: Vec<&Value> = sites.iter().filter(|site| all || is_busy(site)).collect();
-    shown.sort_by_key(|site| std::cmp::Reverse(weight(site)));
+pub(super) fn lines(status: &StatusReport, all: bool) -> Vec<String> {
+    let counts = || status.sites.iter().map(|site| &site.traffic.counts);
+    let cpu_us = counts().map(|counts| counts.cpu_us).sum();
+    let bytes = counts().map(|counts| counts.egress_bytes_total).sum();
+    let mut shown: Vec<&SiteStatus> =
+        status.sites.iter().filter(|site| all || is_busy(&site.traffic)).collect();
+    shown.sort_by_key(|site| std::cmp::Reverse(weight(&site.traffic)));
     let more = if all { 0 } else { shown.len().saturating_sub(ROWS_USUALLY) };
     shown.truncate(shown.len().saturating_sub(more));
     let rows = shown.into_iter().map(|site| row(site, cpu_us, bytes));
@@ -37,38 +28,53 @@ pub(super) fn lines(status: &Value, all: bool) -> Vec<String> {
     lines
 }
 
-fn number(site: &Value, field: &str) -> u64 {
-    site.get(field).and_then(Value::as_u64).unwrap_or(0)
+/// Whether anything happens there now, or was rejected a moment ago.
+fn is_busy(of: &SiteTraffic) -> bool {
+    of.congested || weight(of) > 0
 }
 
-/// Whether anything happens there now, or somebody was turned away a moment ago.
-fn is_busy(site: &Value) -> bool {
-    let is_calm = site.get("is_calm").and_then(Value::as_bool).unwrap_or(true);
-    !is_calm || weight(site) > 0
+fn weight(of: &SiteTraffic) -> u64 {
+    let busy = of.requests_active + of.uploads_active + of.tunnels_active;
+    of.connections_active + of.queue_length + busy
 }
 
-fn weight(site: &Value) -> u64 {
-    let now = ["connections", "in_flight", "queued", "uploads", "tunnels"];
-    now.iter().map(|field| number(site, field)).sum()
-}
-
-fn row(site: &Value, cpu_us: u64, bytes: u64) -> [String; 7] {
-    let of = |field| number(site, field);
+fn row(site: &SiteStatus, cpu_us: u64, bytes: u64) -> [String; 7] {
+    let (of, counts) = (&site.traffic, &site.traffic.counts);
     let percent = |part: u64, of: u64| match of {
         0 => "-".to_owned(),
         _ => format!("{} %", part.saturating_mul(100) / of),
     };
-    let shed = SHED.iter().map(|(field, why)| (of(field), why)).filter(|(n, _)| *n > 0);
-    let shed: Vec<String> = shed.map(|(n, why)| format!("{n} {why}")).collect();
     [
-        site.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
-        format!("{} of {}", of("connections"), of("connections_share")),
-        format!("{} of {}", of("in_flight"), of("in_flight_max")),
-        of("queued").to_string(),
-        percent(of("cpu_us"), cpu_us),
-        percent(of("egress_bytes"), bytes),
-        if shed.is_empty() { "-".to_owned() } else { shed.join(", ") },
+        site.name.clone(),
+        format!("{} of {}", of.connections_active, of.connections_fair_share),
+        format!("{} of {}", of.requests_active, of.requests_limit),
+        of.queue_length.to_string(),
+        percent(counts.cpu_us, cpu_us),
+        percent(counts.egress_bytes_total, bytes),
+        rejected(of),
     ]
+}
+
+/// What was rejected, and why.
+fn rejected(of: &SiteTraffic) -> String {
+    let SiteRejections {
+        queue_full,
+        queue_preempted,
+        queue_timeout,
+        upload_tunnel_limit,
+        overload,
+    } = of.counts.rejected;
+    let reasons = [
+        (queue_full, "queue full"),
+        (queue_preempted, "gave way to known clients"),
+        (queue_timeout, "queue timeout"),
+        (upload_tunnel_limit, "uploads or tunnels full"),
+        (of.counts.connections_closed.over_share, "connections over fair share"),
+        (overload, "new clients during overload"),
+    ];
+    let told = reasons.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} {why}"));
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
 }
 
 /// Columns under each other, the first and the last to the left.
@@ -94,37 +100,52 @@ fn table(rows: Vec<[String; 7]>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn site(name: &str, traffic: SiteTraffic) -> SiteStatus {
+        SiteStatus { name: name.to_owned(), traffic, ..SiteStatus::default() }
+    }
+
+    fn of(sites: Vec<SiteStatus>) -> StatusReport {
+        StatusReport { sites, ..StatusReport::default() }
+    }
+
+    fn some_sites() -> StatusReport {
+        let calm = || SiteTraffic { connections_fair_share: 100, ..SiteTraffic::default() };
+        let mut shed = SiteTraffic { congested: true, requests_limit: 8, ..calm() };
+        (shed.counts.rejected.queue_full, shed.counts.rejected.queue_timeout) = (12, 3);
+        (shed.counts.cpu_us, shed.counts.egress_bytes_total) = (250, 30);
+        let mut busy = SiteTraffic { connections_active: 34, requests_limit: 8, ..calm() };
+        (busy.requests_active, busy.queue_length) = (8, 4);
+        (busy.counts.cpu_us, busy.counts.egress_bytes_total) = (750, 970);
+        of(vec![
+            site("quiet.example", calm()),
+            site("shed.example", shed),
+            site("busy.example", busy),
+        ])
+    }
 
     #[test]
     fn the_busiest_come_first_and_the_quiet_only_when_asked_for() {
-        let status = json!({ "edge": { "sites": [
-            { "name": "quiet.example", "is_calm": true, "connections_share": 100, "cpu_us": 0 },
-            { "name": "shed.example", "is_calm": false, "connections_share": 100, "queue_late": 3,
-              "queue_full": 12, "cpu_us": 250, "egress_bytes": 30, "in_flight_max": 8 },
-            { "name": "busy.example", "is_calm": true, "connections": 34, "connections_share": 100,
-              "in_flight": 8, "in_flight_max": 8, "queued": 4, "cpu_us": 750, "egress_bytes": 970 },
-        ] } });
+        let status = some_sites();
         assert_eq!(
             lines(&status, false),
             [
-                "site          connections  at origin  waiting   cpu  sent  shed",
-                "busy.example    34 of 100     8 of 8        4  75 %  97 %  -",
-                "shed.example     0 of 100     0 of 8        0  25 %   3 %  12 queue full, 3 waited \
-                 too long",
+                "site          connections  at origin  queue   cpu  sent  rejected",
+                "busy.example    34 of 100     8 of 8      4  75 %  97 %  -",
+                "shed.example     0 of 100     0 of 8      0  25 %   3 %  12 queue full, 3 queue \
+                 timeout",
             ]
         );
         assert_eq!(lines(&status, true).len(), 4);
-        assert!(lines(&json!({}), true).is_empty());
+        assert!(lines(&StatusReport::default(), true).is_empty());
     }
 
     #[test]
     fn many_busy_sites_are_shown_when_asked_for() {
-        let site = |n: usize| json!({ "name": format!("s{n}.example"), "connections": n });
-        let sites: Vec<_> = (1..=50).map(site).collect();
-        let status = json!({ "edge": { "sites": sites } });
+        let busy =
+            |connections_active| SiteTraffic { connections_active, ..SiteTraffic::default() };
+        let status = of((1..=50).map(|n| site(&format!("s{n}.example"), busy(n))).collect());
         let shown = lines(&status, false);
         assert_eq!(shown.len(), 1 + ROWS_USUALLY + 1);
         assert!(shown[1].starts_with("s50.example"));

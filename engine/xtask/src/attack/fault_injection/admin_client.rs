@@ -2,7 +2,7 @@
 
 use crate::pacing;
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use seawall_admin_api::StatusReport;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -32,13 +32,8 @@ pub(super) fn ask(socket: &Path, path: &str) -> anyhow::Result<(String, Duration
 ///
 /// # Errors
 /// As for [`ask`], or it is not JSON.
-pub(super) fn status(socket: &Path) -> anyhow::Result<Value> {
-    serde_json::from_str(&ask(socket, "/status")?.0).context("the status is no JSON")
-}
-
-/// Returns a figure of the status, by its JSON pointer.
-pub(super) fn number(status: &Value, pointer: &str) -> Option<f64> {
-    status.pointer(pointer).and_then(Value::as_f64)
+pub(super) fn status(socket: &Path) -> anyhow::Result<StatusReport> {
+    serde_json::from_str(&ask(socket, "/status")?.0).context("reading the status")
 }
 
 /// Returns a figure of the page of metrics that has no labels.

@@ -191,8 +191,8 @@ impl Host<'_> {
             first = first.saturating_add(MENDED_PER_S);
         }
         let status = admin_client::status(&self.socket)?;
-        saved.kept = admin_client::number(&status, "/member_parts/kept");
-        saved.absent = admin_client::number(&status, "/member_parts/absent");
+        saved.kept = Some(status.member_parts.kept as f64);
+        saved.absent = Some(status.member_parts.absent as f64);
         Ok(saved)
     }
 

@@ -13,6 +13,7 @@ use crate::attack::runner::{Attacking, Runner};
 use crate::attack::server::{ServerKind, aside};
 use crate::pacing;
 use anyhow::Context;
+use seawall_admin_api::StatusReport;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let made = round(runner, &ground)?;
     let after = at_rest(&socket)?;
     ground.is_up()?;
-    let panics = admin_client::number(&admin_client::status(&socket)?, "/edge/panics");
+    let panics = Some(admin_client::status(&socket)?.proxy.panics as f64);
     let mib = (after.bytes - before.bytes).max(0.0) / f64::from(1u32 << 20);
     Ok(CaseOutcome::Judged(vec![
         at_least("connections, and none left of them", Some(made), MADE),
@@ -121,7 +122,7 @@ fn at_rest(socket: &Path) -> anyhow::Result<ResourceUsage> {
     let look = || {
         let page = admin_client::ask(socket, "/metrics")?.0;
         let of = |name: &str| {
-            let name = format!("seawall_process_{name}");
+            let name = format!("process_{name}");
             admin_client::metric(&page, &name).with_context(|| format!("no {name}"))
         };
         let bytes = of("resident_memory_bytes")?;
@@ -138,38 +139,46 @@ fn at_rest(socket: &Path) -> anyhow::Result<ResourceUsage> {
 }
 
 /// Returns gauges that are not at rest.
-fn busy(status: &Value) -> Vec<String> {
-    let edge = &status["edge"];
-    let at = |of: &Value, whose: &str, gauge: &str| match of[gauge].as_u64() {
-        Some(0) => None,
-        Some(number) => Some(format!("{number} {gauge}{whose}")),
-        None => Some(format!("unknown {gauge}{whose}")),
+fn busy(status: &StatusReport) -> Vec<String> {
+    let proxy = &status.proxy;
+    let ours = [
+        ("connections", proxy.connections.active),
+        ("requests", proxy.requests.active),
+        ("tarpits", proxy.tarpits.active),
+    ];
+    let told = |(gauge, number): (&str, u64), whose: &str| {
+        (number > 0).then(|| format!("{number} {gauge}{whose}"))
     };
-    let ours = ["open", "in_flight", "tarpits"].into_iter().filter_map(|gauge| at(edge, "", gauge));
-    let sites = edge["sites"].as_array().into_iter().flatten();
-    let theirs = sites.flat_map(|site| {
-        let whose = format!(" of {}", site["name"].as_str().unwrap_or_default());
-        let gauges = ["connections", "in_flight", "uploads", "tunnels", "queued"];
-        gauges.into_iter().filter_map(move |gauge| at(site, &whose, gauge))
+    let theirs = status.sites.iter().flat_map(|site| {
+        let (of, whose) = (&site.traffic, format!(" of {}", site.name));
+        let gauges = [
+            ("connections", of.connections_active),
+            ("requests", of.requests_active),
+            ("uploads", of.uploads_active),
+            ("tunnels", of.tunnels_active),
+            ("queued requests", of.queue_length),
+        ];
+        gauges.into_iter().filter_map(move |gauge| told(gauge, &whose))
     });
-    ours.chain(theirs).collect()
+    ours.into_iter().filter_map(|gauge| told(gauge, "")).chain(theirs).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use seawall_admin_api::{SiteStatus, SiteTraffic};
 
     #[test]
     fn every_gauge_that_is_not_at_rest_is_told() {
-        let site = |queued: u64| {
-            json!({"name": "a.example", "connections": 0, "in_flight": 0, "uploads": 0,
-                "tunnels": 0, "queued": queued})
+        let of = |active: u64, queue_length: u64| {
+            let traffic = SiteTraffic { queue_length, ..SiteTraffic::default() };
+            let site = SiteStatus { name: "a.example".into(), traffic, ..SiteStatus::default() };
+            let mut status = StatusReport { sites: vec![site], ..StatusReport::default() };
+            status.proxy.connections.active = active;
+            status
         };
-        let of = |open: u64, queued: u64| json!({"edge": {"open": open, "in_flight": 0, "tarpits": 0, "sites": [site(queued)]}});
         assert!(busy(&of(0, 0)).is_empty());
-        assert_eq!(busy(&of(2, 1)), ["2 open", "1 queued of a.example"]);
-        assert_eq!(busy(&json!({})).len(), 3);
+        assert_eq!(busy(&of(2, 1)), ["2 connections", "1 queued requests of a.example"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::attack::noisy_neighbour::load::{ATTACK_S, Attack, AttackedSites, play
 use crate::attack::noisy_neighbour::server_configs::SeawallExtras;
 use crate::attack::runner::Runner;
 use crate::attack::server::ServerKind;
-use serde_json::Value;
+use seawall_admin_api::StatusReport;
 
 /// Time within which all clients get an error, and within which the site is back.
 const TOLD_MS: f64 = 1_000.0;
@@ -41,9 +41,9 @@ pub(super) const FLAPPING: Outage =
     Outage { scenario: "origin-flapping", alice: "", is_one: false };
 
 /// Returns the requests that the server has sent to alice's origin.
-fn sent(status: &Value) -> Option<f64> {
-    let mut origins = status.pointer("/edge/origins")?.as_array()?.iter();
-    origins.find(|of| of["site"] == ALICE)?.get("sent")?.as_f64()
+fn sent(status: &StatusReport) -> Option<f64> {
+    let alice = status.origins.iter().find(|of| of.site == ALICE)?;
+    Some(alice.requests as f64)
 }
 
 /// Makes it fail and evaluates the result.
@@ -101,7 +101,8 @@ fn judge(seen: Seen<'_>, sent: Option<f64>, is_one: bool) -> Vec<CheckResult> {
 mod tests {
     use super::*;
     use crate::attack::noisy_neighbour::load::Reports;
-    use serde_json::json;
+    use seawall_admin_api::{OriginState, OriginStatus};
+    use serde_json::{Value, json};
 
     fn report() -> Value {
         let phase = |due: u64| {
@@ -157,8 +158,19 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_what_went_to_alices_origin() {
-        let status = json!({"edge": {"origins": [
-            {"site": "bob.example", "sent": 9}, {"site": "alice.example", "sent": 5}]}});
-        assert_eq!((sent(&status), sent(&json!({}))), (Some(5.0), None));
+        let origin = |site: &str, requests: u64| OriginStatus {
+            site: site.to_owned(),
+            address: ([127, 0, 0, 1], 1).into(),
+            state: OriginState::Up,
+            since_ms: None,
+            requests_active: 0,
+            requests,
+            failures: 0,
+            down_transitions: 0,
+            up_transitions: 0,
+        };
+        let origins = vec![origin("bob.example", 9), origin(ALICE, 5)];
+        let status = StatusReport { origins, ..StatusReport::default() };
+        assert_eq!((sent(&status), sent(&StatusReport::default())), (Some(5.0), None));
     }
 }

@@ -15,6 +15,7 @@ use crate::attack::server::ServerKind;
 use crate::attack::testbed::{Folder, Programs};
 use crate::pacing;
 use anyhow::{Context, anyhow};
+use seawall_admin_api::StatusReport;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -122,16 +123,15 @@ fn silent(
     runner.keep(name, &reports.alice)?;
     let seen = Seen::of(&reports);
     let slowest = heard.iter().max().map(|time| time.as_secs_f64() * 1_000.0);
-    let full = admin_client::number(&status, "/edge/refused_by_total")
-        .zip(admin_client::number(&status, "/edge/made_room"))
-        .map(|(refused, made)| refused + made);
+    let connections = &status.proxy.connections;
+    let full = connections.rejected.max_connections + connections.closed.evicted;
     Ok(CaseOutcome::Judged(vec![
         held(seen.alice),
-        at_least("times that there was no place", full, 1.0),
+        at_least("times that there was no place", Some(full as f64), 1.0),
         nobody_failed(seen.alice),
         at_least("questions of the operator", Some(heard.len() as f64), 1.0),
         at_most("the slowest answer", slowest, (ADMIN_MS, " ms")),
-        at_most("failed accepts", admin_client::number(&status, "/edge/accept_errors"), (0.0, "")),
+        at_most("failed accepts", Some(connections.accept_errors as f64), (0.0, "")),
     ]))
 }
 
@@ -184,10 +184,11 @@ pub(super) fn memory(runner: &Runner<'_>, with: &Attack<'_>) -> anyhow::Result<C
 }
 
 /// Connections that were rejected or closed to save memory.
-fn given_up(status: &serde_json::Value) -> CheckResult {
-    let of = ["refused", "idle_closed", "stalled_closed"];
-    let of = of.map(|name| admin_client::number(status, &format!("/edge/overload_{name}")));
-    at_least("connections given up", of.into_iter().sum::<Option<f64>>(), 1.0)
+fn given_up(status: &StatusReport) -> CheckResult {
+    let connections = &status.proxy.connections;
+    let closed = connections.closed.overload_idle + connections.closed.overload_stalled;
+    let all = connections.rejected.overload + closed;
+    at_least("connections given up", Some(all as f64), 1.0)
 }
 
 /// A control group with little memory, until it is dropped.

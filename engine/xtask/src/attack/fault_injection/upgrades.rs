@@ -75,7 +75,7 @@ pub(super) fn judged(runner: &Runner<'_>) -> anyhow::Result<CaseOutcome> {
     let (reports, upgraded) = (played?, upgraded?);
     let status = admin_client::status(&ground.socket())?;
     runner.keep("operations-upgrades", &reports.alice)?;
-    let generation = admin_client::number(&status, "/generation");
+    let generation = Some(status.policy.generation as f64);
     Ok(CaseOutcome::Judged(judge(Seen::of(&reports), &upgraded, generation)))
 }
 

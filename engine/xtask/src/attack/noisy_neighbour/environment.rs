@@ -12,7 +12,7 @@ use crate::attack::testbed::{Folder, Programs, start_origin};
 use crate::demo::http_client::Client;
 use crate::shell;
 use anyhow::{Context, bail};
-use serde_json::Value;
+use seawall_admin_api::StatusReport;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,9 +125,8 @@ impl Environment {
     }
 }
 
-fn sent_in(status: &Value, host: &str) -> Option<f64> {
-    let mut sites = status.pointer("/edge/sites")?.as_array()?.iter();
-    sites.find(|site| site["name"] == host)?.get("egress_bytes")?.as_f64()
+fn sent_in(status: &StatusReport, host: &str) -> Option<f64> {
+    Some(status.site(host)?.traffic.counts.egress_bytes_total as f64)
 }
 
 /// Returns the status of a request for `host`, if there is a response.
@@ -154,18 +153,18 @@ fn certificate(folder: &Folder) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use seawall_admin_api::SiteStatus;
 
     #[test]
     fn bytes_are_those_of_the_site() {
-        let status = json!({ "edge": { "sites": [
-            { "name": "bob.example", "egress_bytes": 1 },
-            { "name": "alice.example", "egress_bytes": 5 },
-            { "name": "carol.example" },
-        ] } });
+        let site = |name: &str, bytes: u64| {
+            let mut site = SiteStatus { name: name.to_owned(), ..SiteStatus::default() };
+            site.traffic.counts.egress_bytes_total = bytes;
+            site
+        };
+        let sites = vec![site("bob.example", 1), site(ALICE, 5)];
+        let status = StatusReport { sites, ..StatusReport::default() };
         assert_eq!(sent_in(&status, ALICE), Some(5.0));
         assert_eq!(sent_in(&status, CAROL), None);
-        assert_eq!(sent_in(&status, "nobody.example"), None);
-        assert_eq!(sent_in(&json!({}), ALICE), None);
     }
 }

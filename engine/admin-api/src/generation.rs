@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-#[cfg(test)]
-use seawall_model::Tick;
 use serde::{Deserialize, Serialize};
 
-use crate::admin::api::{FileDigest, ReloadCause, TestCounts};
-use crate::reload::counter_report::CounterReport;
+use crate::{CounterReport, FileDigest, ReloadCause, TestCounts};
 
 /// A published generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +18,13 @@ pub struct Past {
     /// The same in milliseconds since 1970.
     pub loaded_ms: u64,
     /// Milliseconds since the files were first read.
-    pub took_ms: u64,
+    pub duration_ms: u64,
     /// The cause.
     pub cause: ReloadCause,
     /// The user id of the requester, for a request on the admin socket.
     pub by_uid: Option<u32>,
     /// For a rollback, the generation whose files it consists of.
-    pub restores: Option<u64>,
+    pub restored_from: Option<u64>,
     /// The root policy's file name.
     pub root: String,
     /// The operator's files.
@@ -47,7 +44,7 @@ pub struct Past {
     /// The generation that introduced the active files of the operator.
     pub host_since: u64,
     /// What happened to the counters.
-    pub report: CounterReport,
+    pub counters: CounterReport,
     /// The results of its tests.
     pub tests: TestCounts,
     /// Number of warnings.
@@ -86,7 +83,8 @@ pub type MarksOfParts = BTreeMap<Box<str>, Marks>;
 
 impl Marks {
     /// Returns a value that is equal for copies of one row.
-    pub(crate) fn address(&self) -> usize {
+    #[must_use]
+    pub fn address(&self) -> usize {
         self.0.as_ptr().addr()
     }
 }
@@ -128,45 +126,15 @@ pub struct RollbackPin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Their digest.
-    pub(crate) content: String,
+    pub content: String,
     /// The generation whose files are active instead.
     pub active_generation: u64,
 }
 
 impl RollbackPin {
     /// Returns none if nothing is pinned.
-    pub(crate) fn or_none(self) -> Option<Self> {
+    #[must_use]
+    pub fn or_none(self) -> Option<Self> {
         (self.host.is_some() || !self.members.is_empty()).then_some(self)
-    }
-}
-
-/// The content of a file with its digest in hexadecimal digits.
-pub(crate) type FileBlob = (String, Arc<[u8]>);
-
-#[cfg(test)]
-impl Past {
-    /// Returns a generation without files.
-    pub(crate) fn test(generation: u64, cause: ReloadCause) -> Self {
-        Self {
-            generation,
-            loaded_at: crate::util::clock::rfc3339(Tick::TEST_START),
-            loaded_ms: Tick::TEST_START.0,
-            took_ms: 1,
-            cause,
-            by_uid: None,
-            restores: None,
-            root: "root.wall".into(),
-            files: Marks::default(),
-            parts: MarksOfParts::default(),
-            parts_gone: 0,
-            changed: Changed::default(),
-            content: String::new(),
-            host: String::new(),
-            policies: String::new(),
-            host_since: generation,
-            report: CounterReport::default(),
-            tests: TestCounts::default(),
-            warnings: 0,
-        }
     }
 }

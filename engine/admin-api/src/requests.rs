@@ -6,7 +6,7 @@
 use seawall_model::shown;
 use serde::{Deserialize, Serialize};
 
-use crate::reload::counter_report::CounterReport;
+use crate::CounterReport;
 
 /// Why a reload was tried; a later one wins where several came together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,21 +30,21 @@ pub enum ReloadCause {
 
 /// What came of having a successor started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "upgrade")]
+#[serde(rename_all = "snake_case", tag = "result")]
 pub enum UpgradeOutcome {
     /// It serves.
     Done {
         /// Its process.
         pid: u32,
         /// Milliseconds from its start until it served.
-        took_ms: u64,
+        duration_ms: u64,
         /// Milliseconds of these in which newcomers waited.
         accept_paused_ms: u64,
     },
     /// It does not, and nothing has changed.
     Rejected {
         /// Why.
-        why: String,
+        reason: String,
     },
 }
 
@@ -137,22 +137,22 @@ pub enum ReloadOutcome {
         /// Its number.
         generation: u64,
         /// Milliseconds from the first look at the files.
-        took_ms: u64,
+        duration_ms: u64,
         /// What became of the counters.
-        carried: CounterReport,
+        counters: CounterReport,
         /// What is probably not what was meant, as text.
         warnings: Vec<String>,
         /// The generation whose files it is made of, where somebody went back to it.
-        restores: Option<u64>,
+        restored_from: Option<u64>,
         /// What was ended with it, where that was asked for.
-        lifted: Option<ClearedPenalties>,
+        cleared: Option<ClearedPenalties>,
     },
     /// The files hold what is running.
     Unchanged {
         /// The number of what is running.
         generation: u64,
         /// What was ended all the same, where that was asked for.
-        lifted: Option<ClearedPenalties>,
+        cleared: Option<ClearedPenalties>,
         /// The members whose files are not in force all the same.
         #[serde(default)]
         members: MembersRefused,
@@ -162,7 +162,7 @@ pub enum ReloadOutcome {
         /// Its number.
         generation: u64,
         /// Why.
-        refusal: PolicyRejection,
+        rejection: PolicyRejection,
     },
 }
 
@@ -210,20 +210,29 @@ pub enum Back {
     All,
 }
 
-/// What stands in the place of a rule where a person set a ban.
-pub const BY_HAND: &str = "by hand";
+/// What set a ban.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BanSource {
+    /// A rule or limit.
+    Rule,
+    /// An operator.
+    Manual,
+}
 
 /// A ban, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanEntry {
     /// An address, a network or `AS64500`.
-    pub unit: String,
+    pub target: String,
     /// The member on whose sites it holds; everywhere if absent.
     pub member: Option<String>,
     /// Milliseconds until it ends.
-    pub left_ms: u64,
+    pub remaining_ms: u64,
     /// What set it.
-    pub rule: String,
+    pub source: BanSource,
+    /// The rule or limit that set it; none where an operator did.
+    pub rule: Option<String>,
     /// The generation that the rule belongs to.
     pub generation: u64,
 }
@@ -231,12 +240,12 @@ pub struct BanEntry {
 /// The bans that run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanList {
-    /// At most [`BANS_LISTED_MAX`], those that end first first.
+    /// At most 10,000, those that end first first.
     pub bans: Vec<BanEntry>,
     /// How many there are in all.
     pub total: usize,
-    /// How many found no room since the start.
-    pub refused: u64,
+    /// How many were rejected since the start because the table was full.
+    pub rejected: u64,
 }
 
 /// What is asked for.
@@ -246,14 +255,14 @@ pub enum BanRequest {
     /// Set one.
     Add {
         /// An address, which stands for its client, a network or `AS64500`.
-        unit: String,
+        target: String,
         /// How long.
         for_ms: u64,
     },
     /// End one of the host's, or of a member's.
     Remove {
         /// As listed.
-        unit: String,
+        target: String,
         /// Whose.
         member: Option<String>,
     },
@@ -268,24 +277,24 @@ pub enum BanRequest {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "done", rename_all = "snake_case")]
+#[serde(tag = "result", rename_all = "snake_case")]
 pub enum BanResponse {
-    /// It runs.
-    Added {
+    /// It is active.
+    Set {
         /// What is banned.
-        unit: String,
+        target: String,
         /// For how long.
-        left_ms: u64,
+        remaining_ms: u64,
     },
     /// So many were ended.
-    Ended {
+    Cleared {
         /// How many.
         bans: usize,
     },
     /// Nothing was done.
-    Refused {
+    Rejected {
         /// Why.
-        why: String,
+        reason: String,
     },
 }
 
@@ -303,32 +312,15 @@ pub struct LevelRequest {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "done", rename_all = "snake_case")]
+#[serde(tag = "result", rename_all = "snake_case")]
 pub enum LevelResponse {
     /// It is in force.
     Set,
     /// What was set is ended; the conditions decide.
-    Ended,
+    Cleared,
     /// Nothing was done.
-    Refused {
+    Rejected {
         /// Why.
-        why: String,
+        reason: String,
     },
-}
-
-/// A refusal that no line of the policy is to blame for.
-pub(crate) fn own_refusal(message: &str) -> PolicyRejection {
-    let complaint = PolicyError {
-        file: String::new(),
-        line: 1,
-        column: 1,
-        code: "reload".into(),
-        message: message.into(),
-    };
-    PolicyRejection { errors: vec![complaint], rendered: format!("error: {message}\n") }
-}
-
-/// Why nothing comes of what is under way.
-pub(crate) fn stopped() -> PolicyRejection {
-    own_refusal("the server is stopping")
 }
