@@ -261,7 +261,7 @@ fn hostile_components_are_refused_by_what_they_do() {
     let folder = folder_of(&guest("keeps-state"), &case.replace("\"f\"", "\"g\""));
     refused(&seawall(folder.path(), &["rule", "test"]), &["cases/a.toml:1", "it has `f`"]);
     let folder = folder_of(&guest("keeps-state"), "");
-    refused(&seawall(folder.path(), &["rule", "bench"]), &["no cases", "cases/*.toml"]);
+    refused(&seawall(folder.path(), &["rule", "bench"]), &["no component tests", "cases/*.toml"]);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn what_cannot_be_begun_or_built_says_what_to_do() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     refused(
         &seawall(folder.path(), &["rule", "build"]),
-        &["no rule.toml here", "seawall rule new"],
+        &["no rule.toml in this folder", "seawall rule new"],
     );
     fine(&new("odd"));
     let odd = folder.path().join("odd");

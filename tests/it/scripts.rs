@@ -45,8 +45,18 @@ fn a_rule_begins_as_its_guide_shows_it() {
 #[test]
 fn without_its_tools_a_build_says_in_one_message_what_to_install() {
     for (language, parts) in [
-        ("js", ["no Node.js 18 or later with npm", "apt-get install nodejs npm", "node_modules/"]),
-        ("python", ["no Python 3.10 or later", "apt-get install python3 python3-venv", ".venv/"]),
+        (
+            "js",
+            [
+                "Node.js 18 or later with npm is missing",
+                "apt-get install nodejs npm",
+                "node_modules/",
+            ],
+        ),
+        (
+            "python",
+            ["Python 3.10 or later is missing", "apt-get install python3 python3-venv", ".venv/"],
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let rule = begin(folder.path(), language);

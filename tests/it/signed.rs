@@ -105,7 +105,7 @@ fn a_key_with_a_password_asks_for_it_by_a_file() {
     let sign =
         |more: &[&str]| setup.run(&[&["rule", "sign", "f.wasm", "--key", "k.key"], more].concat());
     assert!(sign(&[]).err.contains("--password-file"));
-    assert!(sign(&["--password-file", "wrong"]).err.contains("is not this key's"));
+    assert!(sign(&["--password-file", "wrong"]).err.contains("the password is wrong"));
     let signed = sign(&["--password-file", "password"]);
     assert_eq!(signed.code, Some(0), "{signed:?}");
     let verified = setup.run(&["rule", "verify", "f.wasm", "--key", "k.pub"]);

@@ -114,7 +114,7 @@ fn no_start_waits_for_what_members_bring() {
     assert_eq!([server.answers("/own"), server.answers("/gone")], [200, 410]);
     let problem = |server: &Server| server.status().members[0].problems[0].message.clone();
     let told = problem(&server);
-    assert!(told.contains("still being compiled") || told.contains("takes more"), "{told}");
+    assert!(told.contains("still being compiled") || told.contains("needs more"), "{told}");
     server.wait_line_within("long.wasm`: compiling the component needs more than 10 s", COMPILED);
     drop(server);
     // That it takes too much is known from now on.

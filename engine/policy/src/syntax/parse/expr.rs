@@ -51,7 +51,7 @@ fn complain_if_mixed(i: Input<'_>, span: Span, joints: &[(&str, Span)]) {
         return;
     }
     let message = "`and` and `or` are mixed without parentheses";
-    let said = i.cx.error(Code::MixedLogic, span, message).label("ambiguous");
+    let said = i.cx.error(Code::MixedLogic, span, message).label("the meaning is ambiguous");
     let said = said.related(i.cx.file, *place, format!("`{first}` is used first here"));
     i.cx.say(said.help("add parentheses around one part"));
 }
