@@ -214,7 +214,7 @@ fn a_members_component_whose_compiler_was_killed_is_compiled_at_the_next_reload(
     };
     let first = one("it is being compiled");
     assert!(Signal::Kill.send(first));
-    server.wait_line("the process that compiles rules: signal: 9");
+    server.wait_line("the compiler process: signal: 9");
     // Nobody saved anything.
     let reloaded = setup.run(&["reload", "-c", "seawall.toml"]);
     // Unless a regular look did it a moment before.

@@ -163,7 +163,7 @@ fn a_rollback_that_cannot_be_is_refused_and_changes_nothing() {
         index["generations"][1]["generation"] == 2
     });
     fs::remove_dir_all(kept).unwrap();
-    refused(&server.setup.run(&["rollback"]), &["files of generation 1 are not kept"]);
+    refused(&server.setup.run(&["rollback"]), &["files of generation 1 are no longer stored"]);
     assert_eq!(server.status().policy.generation, 2);
     assert!(server.status().policy.last_error.is_none());
 }

@@ -72,7 +72,7 @@ fn a_member_who_starts_with_a_mistake_has_the_hosts_layers_alone() {
     let server = setup.start();
     assert_eq!([server.answers("/own"), server.answers("/one")], [200, 410]);
     let told = |line: &String| {
-        line.contains("member ann: refused:") && line.contains("the host's layers alone")
+        line.contains("member ann: refused:") && line.contains("only the operator's layers")
     };
     assert!(server.lines().iter().any(told), "{:?}", server.lines());
     assert_eq!(server.status().members[0].part, PartInForce::Absent);

@@ -78,7 +78,7 @@ fn counts_and_holds_survive_a_stop() {
     stop(server);
     setup.write(ROOT, POLICY.replace("limit few", "limit less"));
     let server = setup.start();
-    server.wait_line("the policy has no more: floor.few");
+    server.wait_line("counters removed from the policy: floor.few");
     assert_eq!(server.visitor(COUNTED).status("/few"), 200, "another name is another counter");
     assert_eq!(server.visitor(HELD).status("/held"), 403);
 }
@@ -149,7 +149,7 @@ fn a_damaged_snapshot_is_set_aside_and_everybody_served() {
     bytes.truncate(bytes.len() - 1);
     overwrite(&snapshot, &bytes);
     let server = setup.start();
-    let line = server.wait_line("cannot be used: it is not as long as it says");
+    let line = server.wait_line("cannot be used: its length differs from its header");
     assert!(line.contains("snapshot.damaged-1"), "{line}");
     assert_eq!(std::fs::read(setup.path("state/snapshot.damaged-1")).unwrap(), bytes);
     assert_eq!(server.visitor(HELD).status("/held"), 200);
@@ -163,7 +163,7 @@ fn a_disk_that_takes_no_snapshot_stops_nobody() {
     let mut server = setup.start();
     visit(&server);
     wait_until("an error", || server.status().snapshot.last_error.is_some());
-    server.wait_line("no snapshot is written, a restart would forget");
+    server.wait_line("no snapshot is written, a restart would lose the state");
     assert_eq!(server.visitor(HELD).status("/held"), 403);
     // It is told once, and it ends with the trouble.
     std::fs::remove_dir_all(setup.path("state/snapshot.new")).unwrap();
