@@ -6,7 +6,7 @@
 //! formatter, never among them.
 
 mod foreign;
-mod number;
+pub(crate) mod number;
 mod text;
 mod token;
 
