@@ -64,7 +64,7 @@ impl QuarantineLog {
             let is = Seen { quarantines: of.quarantines, away: left_ms > 0 };
             if of.quarantines > 0 && of.quarantines != was.quarantines {
                 lines.push(format!(
-                    "the rules of member {name} cost more than `member_fuel` too often and are not asked \
+                    "the rules of member {name} cost more than `max_member_fuel` too often and are not asked \
                      for {s} s; the host's layers alone judge her sites (passed over so far: {passed}). \
                      `seawall rule enable {name}` or an edit of hers brings them back sooner",
                     name = of.name,
@@ -94,7 +94,7 @@ impl QuarantineLog {
         }
         self.host = (out, Some(now));
         Some(format!(
-            "the host's rules cost more than `decision_fuel` for {more} requests, which were answered \
+            "the host's rules cost more than `max_fuel` for {more} requests, which were answered \
              503; `seawall check --cost` shows which rules can cost so much"
         ))
     }

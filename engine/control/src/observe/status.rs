@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use seawall_config::SiteConfig;
 use seawall_model::{ClientPrefixes, Now, RuleId, Tick};
 use seawall_ruleset::{ActiveGeneration, RuleSetHandle, Summary};
 use serde_json::{Value, json};
 
-use crate::config::SiteConfig;
 use crate::generations::record::{MarksOfParts, Past};
 use crate::level_ticker::Levels;
 use crate::members::Members;

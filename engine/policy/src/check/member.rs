@@ -116,7 +116,7 @@ impl Builder<'_> {
             self.does_nothing(
                 cpu.span,
                 "`cpu` bounds nothing yet",
-                "what her rules may cost is bounded by `[limits] member_fuel` and `extern_ms`",
+                "what her rules may cost is bounded by `max_member_fuel` and `max_extern_time` in `[evaluation]`",
             );
         }
         self.no_expiry(&entry.meta, "a `member` entry");

@@ -9,7 +9,7 @@ use crate::program::{
 };
 use crate::schema::{Schema, Type};
 
-/// Bytes of the head that is reckoned with: what `head_bytes_max` is by default.
+/// Bytes of the head that is reckoned with: what `max_request_header_bytes` is by default.
 pub const HEAD_BYTES: usize = 32 << 10;
 /// Bytes of a value that is no word of its enumeration: what `method_bytes_max` is by default.
 const WORD_BYTES: usize = 32;

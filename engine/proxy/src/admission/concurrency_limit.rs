@@ -76,7 +76,7 @@ fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
 
 /// Connections that have been ended for newcomers and have not gone yet, at most: they are open files
 /// beside the cap, out of those that are kept for everything else.
-const GOING_MAX: usize = 128;
+const MAX_EVICTING: usize = 128;
 
 /// Whether one that waits is being ended for the newcomer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl ConcurrencyLimiter {
         }
         let most = match room {
             SlotSource::Free => self.caps.total,
-            SlotSource::Evicted => self.caps.total.saturating_add(GOING_MAX),
+            SlotSource::Evicted => self.caps.total.saturating_add(MAX_EVICTING),
         };
         if open.total >= most {
             return Err(LimitReached::Total);

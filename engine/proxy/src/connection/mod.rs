@@ -28,6 +28,7 @@ use crate::connection::data_rate::later;
 use crate::connection::idle::IdleRank;
 use crate::fairness::accounting::SiteAccounting;
 use crate::http2::forward_window::ForwardWindow;
+use crate::limits::millis;
 use crate::request::enforce::AdmittedRequest;
 use crate::tls::TlsInfo;
 
@@ -46,7 +47,7 @@ pub(crate) enum ConnectionPhase {
 }
 
 /// In place of a time: it does not wait.
-const BUSY: u64 = u64::MAX;
+const NOT_IDLE: u64 = u64::MAX;
 
 /// One client connection.
 #[derive(Debug)]
@@ -61,10 +62,11 @@ pub(crate) struct Connection {
     pub(crate) place: AtomicUsize,
     phase: AtomicU8,
     born: Instant,
-    /// Milliseconds from `born` to when it last began to wait for a request; [`BUSY`] while it has
-    /// one.
+    /// Milliseconds from `born` to when it last began to wait for a request; [`NOT_IDLE`] while it
+    /// has one.
     waits_from_ms: AtomicU64,
-    /// The same for when its client last ceased to take what it is sent; [`BUSY`] while it takes it.
+    /// The same for when its client last ceased to take what it is sent; [`NOT_IDLE`] while it takes
+    /// it.
     stalled_from_ms: AtomicU64,
     /// The same for when its origin last said that an answer will come; 0 where it did not.
     interim_at_ms: AtomicU64,
@@ -104,7 +106,7 @@ impl Connection {
             phase: AtomicU8::new(ConnectionPhase::ReadingHead as u8),
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
-            stalled_from_ms: AtomicU64::new(BUSY),
+            stalled_from_ms: AtomicU64::new(NOT_IDLE),
             interim_at_ms: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
             origin_late: AtomicBool::new(false),
@@ -159,7 +161,7 @@ impl Connection {
     /// Notes how far the exchange is.
     pub(crate) fn set_phase(&self, phase: ConnectionPhase) {
         self.phase.store(phase as u8, Relaxed);
-        self.waits_from_ms.store(BUSY, Relaxed);
+        self.waits_from_ms.store(NOT_IDLE, Relaxed);
     }
 
     /// Notes that from `now` on a request is waited for.
@@ -171,22 +173,22 @@ impl Connection {
     /// Notes over HTTP/2 how many streams are open; without any, a request is waited for.
     pub(crate) fn note_streams(&self, open: usize) {
         self.streams.store(u32::try_from(open).unwrap_or(u32::MAX), Relaxed);
-        let is_waiting = self.waits_from_ms.load(Relaxed) != BUSY;
+        let is_waiting = self.waits_from_ms.load(Relaxed) != NOT_IDLE;
         if is_waiting != (open == 0) {
-            let waits_from_ms = if open == 0 { self.age_ms(Instant::now()) } else { BUSY };
+            let waits_from_ms = if open == 0 { self.age_ms(Instant::now()) } else { NOT_IDLE };
             self.waits_from_ms.store(waits_from_ms, Relaxed);
         }
     }
 
     fn age_ms(&self, now: Instant) -> u64 {
         let age = now.saturating_duration_since(self.born);
-        u64::try_from(age.as_millis()).unwrap_or(BUSY - 1)
+        u64::try_from(age.as_millis()).unwrap_or(NOT_IDLE - 1)
     }
 
     /// How little would be lost with the connection, while it only waits for a request.
     pub(crate) fn idleness(&self) -> Option<IdleRank> {
         let from_ms = self.waits_from_ms.load(Relaxed);
-        if from_ms == BUSY {
+        if from_ms == NOT_IDLE {
             return None;
         }
         let waited_ms = self.age_ms(Instant::now()).saturating_sub(from_ms);
@@ -195,20 +197,20 @@ impl Connection {
 
     /// Notes that its client does not take what it is sent.
     pub(crate) fn mark_send_stalled(&self, now: Instant) {
-        if self.stalled_from_ms.load(Relaxed) == BUSY {
+        if self.stalled_from_ms.load(Relaxed) == NOT_IDLE {
             self.stalled_from_ms.store(self.age_ms(now), Relaxed);
         }
     }
 
     /// Notes that it does.
     pub(crate) fn mark_send_progress(&self) {
-        self.stalled_from_ms.store(BUSY, Relaxed);
+        self.stalled_from_ms.store(NOT_IDLE, Relaxed);
     }
 
     /// For how long its client has not taken what it is sent, in milliseconds.
     pub(crate) fn send_stalled_ms(&self) -> Option<u64> {
         let from_ms = self.stalled_from_ms.load(Relaxed);
-        (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
+        (from_ms != NOT_IDLE).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
     /// Notes that the origin said that an answer will come (RFC 9110 §15.2): it is at work.
@@ -236,8 +238,8 @@ impl Connection {
 
     /// How long it may wait for a request.
     pub(crate) fn idle_ms(&self, limits: &ProxyLimits) -> u64 {
-        let usual_ms = self.idle_ms.unwrap_or(limits.idle_ms);
-        self.stake.idle_ms(self, (usual_ms, limits.idle_tight_ms))
+        let usual_ms = self.idle_ms.unwrap_or(millis(limits.settings.timeouts.idle_timeout));
+        self.stake.idle_ms(self, (usual_ms, limits.overload_idle_timeout_ms))
     }
 
     /// Notes that a request came.

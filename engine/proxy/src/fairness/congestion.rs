@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use seawall_model::Tick;
 
 /// Under this name clients are known to the host as a whole.
-pub(crate) const HOST: &str = "";
+pub(crate) const WHOLE_SERVER: &str = "";
 
 /// Since when a site, or the host, does not have what its visitors ask for.
 #[derive(Debug, Default)]

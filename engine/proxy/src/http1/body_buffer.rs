@@ -49,7 +49,8 @@ impl<S: ResettableIo> Http1Stream<S> {
                 BodyEnd::Chunks { walk: ChunkedValidator::new(&self.limits), seen: self.head_left }
             }
         };
-        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
+        let most =
+            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
         while !self.has_all(&mut scout)? {
             if self.ahead.len() >= most {
                 return Ok(BodyBuffered::Partial);
@@ -84,8 +85,9 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     /// Ready when the client's end of the connection has come.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
-        let most = most.saturating_add(self.limits.hold_back_bytes_max);
+        let most =
+            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
+        let most = most.saturating_add(self.limits.max_pipelined_bytes);
         while self.ahead.len() < most {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(read)) if read > 0 => {}

@@ -40,7 +40,7 @@ pub(crate) fn listen(address: SocketAddr, limits: &ProxyLimits) -> io::Result<Tc
 fn configure_socket(listener: &socket2::SockRef<'_>, limits: &ProxyLimits) {
     // Head and body leave in one write of ours, so waiting to fill a packet only costs time.
     let _ = listener.set_tcp_nodelay(true);
-    let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
+    let _ = listener.set_tcp_notsent_lowat(limits.socket_send_low_watermark_bytes);
 }
 
 /// A listening socket, and the address that it was configured as: its port may have been left to

@@ -275,7 +275,7 @@ fn reset_connection(case: RequestRecord, manner: ResponseParams) -> Action {
 /// comes then is not worth more than a reset.
 fn tarpit(case: RequestRecord, hold_ms: u64) -> Action {
     let edge = Arc::clone(case.edge());
-    if edge.counters.tarpits.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {
+    if edge.counters.tarpits.fetch_add(1, Relaxed) >= edge.limits.max_tarpits {
         edge.counters.tarpits.fetch_sub(1, Relaxed);
         count(&edge.counters.tarpits_full);
         return Action::Reset;

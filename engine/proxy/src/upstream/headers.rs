@@ -24,7 +24,7 @@ use crate::routing::Site;
 
 /// Fields by which hops before us tell who asked, how and for what. What a listed hop says in the
 /// one field that is believed has been read before; none of them is passed on.
-const HOP_CLAIMS: [&str; 29] = [
+const STRIPPED_FORWARDING_HEADERS: [&str; 29] = [
     "x-real-ip",
     "x-client-ip",
     "x-remote-ip",
@@ -85,14 +85,14 @@ fn set_deadlines(
         // the deadline for the origin's answer, and then watches both directions.
         RequestKind::WebSocket => None,
     };
-    let connect = Duration::from_millis(limits.origin_connect_ms);
+    let connect = limits.settings.origins.connect_timeout;
     let options = &mut peer.options;
     options.connection_timeout = Some(connect);
     options.total_connection_timeout = Some(connect);
     options.read_timeout = read_timeout;
-    options.write_timeout = Some(Duration::from_millis(limits.origin_write_ms));
-    options.idle_timeout = Some(Duration::from_millis(limits.origin_idle_ms));
-    options.tcp_recv_buf = Some(limits.origin_receive_bytes);
+    options.write_timeout = Some(limits.settings.origins.write_timeout);
+    options.idle_timeout = Some(limits.settings.origins.keepalive_timeout);
+    options.tcp_recv_buf = Some(limits.settings.origins.receive_buffer_bytes);
 }
 
 /// Makes a request presentable to an origin.
@@ -100,7 +100,7 @@ pub(crate) fn rewrite_request_headers(
     request: &mut RequestHeader,
     asker: &ResolvedClient,
 ) -> Result<()> {
-    for claim in HOP_CLAIMS {
+    for claim in STRIPPED_FORWARDING_HEADERS {
         request.remove_header(claim);
     }
     let (ip, scheme) = (asker.client.ip, asker.scheme.word());

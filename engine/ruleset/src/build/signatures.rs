@@ -10,8 +10,6 @@ use minisign_verify::{Error, PublicKey, Signature};
 pub const SIGNATURE_ENDING: &str = ".minisig";
 /// The most bytes of a signature's file; minisign's have some 300.
 pub const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
-/// The most keys that a configuration may name.
-pub const TRUSTED_KEYS_MAX: usize = 64;
 
 /// A key whose holder may bring components.
 #[derive(Debug, Clone)]
