@@ -134,3 +134,46 @@ fn an_origin_that_cannot_be_found_is_told_with_its_site() {
     let err = with("origins = [\"http://", "origins = [\"http://nowhere.invalid:1\"] #");
     says(&err, &["nowhere.invalid", "a.example"]);
 }
+
+/// `seawall config check` says of each file what `seawall run` would say.
+#[test]
+fn config_check_reports_every_error_of_every_file() {
+    let setup = setup();
+    let good = setup.write_config();
+    let ran = setup.run(&["config", "check", "seawall.toml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "seawall.toml: correct\n"), "{ran:?}");
+    let bad = good.replace("[log]\n", "[limits]\nqueue_ms = 1500\n[log]\n").replace("info", "loud");
+    std::fs::write(setup.path("bad.toml"), bad).unwrap();
+    let ran = setup.run(&["config", "check", "seawall.toml", "bad.toml", "none.toml"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    says(&ran.err, &["bad.toml:16:1: `queue_ms` is now `timeout` in [queue]", "`loud`"]);
+    says(&ran.err, &["write `timeout = \"1500ms\"` under [queue]"]);
+    says(&ran.err, &["none.toml:1:1: the file cannot be read: there is no such file"]);
+    let ran = setup.run(&["config", "check", "--json", "seawall.toml", "bad.toml"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let lines: Vec<_> = found.as_array().unwrap().iter().map(|one| one["line"].as_u64()).collect();
+    assert_eq!(lines, [Some(16), Some(18)]);
+}
+
+/// `seawall config show` prints a configuration that loads and means the same.
+#[test]
+fn config_show_prints_every_setting_and_where_it_comes_from() {
+    let setup = setup().limits("queue.timeout = \"2s\"");
+    setup.write_config();
+    let shown = setup.run(&["config", "show", "seawall.toml"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    says(&shown.out, &["[queue]\n", "timeout = \"2s\"  # line 1", "level = \"info\"  # line 17"]);
+    says(&shown.out, &["max_connections = 10_000  # default", "# max_memory_bytes is not set"]);
+    std::fs::write(setup.path("shown.toml"), &shown.out).unwrap();
+    let again = setup.run(&["config", "show", "--json", "shown.toml"]);
+    let first = setup.run(&["config", "show", "--json", "seawall.toml"]);
+    let values = |ran: &Ran| -> Vec<(String, serde_json::Value)> {
+        let all: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let sections = all.as_array().unwrap().iter();
+        let values = sections.flat_map(|section| section["values"].as_array().unwrap());
+        values.map(|one| (one["key"].to_string(), one["value"].clone())).collect()
+    };
+    assert_eq!(values(&again), values(&first));
+    assert!(values(&first).len() > 80);
+}

@@ -4,6 +4,7 @@ mod bans;
 mod check;
 pub(crate) mod common;
 mod compile;
+mod config;
 mod diff;
 mod duration;
 pub(crate) mod exit;
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Say what is wrong with policies
     Check(check::Check),
+    /// Check configuration files, or show the effective configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Write policies in the one way of writing them
     Fmt(fmt::Fmt),
     /// Run the tests that stand in policies
@@ -77,6 +81,7 @@ impl Command {
         match self {
             Self::Run(run) => run.obey(),
             Self::Check(check) => check.obey(),
+            Self::Config(config) => config.obey(),
             Self::Fmt(fmt) => fmt.obey(),
             Self::Test(test) => test.obey(),
             Self::Explain(explain) => explain.obey(),
@@ -111,6 +116,9 @@ mod tests {
         for line in [
             &["seawall", "sail"][..],
             &["seawall", "check"],
+            &["seawall", "config"],
+            &["seawall", "config", "check"],
+            &["seawall", "config", "show", "a.toml", "b.toml"],
             &["seawall", "fmt"],
             &["seawall", "test"],
             &["seawall", "explain"],
