@@ -81,9 +81,11 @@ fn with(key: &Key, value: &str) -> String {
         base = base.replace("[[tls.certificate]]\ncert = \"a.pem\"\nkey = \"a.key\"\n", "");
     }
     let (before, after) = base.split_once(&section).unwrap();
-    let (own, rest) = after.split_once("\n[").map_or((after, ""), |(own, rest)| (own, rest));
     // An empty section begins with the next header.
-    let (own, rest) = if after.starts_with('[') { ("", &after[1..]) } else { (own, rest) };
+    let (own, rest) = match after.strip_prefix('[') {
+        Some(rest) => ("", rest),
+        None => after.split_once("\n[").unwrap_or((after, "")),
+    };
     let own: Vec<&str> =
         own.lines().filter(|line| !line.starts_with(&format!("{} =", key.name))).collect();
     let rest = if rest.is_empty() { String::new() } else { format!("[{rest}") };
