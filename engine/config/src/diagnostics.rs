@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 /// Most diagnostics that are shown of one file, as of a policy.
 pub const CONFIG_DIAGNOSTICS_MAX: usize = 20;
 
+/// Most diagnostics that are kept to be ordered by place; further ones are only counted, so that a
+/// file full of errors costs no more than one with a thousand.
+const KEPT_MAX: usize = 1_000;
+
 /// One error in the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigDiagnostic {
@@ -71,17 +75,38 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Diagnostics<'t> {
     file: &'t Path,
     text: &'t str,
+    /// The byte at which each line starts.
+    lines: Vec<usize>,
     found: Vec<(usize, ConfigDiagnostic)>,
+    /// How many were counted and not kept.
+    omitted: usize,
     is_incomplete: bool,
 }
 
 impl<'t> Diagnostics<'t> {
-    pub(crate) const fn new(file: &'t Path, text: &'t str) -> Self {
-        Self { file, text, found: Vec::new(), is_incomplete: false }
+    pub(crate) fn new(file: &'t Path, text: &'t str) -> Self {
+        let newlines = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
+        let lines = std::iter::once(0).chain(newlines).collect();
+        Self { file, text, lines, found: Vec::new(), omitted: 0, is_incomplete: false }
+    }
+
+    /// Returns whether further diagnostics are only counted.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.found.len() >= KEPT_MAX
+    }
+
+    /// Counts a diagnostic without keeping it.
+    pub(crate) const fn omit(&mut self) {
+        self.omitted = self.omitted.saturating_add(1);
+        self.is_incomplete = true;
     }
 
     /// Adds a diagnostic about the text at `span`.
     pub(crate) fn push(&mut self, span: Range<usize>, message: String, help: Option<String>) {
+        if self.is_full() {
+            self.omit();
+            return;
+        }
         let (line, column) = self.place(span.start);
         let one = ConfigDiagnostic { file: self.file.to_owned(), line, column, message, help };
         self.found.push((span.start, one));
@@ -102,7 +127,7 @@ impl<'t> Diagnostics<'t> {
 
     /// Returns how many diagnostics there are.
     pub(crate) const fn count(&self) -> usize {
-        self.found.len()
+        self.found.len().saturating_add(self.omitted)
     }
 
     /// Returns the text at `span`.
@@ -112,10 +137,15 @@ impl<'t> Diagnostics<'t> {
 
     /// Returns the line and the column of a byte.
     pub(crate) fn place(&self, byte: usize) -> (u32, u32) {
-        let before = self.text.get(..byte).unwrap_or(self.text);
-        let line = before.matches('\n').count();
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count();
-        (from_one(line), from_one(column))
+        let line = self.lines.partition_point(|start| *start <= byte);
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(start..byte).unwrap_or_default();
+        (short(line), short(before.chars().count().saturating_add(1)))
+    }
+
+    /// Returns the line of a byte.
+    pub(crate) fn line(&self, byte: usize) -> u32 {
+        short(self.lines.partition_point(|start| *start <= byte))
     }
 
     /// Returns the place of `span` in words.
@@ -132,11 +162,12 @@ impl<'t> Diagnostics<'t> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by_key(|(byte, _)| *byte);
         let omitted = found.len().saturating_sub(CONFIG_DIAGNOSTICS_MAX);
+        let omitted = omitted.saturating_add(self.omitted);
         let shown = found.into_iter().take(CONFIG_DIAGNOSTICS_MAX);
         Err(ConfigError { diagnostics: shown.map(|(_, one)| one).collect(), omitted })
     }
 }
 
-fn from_one(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
+fn short(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -139,7 +139,7 @@ impl Listing<'_> {
         let shown = keys_of(part.name).filter(|key| !matches!(key.kind, Kind::Sections(_)));
         let values = shown.map(|key| {
             let source = part.get(key.name).map_or(Source::Default, |written| {
-                Source::Line(self.places.place(written.span().start).0)
+                Source::Line(self.places.line(written.span().start))
             });
             let (value, text) = value(key).unzip();
             EffectiveValue { key: key.name, value, text: text.unwrap_or_default(), source }

@@ -55,6 +55,9 @@ use diagnostics::Diagnostics;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
+/// Most errors of the syntax that are looked at: each is searched for in the text.
+const SYNTAX_ERRORS_MAX: usize = 100;
+
 /// Parses and checks the bytes of the file at `path`; relative paths in it start at its folder.
 ///
 /// # Errors
@@ -83,7 +86,8 @@ fn with_document<T>(
     let mut said = Diagnostics::new(path, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        errors.iter().for_each(|error| read::syntax::say(error, text, &mut said));
+        let said_first = errors.iter().take(SYNTAX_ERRORS_MAX);
+        said_first.for_each(|error| read::syntax::say(error, text, &mut said));
         said.finish()?;
     }
     names::check(root.get_ref(), &mut said);

@@ -26,6 +26,9 @@ type Entry<'e, 'd> = (&'e Spanned<std::borrow::Cow<'d, str>>, &'e Spanned<DeValu
 /// Checks the names of the whole file.
 pub(crate) fn check(root: &DeTable<'_>, said: &mut Diagnostics<'_>) {
     for entry in root.iter() {
+        if said.is_full() {
+            return said.omit();
+        }
         let name = entry.0.get_ref().as_ref();
         match keys::section(name).filter(|_| !name.contains('.')) {
             Some(section) => check_section(section, entry, said),
@@ -93,6 +96,9 @@ fn say_form(section: &Section, value: &Spanned<DeValue<'_>>, said: &mut Diagnost
 
 fn check_keys(section: &'static Section, table: &DeTable<'_>, said: &mut Diagnostics<'_>) {
     for entry in table.iter() {
+        if said.is_full() {
+            return said.omit();
+        }
         let name = entry.0.get_ref().as_ref();
         match keys::find(section.name, name) {
             Some(Key { kind: Kind::Sections(inner), .. }) => {

@@ -483,3 +483,30 @@ fn hosts_are_kept_as_dns_and_requests_have_them() {
         assert!(errors(with(host))[0].contains(said), "{host}");
     }
 }
+
+/// The cost of a file does not grow with the number of its errors.
+#[test]
+fn a_file_full_of_errors_is_read_to_its_end() {
+    let most = usize::try_from(CONFIG_BYTES_MAX).unwrap();
+    for line in ["a{} = 1\n", "[a{}]\n", "[timeouts.a{}]\n", "[[site]]\nx = {}\n", "a = {}\n"] {
+        let mut text = String::new();
+        for n in 0.. {
+            let next = line.replace("{}", &n.to_string());
+            if text.len() + next.len() > most {
+                break;
+            }
+            text.push_str(&next);
+        }
+        let error = load(&text).unwrap_err();
+        assert_eq!(error.diagnostics.len(), CONFIG_DIAGNOSTICS_MAX, "{line}");
+        assert!(error.omitted >= 80, "{line}: {}", error.omitted);
+    }
+}
+
+#[test]
+fn no_beginning_of_a_file_ends_the_program() {
+    let text = format!("{SMALLEST}[limits]\nidle_ms = 5\n[tls]\nself_signed = \"\u{e9}\"\n");
+    for end in 0..text.len() {
+        drop(load(&text.as_bytes()[..end]));
+    }
+}
