@@ -383,20 +383,21 @@ fn told(bytes: &[u8]) -> Vec<(u8, FrameRead)> {
 
 /// Limits that some bytes can reach.
 fn small() -> ProxyLimits {
-    ProxyLimits {
-        h2_streams_max: 3,
-        h2_resets_max: 2,
-        h2_made_resets_max: 2,
+    let mut limits = ProxyLimits {
+        h2_max_concurrent_streams: 3,
+        h2_max_client_resets: 2,
+        h2_max_server_resets: 2,
         h2_max_oversized_headers: 2,
-        h2_pings_per_s_max: 3,
-        h2_settings_per_s_max: 3,
-        h2_priorities_per_s_max: 3,
-        h2_updates_per_s_max: 3,
-        h2_strange_per_s_max: 3,
-        h2_continuations_max: 2,
-        connection_requests_max: 8,
+        h2_max_pings_per_second: 3,
+        h2_max_settings_per_second: 3,
+        h2_max_priority_per_second: 3,
+        h2_max_window_updates_per_second: 3,
+        h2_max_glitches_per_second: 3,
+        h2_max_continuation_frames: 2,
         ..ProxyLimits::default()
-    }
+    };
+    limits.settings.connections.max_requests_per_connection = 8;
+    limits
 }
 
 /// Streams that the meter remembers beside those that may be open.
@@ -441,8 +442,11 @@ pub(crate) fn meter(bytes: &[u8]) {
         }
         assert_eq!(whole.says(), single.says(), "at once and byte by byte");
         let says = whole.says();
-        assert!(says.awaited <= says.open && says.open <= small().h2_streams_max as usize + SPARE);
-        assert!(says.resets <= small().h2_resets_max);
+        assert!(
+            says.awaited <= says.open
+                && says.open <= small().h2_max_concurrent_streams as usize + SPARE
+        );
+        assert!(says.resets <= small().h2_max_client_resets);
     }
 }
 
@@ -455,20 +459,20 @@ fn is_broken(fault: &str, inbound: &[Dated], outbound: &[(u8, FrameRead)]) -> bo
     let count = |kind: u8| inbound.iter().filter(|(_, (k, _))| *k == kind).count();
     let above = |count: usize, most: u32| count > most as usize;
     match fault {
-        "Resets" => above(count(3), limits.h2_resets_max),
+        "Resets" => above(count(3), limits.h2_max_client_resets),
         "MadeToReset" => {
             let made = outbound.iter().filter(|(kind, _)| *kind == 3).count();
-            above(made, limits.h2_made_resets_max)
+            above(made, limits.h2_max_server_resets)
         }
         "OversizedHeaders" => {
             let sent = outbound.iter().filter(|(kind, _)| matches!(kind, 0 | 1)).count();
             above(sent, limits.h2_max_oversized_headers)
         }
-        "TooMany" => above(count(1), limits.connection_requests_max * 2),
+        "TooMany" => above(count(1), limits.settings.connections.max_requests_per_connection * 2),
         "Pieces" => {
             let block = |frames: &[Dated]| {
                 let pieces = frames.iter().filter(|(_, (kind, _))| *kind == 9).count();
-                above(pieces, limits.h2_continuations_max)
+                above(pieces, limits.h2_max_continuation_frames)
             };
             inbound.split(|(_, (kind, _))| *kind == 1).any(block)
         }
@@ -485,7 +489,7 @@ fn is_broken(fault: &str, inbound: &[Dated], outbound: &[(u8, FrameRead)]) -> bo
                 *seconds.entry((*second, group)).or_default() += 1;
             }
             // One figure for all kinds.
-            seconds.values().any(|count| above(*count, limits.h2_pings_per_s_max))
+            seconds.values().any(|count| above(*count, limits.h2_max_pings_per_second))
         }
         other => panic!("{other} is no limit"),
     }

@@ -46,7 +46,8 @@ fn an_answers_head_has_its_bytes_and_past_them_the_visitor_is_told_502() {
     for (bytes, status) in [(2_000, 200), (2_001, 502), (1_000_000, 502)] {
         let answer = head_of(bytes);
         let origin = says(move |to| to.write_all(answer.as_bytes()));
-        let server = Setup::new(origin, POLICY).limits("origin_head_bytes_max = 2_000").start();
+        let server =
+            Setup::new(origin, POLICY).limits("origins.max_response_header_bytes = 2_000").start();
         let mut visitor = server.visitor("127.7.0.1");
         assert_eq!(visitor.status("/"), status, "{bytes} bytes");
         assert_eq!(refused(&server, "bytes"), u64::from(status == 502));

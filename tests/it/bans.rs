@@ -110,7 +110,7 @@ fn a_ban_ends_by_time() {
 #[test]
 fn who_is_never_banned_is_served_on() {
     let origin = Origin::start();
-    let setup = Setup::new(origin.address, TRAP).limits("never_ban = [\"127.4.6.0/24\"]");
+    let setup = Setup::new(origin.address, TRAP).limits("bans.exempt = [\"127.4.6.0/24\"]");
     let server = setup.start();
     trap(&server, "127.4.6.1");
     assert!(is_served(&server, "127.4.6.1"));

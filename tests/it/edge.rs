@@ -136,7 +136,10 @@ fn the_origin_learns_the_client_from_us_alone() {
 #[test]
 fn no_answer_shows_the_origin_or_a_product() {
     let origin = Origin::start();
-    let server = start(&origin, "head_total_ms = 10_000\norigin_head_ms = 10_000");
+    let server = start(
+        &origin,
+        "timeouts.request_header_timeout = \"10s\"\norigins.response_header_timeout = \"10s\"",
+    );
     let mut visitor = server.visitor("127.6.0.1");
     let mut answers = Vec::new();
     for path in ["/", "/away", "/close", "/reset", "/no"] {
@@ -166,7 +169,7 @@ fn no_answer_shows_the_origin_or_a_product() {
 #[test]
 fn a_head_that_takes_too_long_is_cut() {
     let origin = Origin::start();
-    let server = start(&origin, "head_total_ms = 300");
+    let server = start(&origin, "timeouts.request_header_timeout = \"300ms\"");
     let mut visitor = server.visitor("127.6.0.1");
     visitor.send(format!("GET / HTTP/1.1\r\nHost: {SITE}\r\n")).unwrap();
     // Somebody else is served while the head is waited for, and after.
@@ -181,7 +184,10 @@ fn a_head_that_takes_too_long_is_cut() {
 #[test]
 fn a_head_at_its_size_is_taken_and_past_it_refused() {
     let origin = Origin::start();
-    let server = start(&origin, "head_bytes_max = 2048\nhead_fields_max = 10");
+    let server = start(
+        &origin,
+        "requests.max_request_header_bytes = 2048\nrequests.max_request_headers = 10",
+    );
     let sized = |bytes: usize| {
         let start = format!("GET / HTTP/1.1\r\nHost: {SITE}\r\nX-Pad: ");
         format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
@@ -198,7 +204,7 @@ fn a_head_at_its_size_is_taken_and_past_it_refused() {
 #[test]
 fn a_client_has_so_many_connections_and_its_neighbour_too() {
     let origin = Origin::start();
-    let server = start(&origin, "connections_per_client_max = 2");
+    let server = start(&origin, "connections.max_connections_per_client = 2");
     let mut held: Vec<Visitor> = (0..2).map(|_| server.visitor("127.6.0.1")).collect();
     held.iter_mut().for_each(|visitor| assert_eq!(visitor.status("/"), 200));
     assert!(server.visitor("127.6.0.1").get("/").is_err());
@@ -211,7 +217,7 @@ fn a_client_has_so_many_connections_and_its_neighbour_too() {
 #[test]
 fn a_connection_ends_with_its_last_request_and_says_so() {
     let origin = Origin::start();
-    let server = start(&origin, "connection_requests_max = 3");
+    let server = start(&origin, "connections.max_requests_per_connection = 3");
     for paths in [["/", "/", "/"], ["/no", "/no", "/no"], ["/no", "/", "/no"]] {
         let mut visitor = server.visitor("127.6.0.1");
         visitor.send([paths.map(get).concat(), get("/past")].concat()).unwrap();
@@ -230,7 +236,7 @@ fn a_connection_ends_with_its_last_request_and_says_so() {
 #[test]
 fn an_old_connection_ends_with_its_next_answer() {
     let origin = Origin::start();
-    let server = start(&origin, "connection_age_ms = 1_000");
+    let server = start(&origin, "connections.max_connection_duration = \"1s\"");
     let mut visitor = server.visitor("127.6.0.1");
     // Asked until it is old; the answer that ends it is a whole one.
     wait_until("it is old", || {
@@ -247,7 +253,7 @@ const IDLE_BYTES_MAX: u64 = 16 * 1024;
 #[test]
 fn an_idle_connection_takes_little_memory() {
     let origin = Origin::start();
-    let server = start(&origin, "idle_ms = 600_000");
+    let server = start(&origin, "timeouts.idle_timeout = \"10m\"");
     // What the first connections bring with them is everybody's.
     assert_eq!(server.answers("/"), 200);
     let connect = |n: usize| {

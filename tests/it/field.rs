@@ -109,7 +109,8 @@ fn interim_answer_then_failure_ends_in_an_answer() {
                 "504",
             ),
         ] {
-            let setup = Setup::new(origin, POLICY).limits("origin_head_ms = 700");
+            let setup =
+                Setup::new(origin, POLICY).limits("origins.response_header_timeout = \"700ms\"");
             let server = setup.start();
             let said = told(&server, &get("/"));
             let last = said.rsplit("HTTP/1.1 ").next().unwrap();
@@ -129,7 +130,8 @@ fn an_origin_that_says_it_is_at_work_is_waited_for() {
         }
         to.write_all(OK.as_bytes())
     });
-    let server = Setup::new(origin, POLICY).limits("origin_head_ms = 1_000").start();
+    let server =
+        Setup::new(origin, POLICY).limits("origins.response_header_timeout = \"1s\"").start();
     let said = told(&server, &get("/").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
     assert!(said.ends_with("\r\n\r\nok") && said.matches(" 102 ").count() == 6, "{said}");
 }
@@ -170,7 +172,9 @@ fn time_outs_of_a_site_and_of_a_path_are_its_own() {
     let lines = "response_header_timeout = \"500ms\"\n\
                  [[site.route]]\npath_prefix = \"/poll/long\"\nresponse_header_timeout = \"20s\"\n\
                  [[site.route]]\npath_prefix = \"/poll/\"\nresponse_header_timeout = \"700ms\"";
-    let setup = Setup::new(origin, POLICY).limits("origin_head_ms = 60_000").site_lines(lines);
+    let setup = Setup::new(origin, POLICY)
+        .limits("origins.response_header_timeout = \"1m\"")
+        .site_lines(lines);
     let server = setup.site("b.example", origin).start();
     for (path, expected) in
         [("/page", 200), ("/poll", 504), ("/poll/x", 504), ("/poll/long?a", 200)]
@@ -187,7 +191,8 @@ fn time_outs_of_a_site_and_of_a_path_are_its_own() {
 #[test]
 fn late_polls_do_not_put_the_site_out_of_order() {
     let origin = polls(Duration::from_secs(3));
-    let server = Setup::new(origin, POLICY).limits("origin_head_ms = 1_000").start();
+    let server =
+        Setup::new(origin, POLICY).limits("origins.response_header_timeout = \"1s\"").start();
     let mut polling: Vec<Visitor> = (0..25)
         .map(|n| {
             let mut visitor = server.visitor(&format!("127.17.1.{n}"));
@@ -264,8 +269,8 @@ fn malformed_chunk_is_answered() {
 #[test]
 fn idle_hop_is_kept_longer_than_a_client() {
     let origin = Recorder::start();
-    let hops = "[trusted_proxies]\nnets = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
-    let limits = "idle_ms = 300";
+    let hops = "[trusted_proxies]\nnetworks = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
+    let limits = "timeouts.idle_timeout = \"300ms\"";
     let setup = Setup::new(origin.address, POLICY).limits(limits).section(hops);
     let server = setup.start();
     let mut hop = server.visitor("127.17.9.1");
@@ -287,10 +292,10 @@ fn idle_hop_is_kept_longer_than_a_client() {
 #[test]
 fn known_shared_addresses_have_no_caps_of_a_client() {
     let origin = Recorder::start();
-    let limits = "connections_per_client_max = 2\nconnections_per_net_max = 2\n\
-                  connections_per_client_per_s_max = 2";
-    let shared = "[connections]\nexempt = [\"127.17.8.0/24\"]\n";
-    let setup = Setup::new(origin.address, POLICY).limits(limits).section(shared);
+    let limits = "connections.max_connections_per_client = 2\nconnections.max_connections_per_network = 2\n\
+                  connections.connection_rate_per_client = 2\n\
+                  connections.exempt = [\"127.17.8.0/24\"]";
+    let setup = Setup::new(origin.address, POLICY).limits(limits);
     let server = setup.start();
     let mut school: Vec<Visitor> = (0..9).map(|_| server.visitor("127.17.8.1")).collect();
     for visitor in &mut school {
@@ -314,7 +319,7 @@ floor {
   rule busy { when client.in_flight > 2 then block 414 }
 }
 ";
-    let hops = "[trusted_proxies]\nnets = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
+    let hops = "[trusted_proxies]\nnetworks = [\"127.17.9.0/24\"]\nheader = \"x-forwarded-for\"\n";
     let setup = Setup::new(origin, policy).site_lines("scripts = [\"php\"]").section(hops);
     let server = setup.site("b.example", origin).start();
     let ask = |source: &str, request: &str| server.visitor(source).ask(request).unwrap().status;

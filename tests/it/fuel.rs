@@ -18,7 +18,7 @@ pub(crate) fn start(origin: &Origin) -> Server {
          rule looks {{ when header(\"x-hers\") matches r\"b[0-9]x\" then block 451 }}\n\
          rule own {{ when path == \"/own\" or path == \"/after\" then block 451 }}\n}}\n"
     );
-    let limits = "decision_fuel = 10_000\nmember_fuel = 10_000";
+    let limits = "evaluation.max_fuel = 10_000\nevaluation.max_member_fuel = 10_000";
     let setup = Setup::new(origin.address, &host).limits(limits);
     setup.write("members/ann.wall", hers);
     setup.start()
@@ -38,7 +38,7 @@ fn the_hosts_empty_fuel_is_a_503_which_is_counted_and_told() {
     assert_eq!(costly(&server, "/", "x-other"), 200, "what no rule looks at costs nothing");
     assert_eq!((costly(&server, "/", "x-host"), origin.requests()), (503, 1));
     assert_eq!(server.status().fuel.out, 1);
-    server.wait_line("exceeded `decision_fuel` for 1 requests");
+    server.wait_line("exceeded `max_fuel` for 1 requests");
     assert_eq!([server.answers("/own"), server.answers("/")], [451, 200], "only that request");
     assert_eq!(server.status().fuel.members[0].passed_over, 0);
 }
@@ -57,7 +57,7 @@ fn a_members_empty_fuel_passes_over_her_part_then_puts_it_into_quarantine_until_
     assert!(server.status().fuel.members[0].quarantine_remaining_ms > 0);
     assert_eq!(server.status().fuel.out, 0, "what is hers costs the host nothing");
     assert_eq!([server.answers("/own"), server.answers("/after")], [200, 418]);
-    server.wait_line("the rules of member ann exceeded `member_fuel` too often");
+    server.wait_line("the rules of member ann exceeded `max_member_fuel` too often");
 
     fine(&server.setup.run(&["rule", "enable", "ann"]));
     assert_eq!(server.answers("/own"), 451);

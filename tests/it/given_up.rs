@@ -61,7 +61,7 @@ impl Work {
 }
 
 fn start(address: SocketAddr, more: &str) -> Server {
-    let limits = format!("origin_inflight_max = {PLACES}\n{more}");
+    let limits = format!("origins.max_requests_per_origin = {PLACES}\n{more}");
     Setup::new(address, POLICY).limits(&limits).start()
 }
 
@@ -126,7 +126,7 @@ fn who_half_closes_after_asking_keeps_the_place_until_the_origin_answered() {
 #[test]
 fn a_stream_that_is_taken_back_keeps_the_place_until_the_origin_answered() {
     let (address, work) = Work::start(300);
-    let limits = format!("origin_inflight_max = {PLACES}");
+    let limits = format!("origins.max_requests_per_origin = {PLACES}");
     let server = Setup::new(address, POLICY).tls(SELF_SIGNED).limits(&limits).start();
     within(async {
         for nth in 1..=PLACES * 3 {
@@ -152,7 +152,7 @@ fn a_stream_that_is_taken_back_keeps_the_place_until_the_origin_answered() {
 #[test]
 fn a_given_up_request_counts_for_its_client() {
     let (address, _work) = Work::start(60_000);
-    let server = start(address, "forwards_per_client_max = 2");
+    let server = start(address, "requests.max_concurrent_requests_per_client = 2");
     let leave = |server: &Server| {
         let mut visitor = server.visitor("127.7.0.9");
         visitor.send(get("/")).unwrap();
@@ -171,7 +171,7 @@ fn a_given_up_request_counts_for_its_client() {
 #[test]
 fn an_origin_that_never_answers_a_given_up_request_failed_it() {
     let (address, _work) = Work::start(60_000);
-    let server = start(address, "origin_head_ms = 1_000");
+    let server = start(address, "origins.response_header_timeout = \"1s\"");
     drop({
         let mut visitor = server.visitor("127.7.0.9");
         visitor.send(get("/")).unwrap();
@@ -186,7 +186,7 @@ fn an_origin_that_never_answers_a_given_up_request_failed_it() {
 #[test]
 fn who_leaves_while_waiting_for_a_place_leaves_the_line_at_once() {
     let (address, work) = Work::start(1_500);
-    let server = start(address, "queue_ms = 60_000");
+    let server = start(address, "queue.timeout = \"1m\"");
     let held: Vec<Visitor> = (1..=PLACES + 3)
         .map(|n| {
             let mut visitor = server.visitor(&format!("127.7.4.{n}"));

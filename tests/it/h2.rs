@@ -126,7 +126,7 @@ fn requests_are_judged_and_forwarded_as_in_http_1() {
 #[test]
 fn an_origin_that_hangs_is_504() {
     let origin = Origin::start();
-    let limits = "origin_head_ms = 2_000";
+    let limits = "origins.response_header_timeout = \"2s\"";
     let setup = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).limits(limits);
     let server = setup.start();
     within(async {
@@ -141,7 +141,7 @@ fn an_origin_that_hangs_is_504() {
 #[test]
 fn an_old_connection_takes_no_more_and_a_request_has_its_time() {
     let origin = Origin::start();
-    let limits = "connection_age_ms = 3_000\nrequest_total_ms = 3_000";
+    let limits = "connections.max_connection_duration = \"3s\"\ntimeouts.request_timeout = \"3s\"";
     let setup = Setup::new(origin.address, POLICY).tls(SELF_SIGNED).limits(limits);
     let server = setup.start();
     within(async {
@@ -318,7 +318,7 @@ fn a_connection_that_is_for_nobody_is_told_to_end() {
 #[test]
 fn a_head_that_never_ends_and_a_body_that_hardly_comes_are_cut() {
     let origin = Origin::start();
-    let limits = "head_total_ms = 1_000\nbody_grace_ms = 1_000\nbody_bytes_per_s_min = 100000";
+    let limits = "timeouts.request_header_timeout = \"1s\"\nrequests.min_request_body_rate_grace = \"1s\"\nrequests.min_request_body_rate = 100000";
     let setup = Setup::new(origin.address, POLICY).limits(limits).tls(SELF_SIGNED);
     let server = setup.start();
     let ended = |sent: Vec<u8>| {
@@ -397,7 +397,7 @@ fn a_body_that_its_method_gives_no_meaning_ends_its_origins_connection() {
 #[test]
 fn whoever_does_not_read_is_cut_and_whoever_reads_gets_all() {
     let origin = Origin::start();
-    let setup = Setup::new(origin.address, POLICY).limits("write_stall_ms = 2_000");
+    let setup = Setup::new(origin.address, POLICY).limits("timeouts.send_timeout = \"2s\"");
     let server = setup.tls(SELF_SIGNED).start();
     within(async {
         let mut client = client(&server).await;

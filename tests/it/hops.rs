@@ -22,7 +22,7 @@ floor {
 ";
 
 fn start(origin: &Recorder, how: &str, limits: &str) -> Server {
-    let section = format!("[trusted_proxies]\nnets = [\"{HOP}\"]\n{how}\n");
+    let section = format!("[trusted_proxies]\nnetworks = [\"{HOP}\"]\n{how}\n");
     Setup::new(origin.address, POLICY).section(&section).limits(limits).start()
 }
 
@@ -84,7 +84,7 @@ fn the_client_of_a_proxy_header_is_the_one_that_the_origin_sees() {
 #[test]
 fn a_strangers_proxy_header_is_no_request_and_no_hop_may_leave_it_out() {
     let origin = Recorder::start();
-    let server = by_proxy(&origin, "proxy_header_ms = 1_000");
+    let server = by_proxy(&origin, "timeouts.proxy_protocol_timeout = \"1s\"");
     for header in [v1("192.0.2.66").into_bytes(), v2([192, 0, 2, 66])] {
         assert_eq!(status(ask(&server, STRANGER, &header, "/")), 400);
     }
@@ -140,7 +140,8 @@ fn a_ban_meets_the_client_behind_a_proxy_header_and_not_the_hop() {
 #[test]
 fn places_are_counted_for_the_client_behind_the_hop() {
     let origin = Recorder::start();
-    let limits = "connections_per_client_max = 2\nconnections_per_net_max = 3";
+    let limits =
+        "connections.max_connections_per_client = 2\nconnections.max_connections_per_network = 3";
     let server = by_proxy(&origin, limits);
     let hold = |ip: &str| {
         let mut visitor = server.visitor(HOP);
@@ -162,7 +163,9 @@ fn places_are_counted_for_the_client_behind_the_hop() {
 #[test]
 fn a_network_has_so_many_connections_and_its_neighbours_too() {
     let origin = Recorder::start();
-    let server = Setup::new(origin.address, POLICY).limits("connections_per_net_max = 3").start();
+    let server = Setup::new(origin.address, POLICY)
+        .limits("connections.max_connections_per_network = 3")
+        .start();
     let mut held: Vec<_> = (1..=3).map(|n| server.visitor(&format!("127.5.7.{n}"))).collect();
     held.iter_mut().for_each(|visitor| assert_eq!(visitor.status("/"), 200));
     assert!(server.visitor("127.5.7.4").get("/").is_err());
@@ -175,7 +178,7 @@ fn a_network_has_so_many_connections_and_its_neighbours_too() {
 #[test]
 fn a_proxy_header_stands_before_tls() {
     let origin = Recorder::start();
-    let section = format!("[trusted_proxies]\nnets = [\"{HOP}\"]\nproxy_protocol = true\n");
+    let section = format!("[trusted_proxies]\nnetworks = [\"{HOP}\"]\nproxy_protocol = true\n");
     let setup = Setup::new(origin.address, POLICY).section(&section);
     let server = setup.tls("self_signed = true").start();
     let secret = |source: &str, header: &[u8]| {
@@ -272,7 +275,8 @@ fn a_listed_hops_header_names_the_client_and_a_strangers_does_not() {
 #[test]
 fn limits_and_bans_count_the_client_of_a_header_and_the_hop_keeps_its_connection() {
     let origin = Recorder::start();
-    let limits = "connections_per_client_max = 2\nconnections_per_net_max = 2";
+    let limits =
+        "connections.max_connections_per_client = 2\nconnections.max_connections_per_network = 2";
     let server = start(&origin, "header = \"x-forwarded-for\"", limits);
     let mut hops: Vec<_> = (0..4).map(|_| server.visitor(HOP)).collect();
     hops.iter_mut().for_each(|hop| assert_eq!(hop.status("/"), 200, "a hop has no cap"));

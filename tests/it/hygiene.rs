@@ -194,7 +194,10 @@ fn upload(server: &Server, bytes: usize) -> Result<u16, ErrorKind> {
 fn five_hundred_refused_uploads_read_their_answers() {
     let origin = Recorder::start();
     // On a busy machine those that are being closed pile up, and are the client's until they are.
-    let server = start(&origin, "connections_per_client_max = 500\nconnections_per_net_max = 500");
+    let server = start(
+        &origin,
+        "connections.max_connections_per_client = 500\nconnections.max_connections_per_network = 500",
+    );
     let failed: Vec<_> =
         (0..500).map(|_| upload(&server, 1 << 20)).filter(|answer| *answer != Ok(403)).collect();
     assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed[0]);
@@ -261,7 +264,7 @@ fn a_websocket_passes_both_ways_and_a_ban_ends_it() {
 #[test]
 fn a_websocket_on_which_nothing_moves_is_closed() {
     let origin = Recorder::start();
-    let server = start(&origin, "tunnel_idle_ms = 3_000");
+    let server = start(&origin, "timeouts.tunnel_idle_timeout = \"3s\"");
     let mut visitor = websocket(&server, "127.3.1.1");
     assert!(echo(&mut visitor));
     let _ = visitor.read_rest();

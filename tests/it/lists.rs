@@ -225,7 +225,7 @@ fn field_12_list_spellings() {
 #[test]
 fn a_list_that_shrinks_or_holds_the_proxy_in_front_is_told_in_log_and_status() {
     let origin = Origin::start();
-    let section = "[trusted_proxies]\nnets = [\"203.0.113.9\"]\nproxy_protocol = true\n";
+    let section = "[trusted_proxies]\nnetworks = [\"203.0.113.9\"]\nproxy_protocol = true\n";
     let setup = host(&origin).section(section);
     setup.write(LIST, "127.1.1.0/24\n192.0.2.1\n192.0.2.2\n192.0.2.3\n192.0.2.5\n");
     let server = setup.start();

@@ -29,7 +29,9 @@ fn an_origin_that_comes_back_is_asked_again() {
 #[test]
 fn an_origin_that_hangs_is_504() {
     let origin = Origin::start();
-    let server = Setup::new(origin.address, POLICY).limits("origin_head_ms = 2_000").start();
+    let server = Setup::new(origin.address, POLICY)
+        .limits("origins.response_header_timeout = \"2s\"")
+        .start();
     assert_eq!((server.answers("/gate"), server.answers("/")), (504, 200));
     assert_eq!(server.proxy().requests.upstream_errors.timeout, 1);
     wait_until("nobody is in flight", || server.proxy().requests.active == 0);
@@ -71,7 +73,7 @@ fn past_its_places_in_flight_and_without_a_queue_a_site_answers_503_at_once() {
     let (origin, other) = (Origin::start(), Origin::start());
     let server = Setup::new(origin.address, POLICY)
         .site("b.example", other.address)
-        .limits("origin_inflight_max = 4\nqueue_max = 0")
+        .limits("origins.max_requests_per_origin = 4\nqueue.max_requests_per_site = 0")
         .start();
     let mut hanging = hang(&server, &origin, 4);
     assert_eq!(server.proxy().requests.active, 4);
@@ -95,7 +97,8 @@ fn past_its_places_in_flight_and_without_a_queue_a_site_answers_503_at_once() {
 #[test]
 fn a_visitor_who_leaves_gives_the_place_back() {
     let origin = Origin::start();
-    let server = Setup::new(origin.address, POLICY).limits("origin_inflight_max = 2").start();
+    let server =
+        Setup::new(origin.address, POLICY).limits("origins.max_requests_per_origin = 2").start();
     let hanging = hang(&server, &origin, 2);
     assert_eq!(server.answers("/"), 503);
     drop(hanging);

@@ -71,7 +71,7 @@ fn a_killed_origin_costs_few_attempts_and_is_back_within_two_seconds() {
     const CAP: u64 = 16;
     let child = ChildOrigin::start();
     let address = child.address;
-    let limits = format!("origin_inflight_max = {CAP}");
+    let limits = format!("origins.max_requests_per_origin = {CAP}");
     let server = Setup::new(address, POLICY).limits(&limits).start();
     assert_eq!(server.answers("/"), 200);
     drop(child);
@@ -277,7 +277,7 @@ fn flapping_origins_are_not_stormed() {
 fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     // `/half` breaks its answer off, but what counts is the status; `/close` says nothing at all.
     let origin = Origin::start();
-    let limits = "health_timeout_ms = 5_000";
+    let limits = "health_check.timeout = \"5s\"";
     let well = Setup::new(origin.address, POLICY).health("/half").limits(limits).start();
     wait_until("it was asked", || well.proxy().health_checks.sum() >= 3);
     assert_eq!((well.answers("/"), well.proxy().health_checks.failure), (200, 0));
@@ -289,7 +289,7 @@ fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
 #[test]
 fn so_many_checks_in_a_row_must_fail_as_the_limits_say() {
     let origin = Origin::start();
-    let limits = "health_fall = 3\nhealth_interval_ms = 100";
+    let limits = "health_check.fall = 3\nhealth_check.interval = \"100ms\"";
     let server = Setup::new(origin.address, POLICY).health("/close").limits(limits).start();
     wait_until("it is left alone", || server.answers("/") == 503);
     let checks = server.proxy().health_checks.failure;

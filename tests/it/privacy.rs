@@ -198,10 +198,10 @@ pub(crate) fn setup(origin: &Origin, sockets: &Recorder) -> Setup {
     let setup = Setup::new(origin.address, POLICY)
         .site(SOCKETS, sockets.address)
         .limits(
-            "origin_head_ms = 300\nhead_total_ms = 100\nproxy_header_ms = 200\n\
-             tls_handshake_ms = 5_000\nconnections_per_client_max = 8",
+            "origins.response_header_timeout = \"300ms\"\ntimeouts.request_header_timeout = \"100ms\"\ntimeouts.proxy_protocol_timeout = \"200ms\"\n\
+             timeouts.tls_handshake_timeout = \"5s\"\nconnections.max_connections_per_client = 8",
         )
-        .section(&format!("[trusted_proxies]\nnets = [\"{HOP}\"]\nproxy_protocol = true\n"))
+        .section(&format!("[trusted_proxies]\nnetworks = [\"{HOP}\"]\nproxy_protocol = true\n"))
         .tls("self_signed = true")
         .log_level("trace");
     setup.write("f.wasm", guest("endless-loop"));

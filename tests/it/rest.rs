@@ -154,7 +154,8 @@ fn after_connections_of_all_kinds_nothing_is_left_of_them() {
     let count = std::env::var(CYCLES).map_or(CYCLES_USUALLY, |n| n.parse().unwrap());
     let origin = Recorder::start();
     // Connections to origins that are kept for the next request are no leak, and are not kept here.
-    let limits = "origin_idle_ms = 1\nconnections_per_net_max = 10_000";
+    let limits =
+        "origins.keepalive_timeout = \"1ms\"\nconnections.max_connections_per_network = 10_000";
     let server = Setup::new(origin.address, POLICY).limits(limits).tls(SELF_SIGNED).start();
     // What is made once, such as buffers and threads, is made by the first.
     cycles(&server, count.min(500));

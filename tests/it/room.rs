@@ -37,7 +37,7 @@ fn all_are_over(server: &Server) {
 #[test]
 fn connections_that_say_nothing_make_room_for_visitors() {
     let origin = Origin::start();
-    let server = server(&origin, "connections_max = 40");
+    let server = server(&origin, "connections.max_connections = 40");
     let mut kept = server.visitor("127.5.0.1");
     assert_eq!(kept.status("/"), 200);
     let mut waiting = at_gate(&server, "127.5.0.2");
@@ -89,7 +89,7 @@ fn with_few_files_there_are_fewer_places_and_always_one_for_the_admin() {
 #[test]
 fn who_comes_too_fast_is_reset_and_the_neighbour_is_not() {
     let origin = Origin::start();
-    let server = server(&origin, "connections_per_client_per_s_max = 5");
+    let server = server(&origin, "connections.connection_rate_per_client = 5");
     let served = |source: &str| server.visitor(source).get("/").is_ok();
     let refused = (0..200).filter(|_| !served("127.5.3.1")).count();
     assert!((1..=190).contains(&refused), "{refused}");
@@ -100,7 +100,7 @@ fn who_comes_too_fast_is_reset_and_the_neighbour_is_not() {
 #[test]
 fn a_small_body_that_comes_slowly_holds_no_place_at_its_origin() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\norigin_uploads_max = 1\nbody_grace_ms = 60_000";
+    let limits = "origins.max_requests_per_origin = 1\norigins.max_uploads_per_origin = 1\nrequests.min_request_body_rate_grace = \"1m\"";
     let server = server(&origin, limits);
     let mut slow: Vec<_> =
         (1..=5).map(|n| begin_upload(&server, &format!("127.5.4.{n}"), 1_000)).collect();
@@ -118,8 +118,8 @@ fn a_small_body_that_comes_slowly_holds_no_place_at_its_origin() {
 #[test]
 fn larger_uploads_have_places_of_their_own() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\norigin_uploads_max = 1\nbody_ahead_bytes_max = 4_096\n\
-                  body_grace_ms = 60_000";
+    let limits = "origins.max_requests_per_origin = 1\norigins.max_uploads_per_origin = 1\nrequests.request_buffer_bytes = 4_096\n\
+                  requests.min_request_body_rate_grace = \"1m\"";
     let server = server(&origin, limits);
     let begin = |source: &str| {
         let mut visitor = begin_upload(&server, source, 100_000);
@@ -138,7 +138,7 @@ fn larger_uploads_have_places_of_their_own() {
 #[test]
 fn websockets_have_places_of_their_own() {
     let origin = Recorder::start();
-    let limits = "origin_inflight_max = 1\norigin_tunnels_max = 2";
+    let limits = "origins.max_requests_per_origin = 1\norigins.max_tunnels_per_origin = 2";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let open = |n: u8| {
         let mut visitor = server.visitor(&format!("127.5.6.{n}"));
@@ -162,7 +162,10 @@ fn websockets_have_places_of_their_own() {
 #[test]
 fn a_client_and_a_network_have_their_share_of_requests_under_way() {
     let origin = Origin::start();
-    let server = server(&origin, "forwards_per_client_max = 2\nforwards_per_net_max = 3");
+    let server = server(
+        &origin,
+        "requests.max_concurrent_requests_per_client = 2\nrequests.max_concurrent_requests_per_network = 3",
+    );
     let mut held = vec![at_gate(&server, "127.5.7.1"), at_gate(&server, "127.5.7.1")];
     wait_until("both are there", || origin.gate().came() == 2);
     let answer = server.visitor("127.5.7.1").get("/").unwrap();
@@ -183,7 +186,7 @@ fn a_client_and_a_network_have_their_share_of_requests_under_way() {
 #[test]
 fn all_requests_under_way_have_their_cap() {
     let origin = Origin::start();
-    let server = server(&origin, "forwards_max = 1");
+    let server = server(&origin, "requests.max_concurrent_requests = 1");
     let mut held = at_gate(&server, "127.5.9.1");
     wait_until("it is there", || origin.gate().came() == 1);
     assert_eq!(server.visitor("127.5.10.1").status("/"), 503);
@@ -197,7 +200,7 @@ fn all_requests_under_way_have_their_cap() {
 #[test]
 fn over_http_2_a_body_is_read_first_and_answers_that_nobody_takes_earn_no_turn() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 8\norigin_uploads_max = 1";
+    let limits = "origins.max_requests_per_origin = 8\norigins.max_uploads_per_origin = 1";
     let server =
         Setup::new(origin.address, POLICY).limits(limits).tls("self_signed = true").start();
     within(async {

@@ -23,7 +23,8 @@ fn burning(origin: &Origin, name: &str, limits: &str) -> Server {
     );
     // What all calls of a request may take together is tried elsewhere.
     let setup = Setup::new(origin.address, &policy);
-    let setup = setup.limits("extern_fuel = 1_000_000_000\nextern_ms = 1_000");
+    let setup = setup
+        .limits("evaluation.max_extern_fuel = 1_000_000_000\nevaluation.max_extern_time = \"1s\"");
     setup.write("f.wasm", guest(name));
     setup.start()
 }

@@ -25,7 +25,7 @@ fn ask(host: &str, path: &str) -> String {
 /// Two sites, the second of this share.
 fn two(first: &Origin, second: &Origin, share: u32, limits: &str) -> Server {
     let section = format!(
-        "[[site]]\nhosts = [\"{OTHER}\"]\norigin = [\"http://{}\"]\nshare = {share}\n",
+        "[[site]]\nhosts = [\"{OTHER}\"]\norigins = [\"http://{}\"]\nweight = {share}\n",
         second.address
     );
     Setup::new(first.address, POLICY).section(&section).limits(limits).start()
@@ -63,7 +63,8 @@ fn status_of(visitor: &mut Visitor) -> u16 {
 #[test]
 fn a_site_uses_what_others_leave_and_they_find_theirs_at_once() {
     let (first, second) = (Origin::start(), Origin::start());
-    let server = two(&first, &second, 1, "forwards_max = 16\nqueue_ms = 20_000");
+    let server =
+        two(&first, &second, 1, "requests.max_concurrent_requests = 16\nqueue.timeout = \"20s\"");
     let mut flood: Vec<_> =
         (1..=40).map(|n| send(&server, &format!("127.9.1.{n}"), &get("/gate"))).collect();
     wait_until("nearly all places are taken", || first.gate().came() >= 14);
@@ -88,7 +89,7 @@ fn a_site_uses_what_others_leave_and_they_find_theirs_at_once() {
 #[test]
 fn who_finds_no_place_waits_a_while_and_no_longer() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\nqueue_max = 2\nqueue_ms = 5_000";
+    let limits = "origins.max_requests_per_origin = 1\nqueue.max_requests_per_site = 2\nqueue.timeout = \"5s\"";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let mut held = send(&server, "127.9.3.1", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
@@ -110,7 +111,7 @@ fn who_finds_no_place_waits_a_while_and_no_longer() {
 #[test]
 fn whom_a_site_knew_before_goes_before_those_who_come_with_the_flood() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\nqueue_max = 3\nqueue_ms = 20_000\nregular_after_ms = 0";
+    let limits = "origins.max_requests_per_origin = 1\nqueue.max_requests_per_site = 3\nqueue.timeout = \"20s\"\nqueue.known_client_min_age = \"0ms\"";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let is_calm = || !server.status().sites[0].traffic.congested;
     // Whom it serves while it is not calm does not become known to it.
@@ -153,7 +154,7 @@ fn is_told(visitor: &mut Visitor) -> bool {
 #[test]
 fn connections_count_for_their_site_and_leave_room_for_others() {
     let (first, second) = (Origin::start(), Origin::start());
-    let limits = "connections_max = 64\norigin_head_ms = 60_000";
+    let limits = "connections.max_connections = 64\norigins.response_header_timeout = \"1m\"";
     let server = two(&first, &second, 1, limits);
     // Each is busy: one that only waits has to make room where there is little left. One after the
     // other, since who comes while all places are taken is refused before his site is known.
@@ -189,7 +190,7 @@ fn connections_count_for_their_site_and_leave_room_for_others() {
 #[test]
 fn connections_that_say_nothing_leave_a_site_more_than_its_share() {
     let origin = Origin::start();
-    let mut setup = Setup::new(origin.address, POLICY).limits("connections_max = 64");
+    let mut setup = Setup::new(origin.address, POLICY).limits("connections.max_connections = 64");
     for n in 0..31 {
         setup = setup.site(&format!("s{n}.example"), origin.address);
     }
@@ -216,7 +217,7 @@ fn connections_that_say_nothing_leave_a_site_more_than_its_share() {
 #[test]
 fn a_flood_of_newcomers_that_say_nothing_does_not_keep_a_known_client_out() {
     let origin = Origin::start();
-    let limits = "connections_max = 64\nregular_after_ms = 0\ncalm_after_ms = 1_000";
+    let limits = "connections.max_connections = 64\nqueue.known_client_min_age = \"0ms\"\nqueue.congestion_cooldown = \"1s\"";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let known = || server.visitor("127.9.23.1").get("/").map(|answer| answer.status);
     // While a busy machine has workers come late, nobody becomes known.
@@ -260,9 +261,8 @@ fn a_flood_of_newcomers_that_say_nothing_does_not_keep_a_known_client_out() {
 fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
     let (first, second) = (Origin::start(), Origin::start());
     let section =
-        format!("[[site]]\nhosts = [\"{OTHER}\"]\norigin = [\"http://{}\"]\n", second.address);
-    let limits =
-        "connections_max = 64\nconnections_per_client_max = 1_000\norigin_head_ms = 60_000";
+        format!("[[site]]\nhosts = [\"{OTHER}\"]\norigins = [\"http://{}\"]\n", second.address);
+    let limits = "connections.max_connections = 64\nconnections.max_connections_per_client = 1_000\norigins.response_header_timeout = \"1m\"";
     let server = Setup::new(first.address, POLICY)
         .section(&section)
         .limits(limits)
@@ -291,7 +291,7 @@ fn over_tls_a_name_beyond_its_share_gets_no_handshake() {
 #[test]
 fn uploads_do_not_wait_behind_pages() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\nqueue_ms = 20_000\nbody_ahead_bytes_max = 1_024";
+    let limits = "origins.max_requests_per_origin = 1\nqueue.timeout = \"20s\"\nrequests.request_buffer_bytes = 1_024";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let mut held = send(&server, "127.9.5.1", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
@@ -310,7 +310,7 @@ fn uploads_do_not_wait_behind_pages() {
 #[test]
 fn each_that_waits_for_the_only_place_finds_it_free() {
     let origin = Origin::start();
-    let limits = "origin_inflight_max = 1\nqueue_ms = 60_000";
+    let limits = "origins.max_requests_per_origin = 1\nqueue.timeout = \"1m\"";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     let mut held = send(&server, "127.9.6.1", &get("/gate"));
     wait_until("it is at the gate", || origin.gate().came() == 1);
@@ -327,7 +327,7 @@ fn each_that_waits_for_the_only_place_finds_it_free() {
 fn bytes_go_by_share_and_a_page_does_not_wait_for_a_film() {
     let (first, second) = (Origin::start(), Origin::start());
     // Eight megabytes at three quarters of this take two and a half seconds.
-    let server = two(&first, &second, 3, "egress_bytes_per_s = 4_000_000");
+    let server = two(&first, &second, 3, "bandwidth.egress_bytes_per_second = 4_000_000");
     let mut slow = send(&server, "127.9.30.1", &ask(SITE, "/large"));
     let fast = send(&server, "127.9.30.2", &ask(OTHER, "/large"));
     let began = Arc::new(AtomicBool::new(false));
@@ -374,11 +374,33 @@ fn processor_time_is_charged_to_who_used_it() {
 #[test]
 fn with_too_little_memory_new_clients_are_reset_and_the_admin_is_answered() {
     let origin = Origin::start();
-    let limits = "memory_bytes_max = 33_554_432";
+    let limits = "overload.max_memory_bytes = 33_554_432";
     let server = Setup::new(origin.address, POLICY).limits(limits).start();
     assert!(server.resident_bytes() > 32 << 20, "a smaller program needs a smaller limit");
     wait_until("it is noticed", || server.proxy().overload.stage == 3);
     assert!(server.visitor("127.9.50.1").get("/").is_err());
     assert!(server.proxy().overload.pressure.memory >= 1.0);
     assert!(server.proxy().connections.rejected.overload > 0);
+}
+
+/// The stages of overload begin where the configuration says.
+#[test]
+fn stages_of_overload_begin_at_the_configured_percentages() {
+    let origin = Origin::start();
+    // Some 40 MB of this limit are used: between 2 and 79 percent.
+    let memory = "overload.max_memory_bytes = \"512MiB\"";
+    let usual = Setup::new(origin.address, POLICY).limits(memory).start();
+    assert_eq!(usual.visitor("127.9.51.1").get("/").unwrap().status, 200);
+    assert_eq!(usual.number("/edge/overload_step"), 0);
+    for (percents, step) in [((1, 99, 100), 1), ((1, 2, 100), 2), ((1, 2, 3), 3)] {
+        let (warning, shedding, critical) = percents;
+        let limits = format!(
+            "{memory}\noverload.warning_percent = {warning}\n\
+             overload.shedding_percent = {shedding}\noverload.critical_percent = {critical}"
+        );
+        let server = Setup::new(origin.address, POLICY).limits(&limits).start();
+        wait_until("the stage is reached", || server.number("/edge/overload_step") == step);
+        let answered = server.visitor("127.9.51.1").get("/").is_ok();
+        assert_eq!(answered, step == 1, "{percents:?}");
+    }
 }

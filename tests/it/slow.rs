@@ -46,7 +46,7 @@ fn drip(server: &Server, source: &str) -> (usize, Vec<u8>) {
 fn a_dripped_head_ends_by_its_reads_and_costs_little() {
     let origin = Origin::start();
     // What ends them is not to be the time that they take.
-    let server = start(origin.address, "head_total_ms = 60_000");
+    let server = start(origin.address, "timeouts.request_header_timeout = \"1m\"");
     assert_eq!(server.answers("/"), 200);
     let before = server.cpu_ms();
     std::thread::scope(|scope| {
@@ -80,7 +80,10 @@ fn trickle(visitor: &mut Visitor, piece: &[u8], watch: Stopwatch) -> Duration {
 fn a_body_that_hardly_comes_is_cut_at_its_deadline() {
     let origin = Recorder::start();
     let grace = Duration::from_millis(500);
-    let server = start(origin.address, "body_grace_ms = 500\nbody_bytes_per_s_min = 100_000");
+    let server = start(
+        origin.address,
+        "requests.min_request_body_rate_grace = \"500ms\"\nrequests.min_request_body_rate = 100_000",
+    );
     let post = format!("POST / HTTP/1.1\r\nHost: {SITE}\r\n");
     for (head, piece) in [
         (format!("{post}Content-Length: 1000000\r\n\r\n"), &b"x"[..]),
@@ -114,7 +117,7 @@ fn a_body_that_hardly_comes_is_cut_at_its_deadline() {
 fn whoever_does_not_read_is_cut_at_the_deadline_and_whoever_reads_gets_all() {
     let origin = Origin::start();
     let stall = Duration::from_millis(2_000);
-    let server = start(origin.address, "write_stall_ms = 2_000");
+    let server = start(origin.address, "timeouts.send_timeout = \"2s\"");
     let mut silent = server.visitor("127.3.2.1");
     silent.send(get("/large")).unwrap();
     wait_until("it is under way", || origin.requests() == 1);
@@ -145,7 +148,10 @@ fn whoever_does_not_read_is_cut_at_the_deadline_and_whoever_reads_gets_all() {
 #[test]
 fn over_tls_a_body_has_the_same_deadline() {
     let origin = Recorder::start();
-    let server = start(origin.address, "body_grace_ms = 300\nbody_bytes_per_s_min = 100_000");
+    let server = start(
+        origin.address,
+        "requests.min_request_body_rate_grace = \"300ms\"\nrequests.min_request_body_rate = 100_000",
+    );
     let mut secret = Secret::connect(server.address_tls, SITE, credulous(&["http/1.1"])).unwrap();
     let post = format!("POST / HTTP/1.1\r\nHost: {SITE}\r\nContent-Length: 1000\r\n\r\nx");
     assert!(secret.ask(&post).is_err(), "nothing is answered");

@@ -14,7 +14,8 @@ use std::io::Write;
 use cases::{Case, Expect};
 use seawall_tests::{Peer, Recorder, Server, Setup, Visitor, wait_until};
 
-const LIMITS: &str = "body_grace_ms = 200\nbody_bytes_per_s_min = 1_000_000";
+const LIMITS: &str =
+    "requests.min_request_body_rate_grace = \"200ms\"\nrequests.min_request_body_rate = 1_000_000";
 
 /// The statuses of all answers in `bytes`, by their lengths. Those to HEAD have no body.
 fn statuses(bytes: &[u8], case: &Case) -> Vec<u16> {

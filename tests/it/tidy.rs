@@ -27,11 +27,12 @@ const MAY_KNOW: &[(&str, Known)] = &[
         "seawall-ruleset",
         These(&["seawall-model", "seawall-policy", "seawall-state", "seawall-wasm"]),
     ),
+    ("seawall-config", These(&["seawall-model", "seawall-admin-api", "seawall-policy"])),
     (
         "seawall-proxy",
         These(&[
             "seawall-model",
-            "seawall-admin-api",
+            "seawall-config",
             "seawall-state",
             "seawall-ruleset",
             "seawall-sys",
@@ -42,6 +43,7 @@ const MAY_KNOW: &[(&str, Known)] = &[
         These(&[
             "seawall-model",
             "seawall-admin-api",
+            "seawall-config",
             "seawall-state",
             "seawall-sys",
             "seawall-wasm",
@@ -67,12 +69,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("nom", &["seawall-policy"]),
     ("axum", &["seawall-control"]),
     ("notify*", &["seawall-control"]),
-    ("toml", &["seawall-control", "seawall-rulekit", "seawall-wasm"]),
+    ("toml", &["seawall-config", "seawall-rulekit", "seawall-wasm"]),
     ("tokio", &["seawall-proxy", "seawall-control", "seawall", "seawall-attack"]),
     ("clap", &["seawall", "seawall-attack", "xtask"]),
     ("anyhow", &["seawall", "seawall-attack", "seawall-rulekit", "xtask"]),
     ("minisign", &["seawall-rulekit"]),
-    ("minisign-verify", &["seawall-ruleset"]),
+    ("minisign-verify", &["seawall-ruleset", "seawall-config"]),
     ("mimalloc", &["seawall"]),
     ("libmimalloc-sys", &["seawall-sys"]),
     ("rustix", &["seawall-sys", "seawall-attack"]),
@@ -371,6 +373,32 @@ fn every_limit_is_in_the_page_of_limits() {
         complaints.extend(missing.map(|field| format!("docs/limits.md lacks `{field}` of {file}")));
     }
     none(&complaints);
+}
+
+/// A key that is accepted and then not used would be a protection that is not there.
+#[test]
+fn every_limit_of_the_configuration_is_used_by_the_engine() {
+    let texts = texts();
+    let used = texts.iter().filter(|(name, _)| {
+        let is_config = name.starts_with("engine/config/") && !name.ends_with("src/limits.rs");
+        name.starts_with("engine/") && name.ends_with(".rs") && !is_config
+    });
+    let code: String = used.flat_map(|(_, text)| text.split_whitespace()).collect();
+    let is_read = |key: &seawall_config::Key| {
+        let field = format!(".{}.{}", key.section, key.name);
+        code.match_indices(&field).any(|(at, _)| {
+            let behind = code.get(at + field.len()..).unwrap_or_default();
+            let is_longer = behind.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            let is_set =
+                behind.starts_with('=') && !behind.starts_with("==") && !behind.starts_with("=>");
+            !is_longer && !is_set
+        })
+    };
+    let unread = seawall_config::LIMITS.iter().filter(|limit| !is_read(&limit.key));
+    let complaints = unread.map(|limit| {
+        format!("[{}] {} is accepted and used nowhere", limit.key.section, limit.key.name)
+    });
+    none(&complaints.collect::<Vec<_>>());
 }
 
 #[test]

@@ -94,7 +94,8 @@ fn each_name_is_shown_its_own_certificate() {
 #[test]
 fn whoever_does_not_speak_tls_is_gone_soon() {
     let origin = Origin::start();
-    let setup = Setup::new(origin.address, "policy 1\n").limits("tls_handshake_ms = 2_000");
+    let setup =
+        Setup::new(origin.address, "policy 1\n").limits("timeouts.tls_handshake_timeout = \"2s\"");
     let server = setup.tls(SELF_SIGNED).start();
     let ended = |bytes: &[u8]| {
         let mut stream = TcpStream::connect(server.address_tls).unwrap();
@@ -137,8 +138,8 @@ const IDLE_BYTES_MAX: u64 = 48 * 1024;
 #[test]
 fn an_idle_connection_over_tls_takes_little_memory() {
     let origin = Origin::start();
-    let limits = "idle_ms = 600_000\nconnections_per_client_max = 1_000\n\
-                  connections_per_net_max = 1_000";
+    let limits = "timeouts.idle_timeout = \"10m\"\nconnections.max_connections_per_client = 1_000\n\
+                  connections.max_connections_per_network = 1_000";
     let server = Setup::new(origin.address, "policy 1\n").limits(limits).tls(SELF_SIGNED).start();
     let connect = |_: usize| {
         let mut visitor = secret(&server, SITE);

@@ -42,7 +42,7 @@ fn shipped(origin: &Origin) -> Server {
     let policies = repository().join("policies");
     let component = policies.join("wasm/header-oddness.wasm");
     assert!(component.is_file(), "{} is missing: `cargo xtask rules`", component.display());
-    let setup = Setup::new(origin.address, "").limits("connections_max = 4000");
+    let setup = Setup::new(origin.address, "").limits("connections.max_connections = 4000");
     copy_folder(&policies, &setup.policy(""));
     std::fs::rename(setup.policy("baseline.wall"), setup.policy(ROOT)).unwrap();
     setup.start()

@@ -121,7 +121,7 @@ fn upgrades() -> u64 {
 fn upgrades_under_load_refuse_nobody_reset_nobody_and_forget_nothing() {
     let (origin, count) = (Origin::start(), upgrades());
     let (setup, _) = setup(&origin, &policy(count + 1));
-    let server = setup.limits("idle_ms = 5_000").start();
+    let server = setup.limits("timeouts.idle_timeout = \"5s\"").start();
     assert!(server.visitor(BANNED).get("/trap").is_err());
     assert_eq!(server.visitor(COUNTED).status("/few"), 200);
     let (seen, over) = (Seen::default(), AtomicBool::new(false));
@@ -213,7 +213,7 @@ fn a_signal_upgrades_too_and_the_older_process_lets_a_request_end() {
 fn an_older_process_that_is_told_to_stop_stops() {
     let origin = Origin::start();
     let (setup, _) = setup(&origin, &policy(1));
-    let mut server = setup.limits("idle_ms = 3_600_000").start();
+    let mut server = setup.limits("timeouts.idle_timeout = \"1h\"").start();
     let mut idle = server.visitor("127.20.1.2");
     assert_eq!(idle.status("/"), 200);
     let first = server.pid();

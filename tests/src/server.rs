@@ -24,7 +24,7 @@ pub const SITE: &str = "a.example";
 /// The root policy's name.
 pub const ROOT: &str = "root.wall";
 /// The limit that tests would meet, since they come faster than people.
-const RATE: &str = "connections_per_client_per_s_max";
+const RATE: &str = "connections.connection_rate_per_client";
 /// Most lines of the program that are kept.
 const LINES_MAX: usize = 50_000;
 
@@ -116,7 +116,7 @@ impl Setup {
     /// The path that the origins of [`SITE`] are asked for.
     #[must_use]
     pub fn health(self, path: &str) -> Self {
-        self.site_lines(&format!("health = \"{path}\""))
+        self.site_lines(&format!("health_check_path = \"{path}\""))
     }
 
     /// Lines of the section of [`SITE`].
@@ -127,7 +127,7 @@ impl Setup {
         self
     }
 
-    /// Lines of `[limits]`.
+    /// Settings as dotted keys, such as `queue.timeout = "2s"`.
     #[must_use]
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits = lines.to_owned();
@@ -207,9 +207,9 @@ impl Setup {
         }
         let https = self.tls.as_ref().map_or("", |_| "https = [\"127.0.0.1:0\"]\n");
         let mut text = format!(
-            "[listen]\nhttp = [\"{listen}\"]\n{https}\n[admin]\nsocket = \"run/admin.sock\"\n\n\
-             [policy]\nroot = \"policies/{ROOT}\"\n\n[state]\ndir = \"state\"\n\n\
-             [limits]\n{limits}\n\n[log]\nlevel = \"{log_level}\"\n"
+            "{limits}\n\n[listen]\nhttp = [\"{listen}\"]\n{https}\n[admin]\nsocket = \"run/admin.sock\"\n\n\
+             [policy]\nfile = \"policies/{ROOT}\"\n\n[state]\ndir = \"state\"\n\n\
+             [log]\nlevel = \"{log_level}\"\n"
         );
         if let Some(tls) = &self.tls {
             text.push_str(&format!("\n[tls]\n{tls}\n"));
@@ -223,7 +223,7 @@ impl Setup {
             let all: Vec<_> =
                 [origin].into_iter().chain(more).map(|at| format!("\"http://{at}\"")).collect();
             let all = all.join(", ");
-            text.push_str(&format!("\n[[site]]\nhosts = [\"{host}\"]\norigin = [{all}]\n"));
+            text.push_str(&format!("\n[[site]]\nhosts = [\"{host}\"]\norigins = [{all}]\n"));
             if host == SITE {
                 text.push_str(&self.site_lines);
             }

@@ -8,9 +8,9 @@ use std::io;
 
 use sha2::{Digest, Sha256};
 
+use seawall_config::CertificateFiles;
 use seawall_model::CertificatePem;
 
-use crate::config::CertificateFiles;
 use crate::policy_source::read_file;
 use crate::util::periodic_task::PeriodicTask;
 

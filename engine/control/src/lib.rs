@@ -3,7 +3,7 @@
 mod admin;
 mod certificates;
 mod compile;
-mod config;
+mod config_file;
 mod generations;
 mod level_ticker;
 mod members;
@@ -35,12 +35,7 @@ pub use compile::{
     CompilerProcess, ComponentCompiler, DEAR_FILES_MAX, DEAR_KEPT_S, MEMBERS_COMPILE_WAIT_MS,
     RESULTS_MAX, START_COMPILE_WAIT_MS, UPGRADE_COMPILE_WAIT_MS, compile_confined,
 };
-pub use config::{
-    CERTIFICATES_MAX, CONFIG_BYTES_MAX, CertificateFiles, CertificateSource, ClientHeader, Config,
-    ConfigDiagnostic, ConfigError, EXEMPT_MAX, FAULTS_MAX, HEALTH_BYTES_MAX, LISTEN_MAX, Limits,
-    NEVER_BAN_MAX, ORIGINS_MAX, Origin, OriginTimeouts, PATH_PREFIX_BYTES_MAX, ROUTES_MAX,
-    SCRIPTS_MAX, SITES_MAX, SiteConfig, TRUSTED_NETS_MAX, TrustedProxies, load_config,
-};
+pub use config_file::{effective_config, load_config};
 pub use generations::retention::{
     DATA_HISTORY_MAX, HISTORY_MAX, MEMBER_HISTORY_MAX, MEMBERS_HISTORY_FILES_MAX,
     MEMBERS_HISTORY_MAX,

@@ -18,6 +18,7 @@ pub mod outline;
 pub mod part;
 pub mod policy_test;
 pub mod program;
+pub mod quantity;
 pub mod schema;
 pub mod set;
 pub mod span;

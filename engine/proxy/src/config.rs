@@ -4,10 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use seawall_model::{ClientPrefixes, Prefix};
+use seawall_config::{SiteConfig, TrustedProxies};
+use seawall_model::Prefix;
 
 use crate::listener::socket::ListeningSocket;
-use crate::{CertificateStore, MemoryReader, ProxyLimits, SiteConfig, TrustedProxies};
+use crate::{CertificateStore, MemoryReader, ProxyLimits};
 
 /// What the data plane is started with.
 #[derive(Clone)]
@@ -23,8 +24,6 @@ pub struct ProxyConfig {
     pub shown: Option<Arc<CertificateStore>>,
     /// Threads that serve; at least one is started.
     pub workers: usize,
-    /// How wide a client is.
-    pub units: ClientPrefixes,
     /// Whose word about the client is believed.
     pub trusted: TrustedProxies,
     /// Networks whose clients many people share: no cap of a client or of a network is theirs.

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use seawall_model::{ClientPrefixes, Now};
+use seawall_config::TrustedProxies;
+use seawall_model::{Client, ClientPrefixes, HeaderView, Now, Scheme};
 use seawall_ruleset::RuleSetHandle;
 
 use crate::admission::concurrency_limit::ConcurrencyLimiter;
 use crate::admission::connection_rate::ConnectionRateLimiter;
+use crate::admission::trusted_proxies::{ResolvedClient, resolve_client};
 use crate::fairness::FairSharing;
 use crate::fairness::cpu::CpuScheduler;
 use crate::overload::OverloadManager;
 use crate::request::policy_log::PolicyLog;
 use crate::routing::SiteTable;
-use crate::{ProxyLimits, ProxyMetrics, TrustedProxies};
+use crate::{ProxyLimits, ProxyMetrics};
 
 /// The shared part of the data plane.
 pub(crate) struct SharedContext {
@@ -39,6 +41,16 @@ impl SharedContext {
     pub(crate) fn processor(&self) -> CpuScheduler {
         let weights: Vec<u32> = self.sites.all().iter().map(|of| of.part.weight()).collect();
         CpuScheduler::new(&self.limits, &weights)
+    }
+
+    /// Returns who asks in a request that came from `direct`.
+    pub(crate) fn resolve_client(
+        &self,
+        direct: (Client, Scheme),
+        fields: &dyn HeaderView,
+    ) -> ResolvedClient {
+        let entries_max = self.limits.max_forwarded_entries;
+        resolve_client(&self.trusted, direct, fields, &self.units, entries_max)
     }
 }
 

@@ -40,8 +40,8 @@ impl<L> std::fmt::Debug for EngineLogFilter<L> {
 }
 
 impl<L: Log> EngineLogFilter<L> {
-    /// Returns a filter for `inner` that passes this many lines of the HTTP engine per second
-    /// (`ProxyLimits::engine_log_lines_per_s`).
+    /// A filter in front of `inner` that lets so many lines of the HTTP engine through per second
+    /// (`ProxyLimits::engine_log_lines_per_second`).
     pub fn new(inner: L, now: Now, lines_per_s: u32) -> Self {
         Self {
             inner,

@@ -36,7 +36,6 @@ mod site_report;
 mod tls;
 mod upstream;
 
-pub use admission::trusted_proxies::{ClientHeader, TrustedProxies};
 pub use config::ProxyConfig;
 pub use engine_log_filter::{EngineLogFilter, log_filter};
 pub use error::BindError;
@@ -47,7 +46,6 @@ pub use listener::socket::ListeningSocket;
 pub use metrics::ProxyMetrics;
 pub use overload::{MemoryReader, MemoryUsage};
 pub use request::local_response::{decode_rejection_code, rejection_code};
-pub use routing::{PathTimeouts, SiteConfig};
 pub use shutdown::gate::ListenerGate;
 pub use shutdown::handle::{DrainReport, ProxyHandle};
 pub use site_report::SiteReporter;

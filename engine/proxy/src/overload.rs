@@ -14,8 +14,9 @@
 //! Connections alone lead to *warning* at most: beyond it they are evicted one by one. CPU never
 //! leads to *critical*.
 //!
-//! Limitation: without a limit on the memory of the process (a control group's, or
-//! `memory_bytes_max`) memory cannot be measured, and the kernel ends the largest process.
+//! Where this does not protect you: from a limit that nobody told us. Without a limit on the
+//! process's memory (a control group's, or `max_memory_bytes`) there is nothing to hold it against,
+//! and the kernel ends what it finds largest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -31,7 +32,8 @@ use crate::connection::idle::IdleKind;
 use crate::connection::table::ConnectionTable;
 use crate::context::SharedContext;
 use crate::fairness::congestion::CongestionState;
-use crate::fairness::congestion::HOST;
+use crate::fairness::congestion::WHOLE_SERVER;
+use crate::limits::millis;
 use crate::metrics::count;
 
 /// Returns the used memory and its limit; none without a limit.
@@ -187,12 +189,12 @@ impl OverloadManager {
 
     /// Records that not all new connections can be accepted.
     pub(crate) fn note_trouble(&self, now: Tick, limits: &ProxyLimits) {
-        self.trouble.note(now, limits.calm_after_ms);
+        self.trouble.note(now, millis(limits.settings.queue.congestion_cooldown));
     }
 
     /// Returns whether all new connections have been accepted for a while.
     pub(crate) fn is_uncongested(&self, now: Tick, limits: &ProxyLimits) -> bool {
-        self.trouble.has_cleared(now, limits.calm_after_ms)
+        self.trouble.has_cleared(now, millis(limits.settings.queue.congestion_cooldown))
     }
 
     /// Returns whether a site served the client a while before the overload.
@@ -202,9 +204,11 @@ impl OverloadManager {
         now: Tick,
         limits: &ProxyLimits,
     ) -> bool {
-        let key = KnownClients::key(state.key(), HOST, &client.key);
-        let since = self.trouble.since(now, limits.calm_after_ms).min(now);
-        state.regulars().is_known_before(key, since, limits.regular_after_ms)
+        let key = KnownClients::key(state.key(), WHOLE_SERVER, &client.key);
+        let cooldown_ms = millis(limits.settings.queue.congestion_cooldown);
+        let min_age_ms = millis(limits.settings.queue.known_client_min_age);
+        let since = self.trouble.since(now, cooldown_ms).min(now);
+        state.regulars().is_known_before(key, since, min_age_ms)
     }
 
     /// Returns whether a check is due and belongs to this worker.
@@ -217,7 +221,7 @@ impl OverloadManager {
 
     /// Monitors the server for as long as its worker lives; one of all workers does each check.
     pub(crate) async fn watch(edge: Arc<SharedContext>, registries: Arc<[Arc<ConnectionTable>]>) {
-        let mut pause_ms = edge.limits.overload_look_ms;
+        let mut pause_ms = edge.limits.overload_check_interval_ms;
         let mut returned = 0;
         loop {
             tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
@@ -226,9 +230,10 @@ impl OverloadManager {
                 continue;
             }
             let (step, memory) = edge.overload.sample(&edge, registries.len());
-            let is_close =
-                memory.saturating_add(CLOSE_PERCENT) >= edge.limits.overload_tight_percent;
-            pause_ms = edge.limits.overload_look_ms / if is_close { CLOSE_TIMES } else { 1 };
+            let is_close = memory.saturating_add(CLOSE_PERCENT)
+                >= edge.limits.settings.overload.warning_percent;
+            pause_ms =
+                edge.limits.overload_check_interval_ms / if is_close { CLOSE_TIMES } else { 1 };
             if step > Step::Calm {
                 let idle_ms = |conn: &Connection| conn.idle_ms(&edge.limits);
                 for registry in registries.iter() {
@@ -244,9 +249,9 @@ impl OverloadManager {
     fn sample(&self, edge: &SharedContext, workers: usize) -> (Step, u8) {
         let limits = &edge.limits;
         let terms = OverloadThresholds {
-            warning: limits.overload_tight_percent,
-            shedding: limits.overload_scarce_percent,
-            critical: limits.overload_last_percent,
+            warning: limits.settings.overload.warning_percent,
+            shedding: limits.settings.overload.shedding_percent,
+            critical: limits.settings.overload.critical_percent,
         };
         let used = self.gauge.as_ref().and_then(|gauge| gauge());
         let memory = used.map_or(0, |used| percent(used.bytes, used.limit_bytes));
@@ -260,7 +265,8 @@ impl OverloadManager {
         self.cpu_use.measure(seawall_sys::cpu_time_us, (edge.now)(), workers);
         let cpu = late.min(below(terms.critical));
         let open = edge.counters.connections.active.load(Relaxed);
-        let places = percent(open, limits.connections_max as u64).min(below(terms.shedding));
+        let places = percent(open, limits.settings.connections.max_connections as u64)
+            .min(below(terms.shedding));
         let before = self.step();
         let step = before.next(memory_counts.max(cpu).max(places), &terms);
         self.step.store(step as u8, Relaxed);
@@ -374,8 +380,15 @@ mod tests {
         let (overload, limits) = (OverloadManager::default(), ProxyLimits::default());
         let idle = |step: Step| {
             overload.step.store(step as u8, Relaxed);
-            [IdleKind::NoRequestYet, IdleKind::WithinShare, IdleKind::OverShare]
-                .map(|of| overload.idle_ms(of, (limits.idle_ms, limits.idle_tight_ms)))
+            [IdleKind::NoRequestYet, IdleKind::WithinShare, IdleKind::OverShare].map(|of| {
+                overload.idle_ms(
+                    of,
+                    (
+                        millis(limits.settings.timeouts.idle_timeout),
+                        limits.overload_idle_timeout_ms,
+                    ),
+                )
+            })
         };
         let [calm, tight, scarce, last] = Step::ALL.map(idle);
         assert_eq!((calm, tight), ([15_000; 3], [2_000, 15_000, 2_000]));

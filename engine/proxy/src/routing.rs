@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
-use seawall_model::{HostMap, HostPattern, SiteId};
+use seawall_config::{OriginTimeouts, SiteConfig};
+use seawall_model::{HostMap, SiteId};
 use seawall_ruleset::http::script_of;
 
 use crate::fairness::SiteResources;
@@ -15,38 +17,8 @@ use crate::upstream::OriginSet;
 use crate::upstream::slot_kind::SlotKind;
 use crate::{BindError, ProxyLimits};
 
-/// A site as it is configured.
-#[derive(Debug, Clone)]
-pub struct SiteConfig {
-    /// Its name: its first host.
-    pub name: Box<str>,
-    /// Its hosts.
-    pub hosts: Vec<HostPattern>,
-    /// Addresses of its origins, as `address:port` or `name:port`; 1 to 16.
-    pub origins: Vec<Box<str>>,
-    /// Path of the health check, if there is one.
-    pub health: Option<Box<str>>,
-    /// Its weight in fair sharing; the default is 1.
-    pub share: u32,
-    /// Maximum of concurrent requests at one of its origins; otherwise
-    /// [`ProxyLimits::origin_inflight_max`] applies.
-    pub inflight_max: Option<u32>,
-    /// Timeouts of its origins by path prefix, where they differ from [`ProxyLimits`].
-    pub timeouts: Vec<PathTimeouts>,
-    /// Extensions of the scripts that its origins run, without a dot.
-    pub scripts: Vec<Box<str>>,
-}
-
-/// Timeouts of origins for paths with this prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathTimeouts {
-    /// Prefix of the path as rules see it; empty for all paths.
-    pub path_prefix: Box<str>,
-    /// Milliseconds from the end of a request to the header section of its response.
-    pub response_header_ms: Option<u32>,
-    /// Milliseconds without a byte within a response.
-    pub read_ms: Option<u32>,
-}
+// The configuration's range must fit into what fair sharing counts with.
+const _: () = assert!(seawall_config::SITE_WEIGHT_MAX <= seawall_state::WEIGHT_MAX);
 
 /// Timeouts of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +36,14 @@ struct TimeoutTable {
 }
 
 impl TimeoutTable {
-    fn new(written: &[PathTimeouts], limits: &ProxyLimits) -> Self {
-        let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+    fn new(written: &[OriginTimeouts], limits: &ProxyLimits) -> Self {
         let usual = Timeouts {
-            response_header_ms: ms(limits.origin_head_ms),
-            read_ms: ms(limits.origin_read_ms),
+            response_header_ms: short_millis(limits.settings.origins.response_header_timeout),
+            read_ms: short_millis(limits.settings.origins.read_timeout),
         };
-        let over = |below: Timeouts, said: &PathTimeouts| Timeouts {
-            response_header_ms: said.response_header_ms.unwrap_or(below.response_header_ms),
-            read_ms: said.read_ms.unwrap_or(below.read_ms),
+        let over = |below: Timeouts, own: &OriginTimeouts| Timeouts {
+            response_header_ms: own.response_header.map_or(below.response_header_ms, short_millis),
+            read_ms: own.read.map_or(below.read_ms, short_millis),
         };
         let own = written.iter().find(|said| said.path_prefix.is_empty());
         let site = own.map_or(usual, |said| over(usual, said));
@@ -87,6 +58,11 @@ impl TimeoutTable {
         let fits = |(prefix, _): &&(Box<str>, Timeouts)| path.starts_with(prefix.as_bytes());
         self.paths.iter().find(fits).map_or(self.site, |(_, timeouts)| *timeouts)
     }
+}
+
+/// Milliseconds of a timeout, whose range ends at an hour.
+fn short_millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// A site at run time.
@@ -129,11 +105,11 @@ impl Site {
             name,
             exchanges: SlotCounts::new(origins.places()),
             origins,
-            part: Arc::new(SiteResources::new(site.share)),
+            part: Arc::new(SiteResources::new(site.weight)),
             timeouts: TimeoutTable::new(&site.timeouts, limits),
             scripts: site.scripts.clone(),
-            uploads: SlotCounts::new(limits.origin_uploads_max),
-            tunnels: SlotCounts::new(limits.origin_tunnels_max),
+            uploads: SlotCounts::new(limits.settings.origins.max_uploads_per_origin),
+            tunnels: SlotCounts::new(limits.settings.origins.max_tunnels_per_origin),
         })
     }
 
@@ -231,21 +207,28 @@ impl SiteTable {
     }
 }
 
+/// One site of one host and one origin, `address:port`.
 #[cfg(test)]
-impl SiteConfig {
-    /// Returns a table of one site with one host and one origin.
-    pub(crate) fn test(host: &str, origin: &str) -> Self {
-        Self {
-            name: host.into(),
-            hosts: vec![HostPattern::parse(host).unwrap()],
-            origins: vec![origin.into()],
-            health: None,
-            share: 1,
-            inflight_max: None,
-            timeouts: Vec::new(),
-            scripts: Vec::new(),
-        }
+pub(crate) fn test_site(host: &str, origin: &str) -> SiteConfig {
+    SiteConfig {
+        name: host.into(),
+        hosts: vec![seawall_model::HostPattern::parse(host).unwrap()],
+        origins: vec![test_origin(origin)],
+        health_check_path: None,
+        member: None,
+        weight: 1,
+        max_requests_per_origin: None,
+        timeouts: Vec::new(),
+        scripts: Vec::new(),
     }
+}
+
+/// An origin, `address:port`.
+#[cfg(test)]
+pub(crate) fn test_origin(address: &str) -> seawall_config::Origin {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    let host = host.trim_matches(['[', ']']);
+    seawall_config::Origin { host: host.into(), port: port.parse().unwrap() }
 }
 
 #[cfg(test)]
@@ -254,14 +237,11 @@ mod tests {
 
     #[test]
     fn in_flight_requests_have_their_places_and_not_one_more() {
-        let limits = ProxyLimits {
-            origin_inflight_max: 3,
-            origin_uploads_max: 2,
-            origin_tunnels_max: 1,
-            ..ProxyLimits::default()
-        };
-        let sites =
-            SiteTable::resolve(&[SiteConfig::test("a.example", "127.0.0.1:9")], &limits).unwrap();
+        let mut limits = ProxyLimits::default();
+        limits.settings.origins.max_requests_per_origin = 3;
+        limits.settings.origins.max_uploads_per_origin = 2;
+        limits.settings.origins.max_tunnels_per_origin = 1;
+        let sites = SiteTable::resolve(&[test_site("a.example", "127.0.0.1:9")], &limits).unwrap();
         let route = sites.find("a.example").unwrap();
         for (stay, most) in [(SlotKind::Tunnel, 1), (SlotKind::Upload, 2), (SlotKind::Request, 3)] {
             assert_eq!((0..9).filter(|_| route.enter(stay)).count(), most, "{stay:?}");
@@ -273,8 +253,10 @@ mod tests {
 
     #[test]
     fn a_site_that_says_what_its_origin_can_do_gets_no_more() {
-        let site =
-            SiteConfig { inflight_max: Some(2), ..SiteConfig::test("a.example", "127.0.0.1:9") };
+        let site = SiteConfig {
+            max_requests_per_origin: Some(2),
+            ..test_site("a.example", "127.0.0.1:9")
+        };
         let sites = SiteTable::resolve(&[site], &ProxyLimits::default()).unwrap();
         let route = sites.find("a.example").unwrap();
         assert_eq!((0..9).filter(|_| route.enter(SlotKind::Request)).count(), 2);

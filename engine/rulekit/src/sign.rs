@@ -42,9 +42,7 @@ pub enum Unlocked {
 pub fn secret_key(text: &str) -> Result<Unlocked> {
     let lines = text.lines().count();
     if lines < 2 || !text.starts_with("untrusted comment:") {
-        bail!(
-            "the file is not a secret key: use a file of `seawall rule keygen` or `minisign -G`"
-        );
+        bail!("the file is not a secret key: use a file of `seawall rule keygen` or `minisign -G`");
     }
     match SecretKeyBox::from_string(text)?.into_unencrypted_secret_key() {
         Ok(key) => Ok(Unlocked::Key(Box::new(key))),

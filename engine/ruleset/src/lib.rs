@@ -23,9 +23,7 @@ pub use build::member_part::Member;
 pub use build::memory_store::MemoryStore;
 pub use build::parts::{LIST_SEARCH_BYTES_HOST_MAX, LIST_SEARCH_BYTES_MEMBER_MAX};
 pub use build::settings::{ServerSettings, SiteHosts};
-pub use build::signatures::{
-    SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TRUSTED_KEYS_MAX, TrustedKey, verify_signature,
-};
+pub use build::signatures::{SIGNATURE_BYTES_MAX, SIGNATURE_ENDING, TrustedKey, verify_signature};
 pub use build::sources::{
     COMPONENT_BYTES_MAX, CachedList, Entry, FILES_MAX, GLOB_ENTRIES_MAX, KeptLists, LIST_BYTES_MAX,
     MEMBER_COMPONENT_BYTES_MAX, MEMBER_ENTRIES_MAX, MEMBER_FILES_MAX, MEMBER_FOLDERS_MAX,

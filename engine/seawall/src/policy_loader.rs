@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use seawall_config::{Config, Limits};
 use seawall_control::is_private_dir;
-use seawall_control::{CompilerProcess, ComponentCompiler, Config, MakeBuilderFn, PolicyLoader};
+use seawall_control::{CompilerProcess, ComponentCompiler, MakeBuilderFn, PolicyLoader};
 use seawall_model::{Now, Prefix};
 use seawall_ruleset::{
     FuelLimits, Guarded, RuleSetBuilder, Sandbox, SandboxLimits, ServerSettings, SiteHosts,
+    TrustedKey,
 };
+
+use crate::cli::exit::{ExitStatus, fail};
 
 /// Name of the code cache's folder, in the state folder and in a user's cache folder.
 const CODE_FOLDER: &str = "code";
@@ -32,26 +36,29 @@ enum CompileMode {
 }
 
 impl PolicyHost {
-    /// Returns the server of a configuration.
-    pub(crate) fn of(config: &Config) -> Self {
-        let site = |site: &seawall_control::SiteConfig| SiteHosts {
+    /// The host of a configuration.
+    ///
+    /// # Errors
+    /// A key that the signatures' library does not take, which is said.
+    pub(crate) fn of(config: &Config) -> Result<Self, ExitStatus> {
+        let site = |site: &seawall_config::SiteConfig| SiteHosts {
             name: site.name.clone(),
             hosts: site.hosts.clone(),
             member: site.member.clone(),
         };
         let sites = config.sites.iter().map(site).collect();
-        Self {
+        Ok(Self {
             settings: ServerSettings {
-                units: config.units,
+                units: config.limits.client_prefixes(),
                 sites,
-                trusted_keys: config.trusted_keys.clone(),
+                trusted_keys: trusted_keys(config)?,
                 guarded: guarded(config),
                 fuel: fuel(&config.limits),
                 today: 0,
             },
             state_dir: Some(config.state_dir.clone()),
             code: CompileMode::Helper(Some(config.state_dir.join(CODE_FOLDER))),
-        }
+        })
     }
 
     /// Adapts it to a command, which may run under another user than the server. The server's code
@@ -65,22 +72,36 @@ impl PolicyHost {
     }
 }
 
+/// The keys of the configuration, which has checked them. One that is lost would let unsigned
+/// components in, so it ends the command.
+pub(crate) fn trusted_keys(config: &Config) -> Result<Vec<TrustedKey>, ExitStatus> {
+    let key = |text: &str| {
+        let wrong = || fail(ExitStatus::InternalError, format!("`{text}` cannot be read as a key"));
+        TrustedKey::parse(text).ok_or_else(wrong)
+    };
+    config.trusted_keys.iter().map(|text| key(text)).collect()
+}
+
 /// Returns the clients that no list should reject: those that the configuration names as the
 /// operator's own, and the trusted proxies.
 fn guarded(config: &Config) -> Guarded {
     let listen = config.listen.iter().chain(&config.listen_tls).map(|address| address.ip());
     let server = listen.filter(|ip| !ip.is_unspecified()).map(Prefix::host).collect();
-    Guarded { proxies: config.trusted_proxies.nets.clone(), own: config.never_ban.clone(), server }
+    Guarded {
+        proxies: config.trusted_proxies.networks.clone(),
+        own: config.ban_exempt.clone(),
+        server,
+    }
 }
 
-/// Returns the fuel of one request: that of the configuration, or the default.
-fn fuel(limits: &seawall_control::Limits) -> FuelLimits {
-    let usual = FuelLimits::default();
+/// What the evaluation of one request may cost.
+fn fuel(limits: &Limits) -> FuelLimits {
     FuelLimits {
-        decision: limits.decision_fuel.unwrap_or(usual.decision),
-        member: limits.member_fuel.unwrap_or(usual.member),
-        externs: limits.extern_fuel.unwrap_or(usual.externs),
-        externs_ms: limits.extern_ms.unwrap_or(usual.externs_ms),
+        decision: limits.evaluation.max_fuel,
+        member: limits.evaluation.max_member_fuel,
+        externs: limits.evaluation.max_extern_fuel,
+        externs_ms: u64::try_from(limits.evaluation.max_extern_time.as_millis())
+            .unwrap_or(u64::MAX),
     }
 }
 
@@ -110,5 +131,15 @@ pub(crate) fn loader(
             let compiler = ComponentCompiler::new(folder.clone(), CompilerProcess::default(), now);
             Ok(loader.with_foundry(Arc::new(compiler)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_without_a_configuration_has_the_same_fuel() {
+        assert_eq!(fuel(&Limits::default()), FuelLimits::default());
     }
 }

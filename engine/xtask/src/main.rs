@@ -43,6 +43,8 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Write the table of settings in docs/limits.md, and the JSON schema of the configuration.
+    Reference,
     /// Run the benches.
     Bench {
         /// Evaluate the same rules with other engines instead.
@@ -84,6 +86,7 @@ fn obey(word: Task) -> anyhow::Result<()> {
         Task::Test | Task::Ci => command::test::run(&repo),
         Task::Rules { all: false } => command::rules::run(&repo),
         Task::Rules { all: true } => command::rules::all(&repo),
+        Task::Reference => command::reference::run(&repo),
         Task::Bench { peers: true, .. } => command::bench::peers(&repo),
         Task::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
         Task::Attack(options) => command::attack::run(&repo, &options),

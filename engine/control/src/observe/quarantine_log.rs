@@ -64,7 +64,7 @@ impl QuarantineLog {
             let is = Seen { quarantines: of.quarantines, away: left_ms > 0 };
             if of.quarantines > 0 && of.quarantines != was.quarantines {
                 lines.push(format!(
-                    "the rules of member {name} exceeded `member_fuel` too often and are in quarantine \
+                    "the rules of member {name} exceeded `max_member_fuel` too often and are in quarantine \
                      for {s} s; only the operator's layers evaluate requests to the member's sites \
                      (skipped so far: {passed}). `seawall rule enable {name}` or an edit by the \
                      member ends the quarantine sooner",
@@ -95,7 +95,7 @@ impl QuarantineLog {
         }
         self.host = (out, Some(now));
         Some(format!(
-            "the operator's rules exceeded `decision_fuel` for {more} requests, which got a 503; \
+            "the operator's rules exceeded `max_fuel` for {more} requests, which got a 503; \
              `seawall check --cost` shows the rules that can cost so much"
         ))
     }

@@ -9,12 +9,12 @@ use seawall_admin_api::{
     ManualLevelStatus, MarksOfParts, MemberFuelStatus, Past, PolicyStatus, ProcessStatus,
     ProxyReport, RuleStatus, SiteStatus, SiteTraffic, SnapshotStatus, StatusReport, WasmStatus,
 };
+use seawall_config::SiteConfig;
 use seawall_model::{ClientPrefixes, Now, RuleId, Tick};
 use seawall_ruleset::{ActiveGeneration, PartSummary, RuleSetHandle, Summary};
 use seawall_state::TableStats;
 use seawall_wasm::Failure;
 
-use crate::config::SiteConfig;
 use crate::level_ticker::Levels;
 use crate::members::Members;
 use crate::observe::decision_totals::DecisionTotals;

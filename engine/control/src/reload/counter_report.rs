@@ -18,14 +18,14 @@ pub struct PolicyView<'s> {
     pub outline: &'s Outline,
 }
 
-    /// Returns what would happen to the counters of `old` if `new` replaced it.
+/// Returns what would happen to the counters of `old` if `new` replaced it.
 #[must_use]
 pub fn foreseen(old: PolicyView<'_>, new: PolicyView<'_>) -> CounterReport {
     let report = CarryOverReport::between(old.counters, new.counters);
     of(report, old.outline, new.outline)
 }
 
-    /// Returns what happened to the counters, as the state reports it.
+/// Returns what happened to the counters, as the state reports it.
 pub(crate) fn of(report: CarryOverReport, old: &Outline, new: &Outline) -> CounterReport {
     let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from);
     let again: Vec<Box<str>> =

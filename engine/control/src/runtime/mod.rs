@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use seawall_config::Config;
 use seawall_model::Now;
 use tokio::sync::oneshot;
 
@@ -22,7 +23,6 @@ use crate::admin::bans::BanAdmin;
 use crate::admin::history::HistoryAdmin;
 use crate::admin::levels::LevelAdmin;
 use crate::admin::socket::{AdminSocket, SocketError, SocketFile};
-use crate::config::Config;
 use crate::generations::GenerationStore;
 use crate::level_ticker;
 use crate::observe::decision_totals::DecisionTotals;
@@ -97,11 +97,11 @@ impl ControlPlane {
             board: board.clone(),
             members: members.clone(),
             totals: totals.clone(),
-            root: config.root.clone(),
+            root: config.policy_file.clone(),
             sites: config.sites.clone(),
             outside,
             snapshot: Arc::new(keeping.status()),
-            units: config.units,
+            units: config.limits.client_prefixes(),
             last_upgrade: transfer.last.clone(),
             loader: loader.clone(),
             now: now.clone(),
@@ -118,8 +118,10 @@ impl ControlPlane {
         let watching = level_ticker::start(handle.clone(), levels.clone(), beats[1].clone())?;
         // Watched before this returns, so that no save after "ready" is missed. The requested
         // reload finds saves between the first load and now.
-        let watch =
-            Arc::new(Mutex::new(PolicyWatcher::new(&folder_of(&config.root), trigger.clone())));
+        let watch = Arc::new(Mutex::new(PolicyWatcher::new(
+            &folder_of(&config.policy_file),
+            trigger.clone(),
+        )));
         let forge = LivePolicyBackend {
             loader,
             handle,

@@ -124,7 +124,7 @@ impl Builder<'_> {
             self.does_nothing(
                 cpu.span,
                 "`cpu` has no effect yet",
-                "use `[limits] member_fuel` and `extern_ms` to limit the cost of members' rules",
+                "use `max_member_fuel` and `max_extern_time` in `[evaluation]` to limit the cost of members' rules",
             );
         }
         self.no_expiry(&entry.meta, "a `member` entry");

@@ -9,7 +9,7 @@ use crate::program::{
 };
 use crate::schema::{Schema, Type};
 
-/// Bytes of the request header: the default of `head_bytes_max`.
+/// Bytes of the head that is reckoned with: what `max_request_header_bytes` is by default.
 pub const HEAD_BYTES: usize = 32 << 10;
 /// Bytes of a value that is not a word of its enumeration: the default of `method_bytes_max`.
 const WORD_BYTES: usize = 32;

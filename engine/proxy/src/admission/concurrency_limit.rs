@@ -76,7 +76,7 @@ fn leave<K: Hash + Eq>(held: &mut HashMap<K, u32>, key: K) {
 
 /// Maximum of evicted connections that are not closed yet. They are open files in addition to the
 /// limit and come out of the descriptors reserved for everything else.
-const GOING_MAX: usize = 128;
+const MAX_EVICTING: usize = 128;
 
 /// Whether an idle connection was evicted for the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl ConcurrencyLimiter {
         }
         let most = match room {
             SlotSource::Free => self.caps.total,
-            SlotSource::Evicted => self.caps.total.saturating_add(GOING_MAX),
+            SlotSource::Evicted => self.caps.total.saturating_add(MAX_EVICTING),
         };
         if open.total >= most {
             return Err(LimitReached::Total);

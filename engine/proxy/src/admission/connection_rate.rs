@@ -22,9 +22,9 @@ pub(crate) struct ConnectionRateLimiter {
 
 impl ConnectionRateLimiter {
     pub(crate) fn new(limits: &ProxyLimits) -> Self {
-        let per_s = u64::from(limits.connections_per_client_per_s_max);
+        let per_s = u64::from(limits.settings.connections.connection_rate_per_client);
         let rate = Rate { n: per_s, window_ms: 1_000, burst: per_s };
-        Self { counts: RateLimitTable::alone(limits.arrival_keys_max), rate }
+        Self { counts: RateLimitTable::alone(limits.connection_rate_table_size), rate }
     }
 
     /// Counts a connection of `client` and returns whether it is over the limit. `state` supplies
@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_client_has_its_rate_and_its_reserve_and_its_neighbour_too() {
-        let limits = ProxyLimits { connections_per_client_per_s_max: 10, ..ProxyLimits::default() };
+        let mut limits = ProxyLimits::default();
+        limits.settings.connections.connection_rate_per_client = 10;
         let arrivals = ConnectionRateLimiter::new(&limits);
         let state = State::new(Seed([7; 16]), &[]);
         let client = |ip: &str| Client::of(ip.parse().unwrap(), &ClientPrefixes::default());

@@ -11,39 +11,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use seawall_model::{Client, ClientPrefixes, HeaderView, Prefix, Scheme};
-
-/// The header in which trusted proxies name the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientHeader {
-    /// `X-Forwarded-For`: each proxy appends the address of its peer.
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239): each proxy appends `for=…`.
-    Forwarded,
-    /// `X-Real-IP`: one address, set by the nearest proxy.
-    XRealIp,
-}
-
-/// The trusted proxies, and how they name the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxies {
-    /// Their networks. Empty: no proxy is trusted.
-    pub nets: Vec<Prefix>,
-    /// Whether each of their connections begins with a PROXY header.
-    pub proxy_protocol: bool,
-    /// The header that names the client.
-    pub header: Option<ClientHeader>,
-    /// Milliseconds for which their own connections may be idle before a request. It is longer than
-    /// their own keep-alive timeout, so that they close the connection first.
-    pub idle_ms: u64,
-}
-
-impl Default for TrustedProxies {
-    fn default() -> Self {
-        // Load balancers and nginx keep an idle connection for 60 s.
-        Self { nets: Vec::new(), proxy_protocol: false, header: None, idle_ms: 75_000 }
-    }
-}
+use seawall_config::{ClientHeader, TrustedProxies};
+use seawall_model::{Client, ClientPrefixes, HeaderView, Scheme};
 
 /// Whether a connection belongs to one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,65 +40,53 @@ pub(crate) struct ResolvedClient {
 /// Address and scheme of an entry.
 type ForwardedEntry = (Option<IpAddr>, Option<Scheme>);
 
-impl TrustedProxies {
-    /// Returns whether `ip` is a trusted proxy.
-    #[must_use]
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.nets.iter().any(|net| net.contains(ip))
+/// Returns who asks in a request that came from `direct`, whom the connection names, over `scheme`.
+pub(crate) fn resolve_client(
+    trusted: &TrustedProxies,
+    (direct, scheme): (Client, Scheme),
+    fields: &dyn HeaderView,
+    units: &ClientPrefixes,
+    entries_max: usize,
+) -> ResolvedClient {
+    if !trusted.contains(direct.ip) {
+        return ResolvedClient { client: direct, scheme, line: ConnectionOwnership::Own };
     }
+    let (ip, claimed) = match trusted.header {
+        None => (None, None),
+        Some(ClientHeader::XRealIp) => {
+            (ip_of(last(&values(fields, "x-real-ip"))), forwarded_scheme(fields))
+        }
+        Some(ClientHeader::XForwardedFor) => {
+            let values = values(fields, "x-forwarded-for");
+            let entries = entries(&values).take(entries_max);
+            let (ip, _) = walk(trusted, entries, |entry| (ip_of(entry), None));
+            (ip, forwarded_scheme(fields))
+        }
+        Some(ClientHeader::Forwarded) => {
+            let values = values(fields, "forwarded");
+            walk(trusted, elements(&values).take(entries_max), forwarded_entry)
+        }
+    };
+    let client = ip.map_or(direct, |ip| Client::of(ip, units));
+    let line = ConnectionOwnership::Shared;
+    ResolvedClient { client, scheme: claimed.unwrap_or(scheme), line }
+}
 
-    /// Returns the client of a request that came over `scheme` from the peer `direct`.
-    pub(crate) fn resolve_client(
-        &self,
-        (direct, scheme): (Client, Scheme),
-        fields: &dyn HeaderView,
-        units: &ClientPrefixes,
-        hops_max: usize,
-    ) -> ResolvedClient {
-        if !self.contains(direct.ip) {
-            return ResolvedClient { client: direct, scheme, line: ConnectionOwnership::Own };
-        }
-        let (ip, claimed) = match self.header {
-            None => (None, None),
-            Some(ClientHeader::XRealIp) => {
-                (ip_of(last(&values(fields, "x-real-ip"))), forwarded_scheme(fields))
-            }
-            Some(ClientHeader::XForwardedFor) => {
-                let values = values(fields, "x-forwarded-for");
-                let (ip, _) = self.walk(entries(&values), |entry| (ip_of(entry), None), hops_max);
-                (ip, forwarded_scheme(fields))
-            }
-            Some(ClientHeader::Forwarded) => {
-                let values = values(fields, "forwarded");
-                self.walk(elements(&values), forwarded_entry, hops_max)
-            }
-        };
-        let client = ip.map_or(direct, |ip| Client::of(ip, units));
-        ResolvedClient {
-            client,
-            scheme: claimed.unwrap_or(scheme),
-            line: ConnectionOwnership::Shared,
+/// The last entry that can be read, from the right up to the first that is no trusted proxy.
+fn walk<'v>(
+    trusted: &TrustedProxies,
+    entries: impl Iterator<Item = &'v [u8]>,
+    read: impl Fn(&[u8]) -> ForwardedEntry,
+) -> ForwardedEntry {
+    let mut reached = (None, None);
+    for entry in entries {
+        let (Some(ip), scheme) = read(entry) else { break };
+        reached = (Some(ip), scheme);
+        if !trusted.contains(ip) {
+            break;
         }
     }
-
-    /// Returns the last readable entry, from the right up to the first that is not a trusted proxy.
-    fn walk<'v>(
-        &self,
-        entries: impl Iterator<Item = &'v [u8]>,
-        read: impl Fn(&[u8]) -> ForwardedEntry,
-        hops_max: usize,
-    ) -> ForwardedEntry {
-        let mut reached = (None, None);
-        for entry in entries.take(hops_max) {
-            let (Some(ip), scheme) = read(entry) else { break };
-            reached = (Some(ip), scheme);
-            if !self.contains(ip) {
-                break;
-            }
-        }
-        reached
-    }
+    reached
 }
 
 /// Returns the values of a header, in their order.
@@ -251,13 +208,15 @@ fn ip_of(text: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use seawall_model::Prefix;
+
     use super::*;
     use crate::request::facts::HeaderFields;
 
     fn trusted(header: ClientHeader) -> TrustedProxies {
-        let nets = ["10.0.0.0/8", "2001:db8:1::/48"].map(|net| Prefix::parse(net).unwrap().0);
-        let (nets, header) = (nets.to_vec(), Some(header));
-        TrustedProxies { nets, header, ..TrustedProxies::default() }
+        let networks = ["10.0.0.0/8", "2001:db8:1::/48"].map(|net| Prefix::parse(net).unwrap().0);
+        let (networks, header) = (networks.to_vec(), Some(header));
+        TrustedProxies { networks, header, ..TrustedProxies::default() }
     }
 
     fn client(ip: &str) -> Client {
@@ -272,7 +231,7 @@ mod tests {
             .collect();
         let units = ClientPrefixes::default();
         let direct = (client(direct), Scheme::Http);
-        let asker = trusted(header).resolve_client(direct, &HeaderFields(&fields), &units, 4);
+        let asker = resolve_client(&trusted(header), direct, &HeaderFields(&fields), &units, 4);
         (asker.client.ip.to_string(), asker.scheme)
     }
 

@@ -35,8 +35,10 @@ impl MinBodyRate {
     /// Records that no byte came; returns the deadline.
     pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
-        let earned_ms = self.bytes.saturating_mul(1_000) / limits.body_bytes_per_s_min.max(1);
-        let allowed = Duration::from_millis(earned_ms.max(limits.body_grace_ms));
+        let earned_ms = self.bytes.saturating_mul(1_000)
+            / limits.settings.requests.min_request_body_rate.max(1);
+        let grace = limits.settings.requests.min_request_body_rate_grace;
+        let allowed = Duration::from_millis(earned_ms).max(grace);
         later(since, allowed.saturating_sub(self.waited))
     }
 }
@@ -60,7 +62,7 @@ impl WriteStallTimer {
             self.blocked += now.saturating_duration_since(since);
         }
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        if self.bytes >= limits.write_stall_bytes_min {
+        if self.bytes >= limits.send_timeout_min_bytes {
             *self = Self::new();
         }
     }
@@ -81,7 +83,7 @@ impl WriteStallTimer {
     /// Records that a write is blocked; returns the deadline.
     pub(crate) fn waits(&mut self, now: Instant, limits: &ProxyLimits) -> Instant {
         let since = *self.blocked_since.get_or_insert(now);
-        later(since, Duration::from_millis(limits.write_stall_ms).saturating_sub(self.blocked))
+        later(since, limits.settings.timeouts.send_timeout.saturating_sub(self.blocked))
     }
 }
 
@@ -133,7 +135,7 @@ mod tests {
         pace.moved(100, start + ms(19_000), &limits);
         assert_eq!(pace.waits(start + ms(19_000), &limits), start + ms(20_000));
         // Enough bytes end the stall.
-        let enough = usize::try_from(limits.write_stall_bytes_min).unwrap();
+        let enough = usize::try_from(limits.send_timeout_min_bytes).unwrap();
         pace.moved(enough, start + ms(19_500), &limits);
         assert_eq!(pace.waits(start + ms(19_500), &limits), start + ms(39_500));
     }

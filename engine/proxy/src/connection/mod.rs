@@ -28,6 +28,7 @@ use crate::connection::data_rate::later;
 use crate::connection::idle::IdleRank;
 use crate::fairness::accounting::SiteAccounting;
 use crate::http2::forward_window::ForwardWindow;
+use crate::limits::millis;
 use crate::request::enforce::AdmittedRequest;
 use crate::tls::TlsInfo;
 
@@ -46,7 +47,7 @@ pub(crate) enum ConnectionPhase {
 }
 
 /// In place of a time: the connection is not idle.
-const BUSY: u64 = u64::MAX;
+const NOT_IDLE: u64 = u64::MAX;
 
 /// One client connection.
 #[derive(Debug)]
@@ -61,10 +62,11 @@ pub(crate) struct Connection {
     pub(crate) place: AtomicUsize,
     phase: AtomicU8,
     born: Instant,
-    /// Milliseconds from `born` to the moment from which it is idle; [`BUSY`] while it has a
-    /// request.
+    /// Milliseconds from `born` to when it last began to wait for a request; [`NOT_IDLE`] while it
+    /// has one.
     waits_from_ms: AtomicU64,
-    /// The same for the moment from which its client takes no bytes; [`BUSY`] while it takes them.
+    /// The same for when its client last ceased to take what it is sent; [`NOT_IDLE`] while it takes
+    /// it.
     stalled_from_ms: AtomicU64,
     /// The same for the last interim response of its origin; 0 if there was none.
     interim_at_ms: AtomicU64,
@@ -105,7 +107,7 @@ impl Connection {
             phase: AtomicU8::new(ConnectionPhase::ReadingHead as u8),
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
-            stalled_from_ms: AtomicU64::new(BUSY),
+            stalled_from_ms: AtomicU64::new(NOT_IDLE),
             interim_at_ms: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
             origin_late: AtomicBool::new(false),
@@ -161,7 +163,7 @@ impl Connection {
     /// Records the phase of the request.
     pub(crate) fn set_phase(&self, phase: ConnectionPhase) {
         self.phase.store(phase as u8, Relaxed);
-        self.waits_from_ms.store(BUSY, Relaxed);
+        self.waits_from_ms.store(NOT_IDLE, Relaxed);
     }
 
     /// Records that the connection is idle from `now` on.
@@ -173,22 +175,22 @@ impl Connection {
     /// Records the number of open HTTP/2 streams; without any, the connection is idle.
     pub(crate) fn note_streams(&self, open: usize) {
         self.streams.store(u32::try_from(open).unwrap_or(u32::MAX), Relaxed);
-        let is_waiting = self.waits_from_ms.load(Relaxed) != BUSY;
+        let is_waiting = self.waits_from_ms.load(Relaxed) != NOT_IDLE;
         if is_waiting != (open == 0) {
-            let waits_from_ms = if open == 0 { self.age_ms(Instant::now()) } else { BUSY };
+            let waits_from_ms = if open == 0 { self.age_ms(Instant::now()) } else { NOT_IDLE };
             self.waits_from_ms.store(waits_from_ms, Relaxed);
         }
     }
 
     fn age_ms(&self, now: Instant) -> u64 {
         let age = now.saturating_duration_since(self.born);
-        u64::try_from(age.as_millis()).unwrap_or(BUSY - 1)
+        u64::try_from(age.as_millis()).unwrap_or(NOT_IDLE - 1)
     }
 
     /// Returns the rank for eviction while the connection is idle.
     pub(crate) fn idleness(&self) -> Option<IdleRank> {
         let from_ms = self.waits_from_ms.load(Relaxed);
-        if from_ms == BUSY {
+        if from_ms == NOT_IDLE {
             return None;
         }
         let waited_ms = self.age_ms(Instant::now()).saturating_sub(from_ms);
@@ -197,20 +199,20 @@ impl Connection {
 
     /// Records that the client takes no bytes.
     pub(crate) fn mark_send_stalled(&self, now: Instant) {
-        if self.stalled_from_ms.load(Relaxed) == BUSY {
+        if self.stalled_from_ms.load(Relaxed) == NOT_IDLE {
             self.stalled_from_ms.store(self.age_ms(now), Relaxed);
         }
     }
 
     /// Records that the client takes bytes.
     pub(crate) fn mark_send_progress(&self) {
-        self.stalled_from_ms.store(BUSY, Relaxed);
+        self.stalled_from_ms.store(NOT_IDLE, Relaxed);
     }
 
     /// Returns for how many milliseconds the client has taken no bytes.
     pub(crate) fn send_stalled_ms(&self) -> Option<u64> {
         let from_ms = self.stalled_from_ms.load(Relaxed);
-        (from_ms != BUSY).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
+        (from_ms != NOT_IDLE).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
     /// Records an interim response of the origin (RFC 9110 §15.2): the origin works on the request.
@@ -238,8 +240,8 @@ impl Connection {
 
     /// Returns the idle timeout.
     pub(crate) fn idle_ms(&self, limits: &ProxyLimits) -> u64 {
-        let usual_ms = self.idle_ms.unwrap_or(limits.idle_ms);
-        self.stake.idle_ms(self, (usual_ms, limits.idle_tight_ms))
+        let usual_ms = self.idle_ms.unwrap_or(millis(limits.settings.timeouts.idle_timeout));
+        self.stake.idle_ms(self, (usual_ms, limits.overload_idle_timeout_ms))
     }
 
     /// Records that a request came.

@@ -84,7 +84,7 @@ impl ConnectionTable {
     ) -> bool {
         let mut live = self.0.lock();
         let places = live.conns.len();
-        let looks = limits.room_looks.min(places);
+        let looks = limits.eviction_sample_size.min(places);
         let next = || (0..looks).filter_map(|n| live.conns.get((live.scan_cursor + n) % places));
         let spared = next()
             .filter(|conn| !conn.is_aborted())
@@ -119,7 +119,7 @@ impl ConnectionTable {
         let mut stalled: Vec<_> =
             open().filter_map(|conn| Some((conn.send_stalled_ms()?, conn))).collect();
         stalled.sort_unstable_by_key(|(ms, _)| std::cmp::Reverse(*ms));
-        stalled.truncate(limits.room_looks);
+        stalled.truncate(limits.eviction_sample_size);
         stalled.iter().for_each(|(_, conn)| conn.abort());
         (idle, stalled.len() as u64)
     }
@@ -132,7 +132,7 @@ impl ConnectionTable {
 
     /// Checks for banned connections after bans were set, until the data plane stops.
     pub(crate) async fn watch(self: Arc<Self>, edge: Arc<SharedContext>, mut stop: ShutdownSignal) {
-        let pause = Duration::from_millis(edge.limits.ban_sweep_ms);
+        let pause = Duration::from_millis(edge.limits.ban_sweep_interval_ms);
         let mut seen = 0;
         loop {
             tokio::select! {
@@ -164,8 +164,8 @@ fn min_idle_before_eviction(
 ) -> u64 {
     match newcomer {
         EvictionPriority::High if of.no_request_yet => 0,
-        _ if is_over || of.no_request_yet => limits.room_after_ms,
-        _ => limits.room_kept_after_ms,
+        _ if is_over || of.no_request_yet => limits.eviction_min_idle_new_ms,
+        _ => limits.eviction_min_idle_kept_ms,
     }
 }
 
@@ -182,8 +182,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn room_is_made_by_the_one_that_waits_longest_and_by_who_never_asked_before_others() {
-        let limits =
-            ProxyLimits { room_after_ms: 0, room_kept_after_ms: 5, ..ProxyLimits::default() };
+        let limits = ProxyLimits {
+            eviction_min_idle_new_ms: 0,
+            eviction_min_idle_kept_ms: 5,
+            ..ProxyLimits::default()
+        };
         let registry = Arc::new(ConnectionTable::default());
         assert!(
             !registry.evict_one(&limits, EvictionPriority::Normal, |_| false),
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn whoever_came_just_now_may_speak_first() {
-        let limits = ProxyLimits { room_after_ms: 60_000, ..ProxyLimits::default() };
+        let limits = ProxyLimits { eviction_min_idle_new_ms: 60_000, ..ProxyLimits::default() };
         let registry = Arc::new(ConnectionTable::default());
         let asked = conn("192.0.2.1");
         asked.mark_request_received();
@@ -251,7 +254,11 @@ mod tests {
 
     #[test]
     fn each_place_is_looked_at_in_turn() {
-        let limits = ProxyLimits { room_after_ms: 0, room_looks: 4, ..ProxyLimits::default() };
+        let limits = ProxyLimits {
+            eviction_min_idle_new_ms: 0,
+            eviction_sample_size: 4,
+            ..ProxyLimits::default()
+        };
         let registry = Arc::new(ConnectionTable::default());
         let conns: Vec<_> = (0..64).map(|_| conn("192.0.2.1")).collect();
         let entries: Vec<_> = conns.iter().map(|c| registry.enter(Arc::clone(c))).collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use seawall_model::Tick;
 
 /// The name under which clients are known to the server as a whole.
-pub(crate) const HOST: &str = "";
+pub(crate) const WHOLE_SERVER: &str = "";
 
 /// Since when a site, or the server, lacks resources for its requests.
 #[derive(Debug, Default)]

@@ -62,7 +62,7 @@ pub(crate) struct CpuScheduler {
 impl CpuScheduler {
     pub(crate) fn new(limits: &ProxyLimits, weights: &[u32]) -> Self {
         let all = weights.iter().copied().chain([ASTRAY_WEIGHT]);
-        let sheet = TokenBuckets::new(PER_S, limits.cpu_depth_us, all);
+        let sheet = TokenBuckets::new(PER_S, limits.cpu_burst_us, all);
         let dealer = FairScheduler::new(sheet, weights.len().saturating_add(1), STEP_NS);
         dealer.set_rate(RATE_MAX);
         let astray = weights.len();
@@ -76,7 +76,7 @@ impl CpuScheduler {
 
     /// Distributes CPU time for as long as the worker lives.
     pub(crate) async fn run(self: Arc<Self>, edge: Arc<SharedContext>) {
-        let tick_ms = edge.limits.cpu_tick_ms.max(1);
+        let tick_ms = edge.limits.cpu_refill_interval_ms.max(1);
         let mut rate = RATE_MAX;
         let mut pause_ms = CALM_TICK_MS;
         loop {
@@ -105,7 +105,7 @@ impl CpuScheduler {
         let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX).min(LATE_US_MAX);
         let mean = self.late_us.load(Relaxed);
         self.late_us.store(mean - mean / 8 + late_us / 8, Relaxed);
-        let rate = if late_us > limits.cpu_late_us_max {
+        let rate = if late_us > limits.cpu_max_scheduling_delay_us {
             (rate - rate / 10).max(RATE_MIN)
         } else {
             rate.saturating_add(1).min(RATE_MAX)

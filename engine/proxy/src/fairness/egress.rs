@@ -1,9 +1,9 @@
 //! Egress bandwidth, shared fairly among sites.
 //!
-//! Outgoing bandwidth is often the scarcest resource under attack. Only the operator knows its
-//! size, so sharing is off until `egress_bytes_per_s` is set. What sites send is then distributed
-//! at each tick. A connection whose site has used its share is throttled, and its origin with it. A
-//! site may use all bandwidth that others do not need.
+//! The pipe out of the house is the scarcest thing of all: in 2014 it was what took half of the
+//! members down. How wide it is only the host knows, so this is off until `egress_bytes_per_second`
+//! says it. What sites send is then dealt out moment by moment; a connection whose site has used up
+//! its share waits to send, its origin with it, and while others are quiet a site has the whole pipe.
 //!
 //! Bytes are counted as they are handed to TCP or TLS. Lower headers add some 3 % with full
 //! packets, and retransmissions are not counted: set the limit a tenth below the bandwidth of the
@@ -38,14 +38,14 @@ pub(crate) struct EgressScheduler {
 impl EgressScheduler {
     /// Returns none if the limit is 0.
     pub(super) fn new(limits: &ProxyLimits, weights: impl Iterator<Item = u32>) -> Option<Self> {
-        let per_s = limits.egress_bytes_per_s;
+        let per_s = limits.settings.bandwidth.egress_bytes_per_second;
         if per_s == 0 {
             return None;
         }
         let weights: Vec<u32> = weights.collect();
-        let sheet = TokenBuckets::new(per_s, limits.egress_depth_us, weights.iter().copied());
+        let sheet = TokenBuckets::new(per_s, limits.egress_burst_us, weights.iter().copied());
         let dealer = FairScheduler::new(sheet, weights.len(), WRITE_BYTES_MAX as u64);
-        Some(Self { dealer, tick_ms: limits.egress_tick_ms.max(1) })
+        Some(Self { dealer, tick_ms: limits.egress_refill_interval_ms.max(1) })
     }
 
     /// Returns whether a connection may send now.

@@ -31,8 +31,9 @@ use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::connection::idle::IdleKind;
 use crate::fairness::congestion::CongestionState;
-use crate::fairness::congestion::HOST;
+use crate::fairness::congestion::WHOLE_SERVER;
 use crate::fairness::site_client::SiteClient;
+use crate::limits::millis;
 use crate::metrics::count;
 use crate::overload::OverloadManager;
 use crate::routing::SiteTable;
@@ -85,11 +86,11 @@ impl SiteResources {
     }
 
     pub(crate) fn is_calm(&self, now: Tick, limits: &ProxyLimits) -> bool {
-        self.trouble.has_cleared(now, limits.calm_after_ms)
+        self.trouble.has_cleared(now, millis(limits.settings.queue.congestion_cooldown))
     }
 
     pub(crate) fn note_trouble(&self, now: Tick, limits: &ProxyLimits) {
-        self.trouble.note(now, limits.calm_after_ms);
+        self.trouble.note(now, millis(limits.settings.queue.congestion_cooldown));
     }
 }
 
@@ -104,7 +105,10 @@ impl FairSharing {
         let most = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
             connections: SharedPool::new(most(limits.connections_shared()), weights()),
-            forwards: SharedPool::new(most(limits.forwards_max), weights()),
+            forwards: SharedPool::new(
+                most(limits.settings.requests.max_concurrent_requests),
+                weights(),
+            ),
             lines: WaitQueues::default(),
             egress: EgressScheduler::new(limits, weights()),
             overload: Arc::clone(overload),
@@ -122,7 +126,7 @@ impl FairSharing {
         }
         visit.note_served(&visit.route.name);
         if self.overload.is_uncongested(visit.now, &self.limits) {
-            visit.note_served(HOST);
+            visit.note_served(WHOLE_SERVER);
         }
     }
 

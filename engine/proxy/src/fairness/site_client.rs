@@ -6,6 +6,7 @@ use seawall_model::{Client, Tick};
 use seawall_state::{KnownClients, Priority, State};
 
 use crate::ProxyLimits;
+use crate::limits::millis;
 use crate::routing::Site;
 
 /// A client at a site, to look up whether it is a known client.
@@ -20,9 +21,11 @@ pub(crate) struct SiteClient<'v> {
 impl SiteClient<'_> {
     /// Returns whether the site knew the client before the congestion.
     pub(crate) fn is_known(&self, limits: &ProxyLimits) -> bool {
-        let since = self.route.part.trouble.since(self.now, limits.calm_after_ms);
+        let cooldown_ms = millis(limits.settings.queue.congestion_cooldown);
+        let min_age_ms = millis(limits.settings.queue.known_client_min_age);
+        let since = self.route.part.trouble.since(self.now, cooldown_ms);
         let key = KnownClients::key(self.state.key(), &self.route.name, &self.client.key);
-        self.state.regulars().is_known_before(key, since, limits.regular_after_ms)
+        self.state.regulars().is_known_before(key, since, min_age_ms)
     }
 
     /// Records that the client was served, under a site's name or the server's.
@@ -34,6 +37,7 @@ impl SiteClient<'_> {
     /// Returns its priority in a queue.
     pub(crate) fn queue_priority(&self, under_way: u32, limits: &ProxyLimits) -> Priority {
         let class = Priority::of(self.is_known(limits));
-        if under_way > limits.light_client_max { class.demoted() } else { class }
+        let most = limits.settings.queue.low_priority_above_requests;
+        if under_way > most { class.demoted() } else { class }
     }
 }

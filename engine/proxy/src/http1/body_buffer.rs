@@ -50,7 +50,8 @@ impl<S: ResettableIo> Http1Stream<S> {
                 BodyEnd::Chunks { walk: ChunkedValidator::new(&self.limits), seen: self.head_left }
             }
         };
-        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
+        let most =
+            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
         while !self.has_all(&mut scout)? {
             if self.ahead.len() >= most {
                 return Ok(BodyBuffered::Partial);
@@ -85,8 +86,9 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     /// Returns ready when the client has closed its end of the connection.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let most = self.head_left.saturating_add(self.limits.body_ahead_bytes_max);
-        let most = most.saturating_add(self.limits.hold_back_bytes_max);
+        let most =
+            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
+        let most = most.saturating_add(self.limits.max_pipelined_bytes);
         while self.ahead.len() < most {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(read)) if read > 0 => {}

@@ -62,8 +62,8 @@ impl ChunkedValidator {
         Self {
             place: ParserState::Size { digits: 0, value: 0 },
             trailer_bytes: 0,
-            extension_bytes_max: limits.chunk_extension_bytes_max,
-            trailer_bytes_max: limits.trailer_bytes_max,
+            extension_bytes_max: limits.max_chunk_extension_bytes,
+            trailer_bytes_max: limits.max_trailer_bytes,
         }
     }
 
@@ -242,16 +242,16 @@ mod tests {
     fn extensions_and_trailers_end_at_their_limits() {
         let limits = ProxyLimits::default();
         let extension = |n: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(n - 1));
-        let at = extension(limits.chunk_extension_bytes_max);
+        let at = extension(limits.max_chunk_extension_bytes);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
-        let past = extension(limits.chunk_extension_bytes_max + 1);
+        let past = extension(limits.max_chunk_extension_bytes + 1);
         assert_eq!(check(past.as_bytes()), Err(ChunkError));
 
         // One trailer line: its bytes count, its line end does not.
         let trailer = |n: usize| format!("0\r\nt:{}\r\n\r\n", "t".repeat(n - 2));
-        let at = trailer(limits.trailer_bytes_max);
+        let at = trailer(limits.max_trailer_bytes);
         assert_eq!(check(at.as_bytes()), Ok((at.len(), true)));
-        let past = trailer(limits.trailer_bytes_max + 1);
+        let past = trailer(limits.max_trailer_bytes + 1);
         assert_eq!(check(past.as_bytes()), Err(ChunkError));
     }
 

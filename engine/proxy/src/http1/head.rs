@@ -34,11 +34,11 @@ pub(crate) const fn header_slots<'h>() -> HeaderSlots<'h> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum HeadError {
-    /// More bytes than `head_bytes_max`.
+    /// More bytes than `max_request_header_bytes`.
     Bytes,
-    /// More headers than `head_fields_max`.
+    /// More fields than `max_request_headers`.
     Fields,
-    /// More reads than `head_reads_max`.
+    /// More reads than `max_request_header_reads`.
     Drip,
     /// A line that ends in a lone CR or LF.
     LineEnd,
@@ -66,7 +66,7 @@ pub enum HeadError {
     Target,
     /// The method CONNECT.
     Connect,
-    /// A method of more bytes than `method_bytes_max`.
+    /// A method of more bytes than `max_method_bytes`.
     Method,
     /// A `Connection` header that names a header which frames or routes the request.
     Nominated,
@@ -170,7 +170,8 @@ impl HeadScanner {
                     return fits(at + 1, limits).map(Some);
                 }
                 // The request line is not a header.
-                if self.lines > limits.head_fields_max.min(FIELDS_CEILING) + 1 {
+                if self.lines > limits.settings.requests.max_request_headers.min(FIELDS_CEILING) + 1
+                {
                     return Err(HeadError::Fields);
                 }
                 at += 1;
@@ -200,7 +201,11 @@ impl HeadScanner {
 }
 
 fn fits(len: usize, limits: &ProxyLimits) -> Result<usize, HeadError> {
-    if len > limits.head_bytes_max { Err(HeadError::Bytes) } else { Ok(len) }
+    if len > limits.settings.requests.max_request_header_bytes {
+        Err(HeadError::Bytes)
+    } else {
+        Ok(len)
+    }
 }
 
 /// The HTTP version of a request.
@@ -284,13 +289,13 @@ pub(crate) fn parse_head<'h>(
         _ => return Err(HeadError::Syntax),
     };
     let fields: &'h [httparse::Header<'h>] = request.headers;
-    if fields.len() > limits.head_fields_max {
+    if fields.len() > limits.settings.requests.max_request_headers {
         return Err(HeadError::Fields);
     }
     if method == "CONNECT" {
         return Err(HeadError::Connect);
     }
-    if method.len() > limits.method_bytes_max {
+    if method.len() > limits.max_method_bytes {
         return Err(HeadError::Method);
     }
     let named = RoutingHeaders::gather(fields)?;

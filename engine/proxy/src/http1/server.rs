@@ -18,6 +18,7 @@ use crate::fairness::cpu::CpuScheduler;
 use crate::http1::head::{Framing, HeadError};
 use crate::http1::stream::{Http1Stream, NextRequest};
 use crate::http2::Http2App;
+use crate::limits::millis;
 use crate::metrics::count;
 use crate::request::enforce::{Action, AdmittedRequest, TarpitGuard};
 use crate::request::evaluate::{
@@ -118,7 +119,9 @@ impl Http1Server {
     fn mode(&self, conn: &Connection, requests: u32, now: Tick) -> ConnectionMode {
         let limits = &self.edge.limits;
         let age_ms = now.since_ms(conn.accepted);
-        if requests >= limits.connection_requests_max || age_ms >= limits.connection_age_ms {
+        if requests >= limits.settings.connections.max_requests_per_connection
+            || age_ms >= millis(limits.settings.connections.max_connection_duration)
+        {
             conn.mark_last_response();
             count(&self.edge.counters.connections.closed.max_requests_or_duration);
             return ConnectionMode::LastResponse;
@@ -185,7 +188,9 @@ impl Http1Server {
         let conn = Arc::clone(&stream.conn);
         conn.admit(admitted);
         let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive(Some(self.edge.limits.idle_ms.div_ceil(1_000)));
+        session.set_keepalive(Some(
+            millis(self.edge.limits.settings.timeouts.idle_timeout).div_ceil(1_000),
+        ));
         let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
         if let Some(mut unused) = conn.take_admitted() {
             // Pingora rejected a request that we accepted; it has responded with 400.

@@ -186,7 +186,7 @@ impl<S: ResettableIo> Http1Stream<S> {
             }
             match scan.advance(&self.ahead, &self.limits) {
                 Ok(Some(len)) => return NextRequest::Complete(len),
-                Ok(None) if reads >= self.limits.head_reads_max => {
+                Ok(None) if reads >= self.limits.settings.requests.max_request_header_reads => {
                     return NextRequest::Invalid(HeadError::Drip);
                 }
                 Ok(None) => {}
@@ -194,7 +194,7 @@ impl<S: ResettableIo> Http1Stream<S> {
             }
             // Most header sections come in one piece and need no deadline.
             if begins {
-                let total = Duration::from_millis(self.limits.head_total_ms);
+                let total = self.limits.settings.timeouts.request_header_timeout;
                 deadline = later(Instant::now(), total);
             } else if !scan.is_empty() && deadline <= Instant::now() {
                 self.head_timed_out();
@@ -346,13 +346,13 @@ impl<S: ResettableIo> Http1Stream<S> {
     }
 
     fn total_deadline(&self) -> Instant {
-        later(self.since, Duration::from_millis(self.limits.request_total_ms))
+        later(self.since, self.limits.settings.timeouts.request_timeout)
     }
 
     /// Buffers what follows a complete request: it belongs to the next one. Pingora only learns of
     /// the end of the connection and of deadlines.
     fn poll_buffer_pipelined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.ahead.len() < self.limits.hold_back_bytes_max {
+        while self.ahead.len() < self.limits.max_pipelined_bytes {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(_)) => {}
@@ -389,7 +389,7 @@ impl<S: ResettableIo> Http1Stream<S> {
             self.take_for_pingora(buf, usize::MAX);
             return Poll::Ready(Ok(()));
         }
-        let idle = later(self.since, Duration::from_millis(self.limits.tunnel_idle_ms));
+        let idle = later(self.since, self.limits.settings.timeouts.tunnel_idle_timeout);
         ready!(self.read_alarm.poll(cx, idle, Instant::now()));
         Poll::Ready(Err(self.violation(|c| &c.connections.closed.tunnel_idle_timeout)))
     }
@@ -480,7 +480,7 @@ impl<S: ResettableIo> Http1Stream<S> {
         {
             return;
         }
-        let within = Duration::from_millis(self.limits.linger_ms);
+        let within = self.limits.lingering_timeout;
         // Boxed; otherwise every connection would reserve its buffer from the start.
         let discard = Box::pin(async {
             if self.discard().await == UnreadInput::Unread {
@@ -492,7 +492,7 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     async fn discard(&mut self) -> UnreadInput {
         let mut room = [0; READ_BYTES];
-        let mut left = self.limits.linger_bytes_max.saturating_sub(self.ahead.len());
+        let mut left = self.limits.lingering_close_max_bytes.saturating_sub(self.ahead.len());
         while left > 0 {
             match self.io.read(&mut room).await {
                 Ok(0) | Err(_) => return UnreadInput::None,

@@ -196,7 +196,7 @@ impl FrameMonitor {
         let mut frames = std::mem::replace(&mut self.outbound, FrameReader::of(false));
         frames.read(bytes, |frame| self.outbound_frame(frame));
         self.outbound = frames;
-        if self.made_to_reset > limits.h2_made_resets_max {
+        if self.made_to_reset > limits.h2_max_server_resets {
             Err(H2Violation::MadeToReset)
         } else if self.answered.saturating_sub(self.handed_on) > limits.h2_max_oversized_headers {
             Err(H2Violation::OversizedHeaders)
@@ -218,23 +218,25 @@ impl FrameMonitor {
             FrameKind::Reset => {
                 let unanswered = self.streams.remove(&frame.stream).is_none_or(|s| !s.answered);
                 self.resets = self.resets.saturating_add(u32::from(unanswered));
-                return if self.resets > limits.h2_resets_max {
+                return if self.resets > limits.h2_max_client_resets {
                     Err(H2Violation::Resets)
                 } else {
                     Ok(())
                 };
             }
             FrameKind::Ping if frame.is_answer() => false,
-            FrameKind::Ping => self.pings.is_over(now_ms, limits.h2_pings_per_s_max),
-            FrameKind::Settings => self.settings.is_over(now_ms, limits.h2_settings_per_s_max),
+            FrameKind::Ping => self.pings.is_over(now_ms, limits.h2_max_pings_per_second),
+            FrameKind::Settings => self.settings.is_over(now_ms, limits.h2_max_settings_per_second),
             FrameKind::WindowUpdate => {
                 self.glitches = self.glitches.saturating_add(u32::from(frame.begins << 1 == 0));
-                self.updates.is_over(now_ms, limits.h2_updates_per_s_max)
+                self.updates.is_over(now_ms, limits.h2_max_window_updates_per_second)
             }
-            FrameKind::Priority => self.priorities.is_over(now_ms, limits.h2_priorities_per_s_max),
+            FrameKind::Priority => {
+                self.priorities.is_over(now_ms, limits.h2_max_priority_per_second)
+            }
             FrameKind::PushPromise | FrameKind::GoAway | FrameKind::Unknown => {
                 self.glitches = self.glitches.saturating_add(1);
-                self.strange.is_over(now_ms, limits.h2_strange_per_s_max)
+                self.strange.is_over(now_ms, limits.h2_max_glitches_per_second)
             }
         };
         if is_flood { Err(H2Violation::Flood) } else { Ok(()) }
@@ -263,12 +265,13 @@ impl FrameMonitor {
         self.requests = self.requests.saturating_add(1);
         // After the last stream was announced a few more are in flight; a client that continues
         // ignores the announcement.
-        if self.requests > limits.connection_requests_max.saturating_mul(2) {
+        if self.requests > limits.settings.connections.max_requests_per_connection.saturating_mul(2)
+        {
             return Err(H2Violation::TooMany);
         }
-        let most = usize::try_from(limits.h2_streams_max).unwrap_or(usize::MAX);
+        let most = usize::try_from(limits.h2_max_concurrent_streams).unwrap_or(usize::MAX);
         if self.streams.len() < most.saturating_add(STREAMS_SPARE) {
-            let window = i64::from(limits.h2_stream_window_bytes);
+            let window = i64::from(limits.h2_initial_stream_window_bytes);
             let receiving = !frame.ends_stream();
             let stream =
                 StreamState { receiving, sending: true, answered: false, window, began_ms: now_ms };
@@ -280,7 +283,11 @@ impl FrameMonitor {
     fn continuation(&mut self, frame: Frame, limits: &ProxyLimits) -> Result<(), H2Violation> {
         self.block_open = !frame.ends_headers();
         self.pieces = self.pieces.saturating_add(1);
-        if self.pieces > limits.h2_continuations_max { Err(H2Violation::Pieces) } else { Ok(()) }
+        if self.pieces > limits.h2_max_continuation_frames {
+            Err(H2Violation::Pieces)
+        } else {
+            Ok(())
+        }
     }
 
     fn data(&mut self, frame: Frame, now_ms: u64, limits: &ProxyLimits) -> Result<(), H2Violation> {
@@ -295,7 +302,7 @@ impl FrameMonitor {
             return Ok(());
         }
         self.glitches = self.glitches.saturating_add(1);
-        let is_flood = self.strange.is_over(now_ms, limits.h2_strange_per_s_max);
+        let is_flood = self.strange.is_over(now_ms, limits.h2_max_glitches_per_second);
         if is_flood { Err(H2Violation::Flood) } else { Ok(()) }
     }
 
@@ -365,25 +372,34 @@ mod tests {
     fn each_flood_ends_at_its_limit_and_not_before() {
         let limits = ProxyLimits::default();
         let rapid = |n| [open(n, 1), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat();
-        assert_eq!(until(rapid), (limits.h2_resets_max, Some(H2Violation::Resets)));
+        assert_eq!(until(rapid), (limits.h2_max_client_resets, Some(H2Violation::Resets)));
         let ping = |_| frame(6, 0, 0, &[0; 8]);
-        assert_eq!(until(ping), (limits.h2_pings_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(until(ping), (limits.h2_max_pings_per_second, Some(H2Violation::Flood)));
         let settings = |_| frame(4, 0, 0, &[]);
-        assert_eq!(until(settings), (limits.h2_settings_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(until(settings), (limits.h2_max_settings_per_second, Some(H2Violation::Flood)));
         let priority = |_| frame(2, 0, 1, &[0; 5]);
-        assert_eq!(until(priority), (limits.h2_priorities_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(until(priority), (limits.h2_max_priority_per_second, Some(H2Violation::Flood)));
         let update = |_| frame(8, 0, 0, &[0; 4]);
-        assert_eq!(until(update), (limits.h2_updates_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(
+            until(update),
+            (limits.h2_max_window_updates_per_second, Some(H2Violation::Flood))
+        );
         let empty = |_| frame(0, 0, 1, &[]);
-        assert_eq!(until(empty), (limits.h2_strange_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(until(empty), (limits.h2_max_glitches_per_second, Some(H2Violation::Flood)));
         let unknown = |_| frame(77, 0, 0, &[]);
-        assert_eq!(until(unknown), (limits.h2_strange_per_s_max, Some(H2Violation::Flood)));
+        assert_eq!(until(unknown), (limits.h2_max_glitches_per_second, Some(H2Violation::Flood)));
         let piece = |n| if n == 0 { frame(1, 0, 1, b"h") } else { frame(9, 0, 1, b"h") };
-        assert_eq!(until(piece), (limits.h2_continuations_max + 1, Some(H2Violation::Pieces)));
+        assert_eq!(
+            until(piece),
+            (limits.h2_max_continuation_frames + 1, Some(H2Violation::Pieces))
+        );
         let requests = |n| open(n, 1);
         assert_eq!(
             until(requests),
-            (limits.connection_requests_max * 2, Some(H2Violation::TooMany))
+            (
+                limits.settings.connections.max_requests_per_connection * 2,
+                Some(H2Violation::TooMany)
+            )
         );
         let answers = |_| frame(6, 1, 0, &[0; 8]);
         assert_eq!(until(answers), (5_000, None), "answers to our pings are none of theirs");
@@ -393,7 +409,7 @@ mod tests {
     fn a_second_later_frames_are_counted_anew() {
         let (mut meter, limits) = (begun(), ProxyLimits::default());
         for second in 0..20 {
-            for _ in 0..limits.h2_pings_per_s_max {
+            for _ in 0..limits.h2_max_pings_per_second {
                 assert_eq!(
                     meter.on_received(&frame(6, 0, 0, &[0; 8]), second * 1_000, &limits),
                     Ok(())
@@ -411,7 +427,7 @@ mod tests {
             sent = n;
             meter.on_sent(&frame(3, 0, 2 * n + 1, &[0, 0, 0, 1]), &limits).err()
         });
-        assert_eq!((fault, sent), (Some(H2Violation::MadeToReset), limits.h2_made_resets_max));
+        assert_eq!((fault, sent), (Some(H2Violation::MadeToReset), limits.h2_max_server_resets));
         let mut meter = begun();
         for n in 0..500 {
             meter.on_received(&open(n, 0), 0, &limits).unwrap();
@@ -458,7 +474,7 @@ mod tests {
         for n in 900..1_900 {
             meter.on_received(&open(n, 0), 0, &limits).unwrap();
         }
-        assert_eq!(meter.open(), limits.h2_streams_max as usize + STREAMS_SPARE);
+        assert_eq!(meter.open(), limits.h2_max_concurrent_streams as usize + STREAMS_SPARE);
     }
 
     #[test]
@@ -467,7 +483,7 @@ mod tests {
         meter.on_sent(&frame(8, 0, 0, &[0, 0x10, 0, 0]), &limits).unwrap();
         meter.on_received(&open(0, 0), 0, &limits).unwrap();
         assert_eq!(meter.expects_client_data(), 1);
-        let window = limits.h2_stream_window_bytes as usize;
+        let window = limits.h2_initial_stream_window_bytes as usize;
         meter.on_received(&frame(0, 0, 1, &vec![0; window]), 0, &limits).unwrap();
         assert_eq!(
             meter.expects_client_data(),

@@ -44,24 +44,25 @@ const COOKIE_FIELD_BYTES: usize = 32 + "cookie".len();
 pub(crate) fn options(limits: &ProxyLimits) -> H2Options {
     // From the defaults: a new value would have no limits.
     let mut options = default_h2_options();
-    options.max_concurrent_streams(limits.h2_streams_max);
-    options.initial_window_size(limits.h2_stream_window_bytes);
-    options.initial_connection_window_size(limits.h2_connection_window_bytes);
+    options.max_concurrent_streams(limits.h2_max_concurrent_streams);
+    options.initial_window_size(limits.h2_initial_stream_window_bytes);
+    options.initial_connection_window_size(limits.h2_initial_connection_window_bytes);
     options.max_send_buffer_size(limits.h2_send_buffer_bytes);
     // The library counts 32 bytes for each header (RFC 9113 §6.5.2). Without this, cookies in many
     // headers would be rejected that are accepted in one. The limit on the normalized header
     // section applies later.
     let cookie_fields = limits.h2_max_cookie_fields.saturating_mul(COOKIE_FIELD_BYTES);
-    let list_bytes = limits.head_bytes_max.saturating_add(cookie_fields);
+    let list_bytes =
+        limits.settings.requests.max_request_header_bytes.saturating_add(cookie_fields);
     options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
-    options.max_local_error_reset_streams(Some(limits.h2_made_resets_max as usize));
+    options.max_local_error_reset_streams(Some(limits.h2_max_server_resets as usize));
     options
 }
 
 /// Returns pingora's options for connections.
 pub(crate) fn server_options(limits: &ProxyLimits) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(Duration::from_millis(limits.h2_idle_ms));
+    options.h2_idle_timeout = Some(limits.h2_idle_timeout);
     options
 }
 
@@ -70,8 +71,8 @@ impl Http1Server {
     /// data plane stops, it announces the last stream, and the current requests end.
     pub(crate) async fn serve_h2(mut self, stream: Box<Http2Stream>, conn: &Connection) {
         let limits = &self.edge.limits;
-        conn.turns.open(limits.h2_forwards_first);
-        let aged = tokio::time::sleep(Duration::from_millis(limits.connection_age_ms));
+        conn.turns.open(limits.h2_forward_window_initial);
+        let aged = tokio::time::sleep(limits.settings.connections.max_connection_duration);
         tokio::pin!(aged);
         let (last, watched) = watch::channel(false);
         let serving = self.requests.process_new(stream, &watched);
@@ -135,7 +136,7 @@ pub(crate) async fn carry_out(
             // Other clients of a trusted proxy must not be affected by one of them.
             if conn.stake.site().is_none() && !edge.trusted.contains(conn.client.ip) {
                 conn.stake.note_astray();
-                conn.count_unroutable_request(edge.limits.h2_streams_max);
+                conn.count_unroutable_request(edge.limits.h2_max_concurrent_streams);
             }
         }
         // All requests of the connection end with it, as in HTTP/1.
@@ -156,15 +157,16 @@ async fn admit(
     ctx: &mut RequestContext,
 ) -> Result<bool> {
     let edge = Arc::clone(granted.edge());
-    let within = Duration::from_millis(edge.limits.origin_head_ms);
+    let within = edge.limits.settings.origins.response_header_timeout;
     let turn = pin!(tokio::time::timeout(
         within,
-        forward_window::acquire(conn, edge.limits.h2_forwards_max)
+        forward_window::acquire(conn, edge.limits.h2_forward_window_max)
     ));
     let placed = match while_here(session, turn).await? {
         Ok(turn) => {
             ctx.turn = Some(turn);
-            let here = read_ahead(session, edge.limits.body_ahead_bytes_max).await?;
+            let here =
+                read_ahead(session, edge.limits.settings.requests.request_buffer_bytes).await?;
             while_here(session, pin!(granted.acquire_slot(here))).await?
         }
         Err(_) => Err(granted.reject_forward_timeout()),
@@ -227,9 +229,9 @@ pub(crate) fn adjust_forward_window(
     edge: &SharedContext,
 ) {
     match error.map(|error| (error.esource(), error.etype())) {
-        None => turn.earn(edge.limits.h2_forwards_max),
+        None => turn.earn(edge.limits.h2_forward_window_max),
         Some((ErrorSource::Downstream, ErrorType::WriteTimedout))
-            if turn.is_stalled(edge.limits.h2_forwards_first) =>
+            if turn.is_stalled(edge.limits.h2_forward_window_initial) =>
         {
             count(&edge.counters.connections.closed.send_timeout);
         }

@@ -23,6 +23,7 @@ use crate::connection::io::ResettableIo;
 use crate::connection::pingora_stream::told_to_pingora;
 use crate::http1::timer::DeadlineTimer;
 use crate::http2::frame_monitor::{FrameMonitor, H2Violation};
+use crate::limits::millis;
 use crate::metrics::count;
 use crate::{ProxyLimits, ProxyMetrics};
 
@@ -104,7 +105,9 @@ impl<S: ResettableIo> Http2Stream<S> {
             H2Violation::Resets | H2Violation::MadeToReset => {
                 |c| &c.connections.closed.h2_rapid_reset
             }
-            H2Violation::Flood | H2Violation::OversizedHeaders => |c| &c.connections.closed.h2_frame_flood,
+            H2Violation::Flood | H2Violation::OversizedHeaders => {
+                |c| &c.connections.closed.h2_frame_flood
+            }
             H2Violation::Pieces => |c| &c.connections.closed.h2_continuation_flood,
             H2Violation::TooMany => |c| &c.connections.closed.h2_requests_after_goaway,
         })
@@ -135,14 +138,15 @@ impl<S: ResettableIo> Http2Stream<S> {
     /// Returns the deadline for the next bytes, and the counter for its violation.
     fn read_deadline(&mut self, now: Instant) -> Option<(Instant, MetricSelector)> {
         let head = self.head_since.map(|since| -> (Instant, MetricSelector) {
-            let total = Duration::from_millis(self.limits.head_total_ms);
+            let total = self.limits.settings.timeouts.request_header_timeout;
             (later(since, total), |c| &c.connections.closed.request_header_timeout)
         });
         let body = self.body_deadline(now).map(|at| -> (Instant, MetricSelector) {
             (at, |c| &c.connections.closed.min_body_rate)
         });
         let whole = self.meter.oldest_ms().map(|began_ms| -> (Instant, MetricSelector) {
-            let within = began_ms.saturating_add(self.limits.request_total_ms);
+            let within =
+                began_ms.saturating_add(millis(self.limits.settings.timeouts.request_timeout));
             (later(self.born, Duration::from_millis(within)), |c| {
                 &c.connections.closed.request_timeout
             })
@@ -160,9 +164,15 @@ impl<S: ResettableIo> Http2Stream<S> {
         let begun = UploadProgress { since: now, bytes: 0, streams: 0 };
         let upload = self.upload.get_or_insert(begun);
         upload.streams = upload.streams.max(awaited);
-        let wanted = self.limits.body_bytes_per_s_min.saturating_mul(upload.streams as u64);
+        let wanted = self
+            .limits
+            .settings
+            .requests
+            .min_request_body_rate
+            .saturating_mul(upload.streams as u64);
         let earned_ms = upload.bytes.saturating_mul(1_000) / wanted.max(1);
-        let within = Duration::from_millis(earned_ms.max(self.limits.body_grace_ms));
+        let grace = self.limits.settings.requests.min_request_body_rate_grace;
+        let within = Duration::from_millis(earned_ms).max(grace);
         Some(later(upload.since, within))
     }
 

@@ -23,7 +23,7 @@ use crate::tls::TlsTerminator;
 
 /// Milliseconds without a new search after no connection could be evicted. A search costs more than
 /// a rejection, and a flood causes thousands of rejections per second.
-const FULL_MS: u64 = 5;
+const EVICTION_RETRY_MS: u64 = 5;
 
 /// The accept loop of one worker on one address.
 pub(crate) struct Acceptor {
@@ -60,7 +60,7 @@ impl Acceptor {
                         Ok((stream, peer)) => self.admit(stream, peer),
                         Err(_) => self.pause().await,
                     }
-                    if burst >= self.server.edge.limits.accept_burst {
+                    if burst >= self.server.edge.limits.accept_batch {
                         burst = 0;
                         tokio::task::yield_now().await;
                     }
@@ -132,7 +132,7 @@ impl Acceptor {
             if make(EvictionPriority::Normal) {
                 return true;
             }
-            self.full_until = now.plus_ms(FULL_MS);
+            self.full_until = now.plus_ms(EVICTION_RETRY_MS);
         }
         overload.note_trouble(now, limits);
         let is_known = match client {
@@ -147,7 +147,8 @@ impl Acceptor {
 
     async fn pause(&self) {
         count(&self.server.edge.counters.connections.accept_errors);
-        tokio::time::sleep(Duration::from_millis(self.server.edge.limits.accept_pause_ms)).await;
+        tokio::time::sleep(Duration::from_millis(self.server.edge.limits.accept_error_backoff_ms))
+            .await;
     }
 
     fn note(&self, ended: Result<(), tokio::task::JoinError>) {

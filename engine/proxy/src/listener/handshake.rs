@@ -17,6 +17,7 @@ use crate::fairness::site_client::SiteClient;
 use crate::http1::server::Http1Server;
 use crate::http1::stream::Http1Stream;
 use crate::http2::Http2Stream;
+use crate::limits::millis;
 use crate::listener::acceptor::{reset, should_accept};
 use crate::listener::proxy_protocol::{ProxyHeader, read_proxy_header};
 use crate::metrics::{count, reject_connection, reject_proxy_header};
@@ -77,8 +78,9 @@ impl PendingConnection {
     /// first poll: in a burst of new connections some may have to be evicted before any has run.
     pub(crate) fn serve(self, stream: TcpStream) -> impl Future<Output = ()> {
         let now = (self.server.edge.now)();
-        let trusted = &self.server.edge.trusted;
-        let idle_ms = trusted.contains(self.client.ip).then_some(trusted.idle_ms);
+        let edge = &self.server.edge;
+        let trusted_idle_ms = millis(edge.limits.settings.trusted_proxies.idle_timeout);
+        let idle_ms = edge.trusted.contains(self.client.ip).then_some(trusted_idle_ms);
         let conn = Arc::new(Connection::new(self.client, self.port, now).idle_for(idle_ms));
         let entry = self.registry.enter(Arc::clone(&conn));
         let presence = SiteConnectionGuard::new(&self.server.edge.shares, &conn);

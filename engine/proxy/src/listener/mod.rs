@@ -16,7 +16,6 @@ pub(crate) mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use seawall_admin_api::OriginStatus;
 use seawall_model::{Now, Prefix};
@@ -77,8 +76,8 @@ impl DataPlane {
         if listeners.iter().any(|listener| listener.is_tls) && config.shown.is_none() {
             return Err(BindError::NoCertificate);
         }
-        let within = Duration::from_millis(limits.tls_handshake_ms);
-        let reads_max = limits.hello_reads_max;
+        let within = limits.settings.timeouts.tls_handshake_timeout;
+        let reads_max = limits.max_client_hello_reads;
         let secrecy =
             config.shown.map(|shown| TlsTerminator::new(shown, within, reads_max)).transpose();
         let secrecy = secrecy.map_err(BindError::Worker)?;
@@ -86,7 +85,7 @@ impl DataPlane {
         let edge = Arc::new(SharedContext {
             handle,
             now,
-            units: config.units,
+            units: limits.settings.client_prefixes(),
             trusted: config.trusted,
             sites,
             shares,
@@ -96,7 +95,7 @@ impl DataPlane {
                 ConcurrencyLimiter::new(limits.connection_caps()).exempt(&exempt),
             ),
             forwarding: Arc::new(ConcurrencyLimiter::new(limits.forward_caps()).exempt(&exempt)),
-            policy_log: PolicyLog::new(limits.policy_log_lines_per_s),
+            policy_log: PolicyLog::new(limits.policy_log_lines_per_second),
             limits,
             counters: Arc::new(proxy_metrics()),
         });
@@ -223,6 +222,6 @@ mod tests {
         let (accepted, _) = listener.accept().unwrap();
         let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), limits.unsent_bytes_max);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), limits.socket_send_low_watermark_bytes);
     }
 }

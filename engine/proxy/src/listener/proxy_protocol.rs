@@ -12,7 +12,6 @@
 //! Limitation: a trusted proxy can name any address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -64,8 +63,8 @@ pub(crate) async fn read_proxy_header(
     stream: &mut TcpStream,
     limits: &ProxyLimits,
 ) -> Result<ProxyHeader, ProxyHeaderError> {
-    let within = Duration::from_millis(limits.proxy_header_ms);
-    let read = read(stream, limits.proxy_header_bytes_max);
+    let within = limits.settings.timeouts.proxy_protocol_timeout;
+    let read = read(stream, limits.settings.connections.max_proxy_protocol_header_bytes);
     tokio::time::timeout(within, read).await.unwrap_or(Err(ProxyHeaderError::Timeout))
 }
 

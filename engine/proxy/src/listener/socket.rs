@@ -41,7 +41,7 @@ pub(crate) fn listen(address: SocketAddr, limits: &ProxyLimits) -> io::Result<Tc
 fn configure_socket(listener: &socket2::SockRef<'_>, limits: &ProxyLimits) {
     // Header section and body leave in one write, so waiting to fill a packet only adds delay.
     let _ = listener.set_tcp_nodelay(true);
-    let _ = listener.set_tcp_notsent_lowat(limits.unsent_bytes_max);
+    let _ = listener.set_tcp_notsent_lowat(limits.socket_send_low_watermark_bytes);
 }
 
 /// A listening socket, and its configured address: the kernel may have chosen the port.

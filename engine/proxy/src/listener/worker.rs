@@ -16,6 +16,7 @@ use crate::context::SharedContext;
 use crate::fairness::egress::EgressScheduler;
 use crate::http1::server::Http1Server;
 use crate::http2::{self, Http2App};
+use crate::limits::millis;
 use crate::listener::acceptor::Acceptor;
 use crate::metrics::count;
 use crate::overload::OverloadManager;
@@ -51,7 +52,7 @@ impl Worker {
                 threads: 1,
                 // Our pool is below pingora's (`upstream::pool`).
                 upstream_keepalive_pool_size: 1,
-                max_retries: limits.origin_attempts_max,
+                max_retries: limits.settings.retries.max_attempts,
                 ..ServerConf::default()
             };
             let processor = Arc::new(self.edge.processor());
@@ -60,7 +61,10 @@ impl Worker {
             tokio::spawn(EgressScheduler::run(Arc::clone(&self.edge.shares)));
             let registries = Arc::clone(&self.registries);
             tokio::spawn(OverloadManager::watch(Arc::clone(&self.edge), registries));
-            let pool = Pool::new(limits.origin_idle_connections_max, limits.origin_idle_ms);
+            let pool = Pool::new(
+                limits.settings.origins.max_idle_connections_per_worker,
+                millis(limits.settings.origins.keepalive_timeout),
+            );
             let pool = Arc::new(pool);
             tokio::spawn(Arc::clone(&pool).run());
             let service = PingoraService { edge: Arc::clone(&self.edge), pool };

@@ -281,7 +281,7 @@ fn reset_connection(case: RequestRecord, manner: ResponseParams) -> Action {
 /// the limit the connection is reset.
 fn tarpit(case: RequestRecord, hold_ms: u64) -> Action {
     let edge = Arc::clone(case.edge());
-    if edge.counters.tarpits.active.fetch_add(1, Relaxed) >= edge.limits.tarpits_max {
+    if edge.counters.tarpits.active.fetch_add(1, Relaxed) >= edge.limits.max_tarpits {
         edge.counters.tarpits.active.fetch_sub(1, Relaxed);
         count(&edge.counters.tarpits.rejected);
         return Action::Reset;

@@ -27,7 +27,7 @@ use crate::request::record::{RequestRecord, RetainedHead};
 use crate::routing::Site;
 
 /// The first of so many requests of a connection records its client as known.
-const NOTED_EVERY: u32 = 64;
+const KNOWN_CLIENT_SAMPLE_EVERY: u32 = 64;
 
 /// What to do with the request at the front of the stream.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub(crate) fn evaluate(
     conn.mark_request_received();
     let bytes = ahead.get(..head_bytes).unwrap_or_default();
     let after = ahead.len() - bytes.len();
-    if bytes.len() > edge.limits.head_bytes_max {
+    if bytes.len() > edge.limits.settings.requests.max_request_header_bytes {
         return invalid_request(edge, HeadError::Bytes);
     }
     let mut room = header_slots();
@@ -174,9 +174,7 @@ fn judge_head(
     let fields = HeaderFields(head.fields);
     let spoken = conn.tls_info().cloned();
     let scheme = if spoken.is_some() { Scheme::Https } else { Scheme::Http };
-    let direct = (conn.client, scheme);
-    let asker =
-        edge.trusted.resolve_client(direct, &fields, &edge.units, edge.limits.trusted_hops_max);
+    let asker = edge.resolve_client((conn.client, scheme), &fields);
     let (client, port, accepted) = (asker.client, conn.port, conn.accepted);
     let visit = SiteClient { route, client: &client, state: &live.state, now };
     if !charge_site(edge, conn, &visit, asker.line) {
@@ -207,7 +205,8 @@ fn judge_head(
     case.units = units;
     case.kept = kept;
     let persistence = persistence(&head, after, mode);
-    let is_noted = asker.line == ConnectionOwnership::Shared || requests % NOTED_EVERY == 1;
+    let is_noted =
+        asker.line == ConnectionOwnership::Shared || requests % KNOWN_CLIENT_SAMPLE_EVERY == 1;
     let timeouts = route.timeouts(&folded.path);
     let body = if head.method == "HEAD" { BodyMode::HeadersOnly } else { BodyMode::Send };
     let purpose = head.kind;

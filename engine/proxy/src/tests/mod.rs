@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::http_proxy;
+use seawall_config::TrustedProxies;
 use seawall_model::{Client, ClientPrefixes, Generation, Tick, VerdictKind};
 use seawall_ruleset::{
     ActiveGeneration, Entry, Purpose, ReadError, RuleSetBuilder, RuleSetHandle, Sandbox,
@@ -24,11 +25,9 @@ use self::origin::Origin;
 use crate::connection::Connection;
 use crate::http1::head::Framing;
 use crate::http1::stream::{Http1Stream, NextRequest};
+use crate::routing::test_site;
 use crate::upstream::pingora_service::PingoraService;
-use crate::{
-    BindError, DataPlane, HeadError, ProxyConfig, ProxyHandle, ProxyLimits, SiteConfig,
-    TrustedProxies,
-};
+use crate::{BindError, DataPlane, HeadError, ProxyConfig, ProxyHandle, ProxyLimits};
 
 const POLICY: &str = r#"
 policy 1
@@ -84,10 +83,9 @@ fn config(origin: SocketAddr, limits: ProxyLimits) -> ProxyConfig {
         shown: None,
         listen: vec![([127, 0, 0, 1], 0).into()],
         workers: 1,
-        units: ClientPrefixes::default(),
         trusted: TrustedProxies::default(),
         exempt: Vec::new(),
-        sites: vec![SiteConfig::test("a.example", &origin.to_string())],
+        sites: vec![test_site("a.example", &origin.to_string())],
         limits,
         memory: None,
     }
@@ -201,7 +199,7 @@ fn a_reload_reaches_the_next_request_of_an_open_connection() {
 
 #[test]
 fn a_tarpit_holds_so_many_and_drops_the_rest() {
-    let limits = ProxyLimits { tarpits_max: 1, ..ProxyLimits::default() };
+    let limits = ProxyLimits { max_tarpits: 1, ..ProxyLimits::default() };
     let world = World::with(limits);
     let mut first = world.connect();
     first.write_all(get("/hold").as_bytes()).unwrap();
@@ -303,7 +301,8 @@ fn the_origin_learns_the_client_from_us_only() {
 
 #[test]
 fn an_origin_that_is_down_or_hangs_is_told_in_time() {
-    let limits = ProxyLimits { origin_head_ms: 300, ..ProxyLimits::default() };
+    let mut limits = ProxyLimits::default();
+    limits.settings.origins.response_header_timeout = Duration::from_millis(300);
     let world = World::with(limits.clone());
     let answer = world.ask(get("/hang"));
     assert_eq!(statuses(&answer), ["504"], "{answer}");
@@ -322,7 +321,9 @@ fn an_origin_that_is_down_or_hangs_is_told_in_time() {
 
 #[test]
 fn an_origin_with_enough_to_do_gets_no_more() {
-    let world = World::with(ProxyLimits { origin_inflight_max: 1, ..ProxyLimits::default() });
+    let mut limits = ProxyLimits::default();
+    limits.settings.origins.max_requests_per_origin = 1;
+    let world = World::with(limits);
     let mut first = world.connect();
     first.write_all(get("/wait").as_bytes()).unwrap();
     wait_until(|| !world.origin.paths().is_empty());
@@ -340,8 +341,9 @@ fn an_origin_with_enough_to_do_gets_no_more() {
 
 #[test]
 fn a_client_that_holds_its_places_is_reset() {
-    let world =
-        World::with(ProxyLimits { connections_per_client_max: 2, ..ProxyLimits::default() });
+    let mut limits = ProxyLimits::default();
+    limits.settings.connections.max_connections_per_client = 2;
+    let world = World::with(limits);
     let held = [world.connect(), world.connect()];
     wait_until(|| world.running.counters().connections.active == 2);
     assert_eq!(world.ask(get("/")), "");

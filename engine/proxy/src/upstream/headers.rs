@@ -24,7 +24,7 @@ use crate::routing::Site;
 
 /// Headers in which proxies name client, scheme and target. The value of a trusted proxy in the one
 /// configured header was read before; none of them is forwarded.
-const HOP_CLAIMS: [&str; 29] = [
+const STRIPPED_FORWARDING_HEADERS: [&str; 29] = [
     "x-real-ip",
     "x-client-ip",
     "x-remote-ip",
@@ -86,14 +86,14 @@ fn set_deadlines(
         // enforces the deadline for the origin's response, and then monitors both directions.
         RequestKind::WebSocket => None,
     };
-    let connect = Duration::from_millis(limits.origin_connect_ms);
+    let connect = limits.settings.origins.connect_timeout;
     let options = &mut peer.options;
     options.connection_timeout = Some(connect);
     options.total_connection_timeout = Some(connect);
     options.read_timeout = read_timeout;
-    options.write_timeout = Some(Duration::from_millis(limits.origin_write_ms));
-    options.idle_timeout = Some(Duration::from_millis(limits.origin_idle_ms));
-    options.tcp_recv_buf = Some(limits.origin_receive_bytes);
+    options.write_timeout = Some(limits.settings.origins.write_timeout);
+    options.idle_timeout = Some(limits.settings.origins.keepalive_timeout);
+    options.tcp_recv_buf = Some(limits.settings.origins.receive_buffer_bytes);
 }
 
 /// Rewrites a request for its origin.
@@ -101,7 +101,7 @@ pub(crate) fn rewrite_request_headers(
     request: &mut RequestHeader,
     asker: &ResolvedClient,
 ) -> Result<()> {
-    for claim in HOP_CLAIMS {
+    for claim in STRIPPED_FORWARDING_HEADERS {
         request.remove_header(claim);
     }
     let (ip, scheme) = (asker.client.ip, asker.scheme.word());

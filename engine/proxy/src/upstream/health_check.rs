@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::ProxyLimits;
 use crate::context::SharedContext;
+use crate::limits::millis;
 use crate::metrics::count;
 use crate::routing::Site;
 use crate::shutdown::ShutdownSignal;
@@ -121,7 +122,7 @@ impl HealthChecker {
 
     async fn run(mut self) {
         let mut stop = self.stop.clone();
-        let part_ms = self.edge.limits.health_interval_ms / PARTS as u64;
+        let part_ms = millis(self.edge.limits.settings.health_check.interval) / PARTS as u64;
         let mut parts = interval(Duration::from_millis(part_ms.max(1)));
         let mut seconds = interval(Duration::from_secs(1));
         parts.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,7 +161,7 @@ impl HealthChecker {
             return;
         }
         let limits = &self.edge.limits;
-        if self.asked.len() >= limits.health_checks_max {
+        if self.asked.len() >= limits.settings.health_check.max_concurrent {
             return count(&self.edge.counters.health_checks.inconclusive);
         }
         watched.is_asked = true;
@@ -178,7 +179,7 @@ impl HealthChecker {
             CheckResult::Healthy => {
                 watched.misses = 0;
                 watched.hits = watched.hits.saturating_add(1);
-                if watched.hits >= limits.health_rise {
+                if watched.hits >= limits.settings.health_check.rise {
                     watched.origin.breaker.end_force_open();
                 }
                 return count(&counters.health_checks.success);
@@ -199,10 +200,11 @@ impl HealthChecker {
         if is_back {
             return;
         }
-        if watched.origin.is_checked() && watched.misses < limits.health_fall {
+        if watched.origin.is_checked() && watched.misses < limits.settings.health_check.fall {
             return self.ask(at);
         }
-        let next_ms = limits.health_interval_ms.saturating_add(limits.health_timeout_ms);
+        let next_ms = millis(limits.settings.health_check.interval)
+            .saturating_add(millis(limits.settings.health_check.timeout));
         let change = watched.origin.fall((self.edge.now)(), next_ms.saturating_add(HOLD_SLACK_MS));
         watched.origin.note(change);
     }
@@ -243,9 +245,9 @@ async fn check(
     question: Option<Arc<str>>,
     limits: &ProxyLimits,
 ) -> CheckResult {
-    let within = Duration::from_millis(limits.health_timeout_ms);
+    let within = limits.settings.health_check.timeout;
     let began = Instant::now();
-    let asked = ask(address, question.as_deref(), limits.health_answer_bytes_max);
+    let asked = ask(address, question.as_deref(), limits.settings.health_check.max_response_bytes);
     match timeout(within, asked).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => classify_failure(&error),

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use seawall_admin_api::OriginStatus;
+use seawall_config::SiteConfig;
 use seawall_model::{OriginHealth, Tick};
 use seawall_state::{RetryBudget, RetryBudgetConfig};
 
@@ -37,7 +38,7 @@ use stats::OriginStats;
 pub(crate) use stats::Sums;
 
 use crate::upstream::slot_kind::SlotKind;
-use crate::{BindError, ProxyLimits, SiteConfig};
+use crate::{BindError, ProxyLimits};
 
 /// The origins of a site; at least one.
 #[derive(Debug)]
@@ -59,9 +60,10 @@ impl OriginSet {
     pub(crate) fn resolve(site: &SiteConfig, limits: &ProxyLimits) -> Result<Self, BindError> {
         let mut addresses = Vec::with_capacity(site.origins.len());
         for origin in &site.origins {
-            let found = origin.to_socket_addrs().map_err(|error| BindError::Origin {
+            let place = (&*origin.host, origin.port);
+            let found = place.to_socket_addrs().map_err(|error| BindError::Origin {
                 site: site.name.clone(),
-                origin: origin.clone(),
+                origin: origin.to_string().into(),
                 why: error.to_string(),
             })?;
             addresses.extend(found.take(1));
@@ -69,13 +71,15 @@ impl OriginSet {
         if addresses.is_empty() {
             return Err(BindError::NoOrigin { site: site.name.clone() });
         }
-        let question =
-            site.health.as_deref().map(|path| health_check::check_request(path, &site.hosts));
+        let question = site
+            .health_check_path
+            .as_deref()
+            .map(|path| health_check::check_request(path, &site.hosts));
         let one = |address: &SocketAddr| Arc::new(OriginServer::new(*address, site, limits));
         let terms = RetryBudgetConfig {
-            percent: limits.origin_retry_percent,
-            per_s: limits.origin_retries_per_s,
-            saved_max: limits.origin_retries_saved_max,
+            percent: limits.settings.retries.budget_percent,
+            per_s: limits.settings.retries.min_retries_per_second,
+            saved_max: limits.settings.retries.max_saved_retries,
         };
         Ok(Self {
             all: addresses.iter().map(one).collect(),
@@ -163,7 +167,7 @@ impl OriginSet {
         limits: &ProxyLimits,
         now: Tick,
     ) -> RetryDecision {
-        if tries.count() >= limits.origin_attempts_max {
+        if tries.count() >= limits.settings.retries.max_attempts {
             return RetryDecision::NoCandidate;
         }
         let has_room = |(at, origin): (usize, &Arc<OriginServer>)| {

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use seawall_admin_api::{OriginState, OriginStatus};
+use seawall_config::SiteConfig;
 use seawall_model::Tick;
 use seawall_state::{
     CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, CircuitTransition,
 };
 use seawall_sys::SocketId;
 
+use crate::ProxyLimits;
+use crate::limits::millis;
 use crate::upstream::slot_kind::SlotKind;
-use crate::{ProxyLimits, SiteConfig};
 
 /// One origin of a site.
 #[derive(Debug)]
@@ -37,26 +39,31 @@ pub(super) struct OriginServer {
 
 impl OriginServer {
     pub(super) fn new(address: SocketAddr, site: &SiteConfig, limits: &ProxyLimits) -> Self {
-        let exchanges = site.inflight_max.unwrap_or(limits.origin_inflight_max);
+        let exchanges =
+            site.max_requests_per_origin.unwrap_or(limits.settings.origins.max_requests_per_origin);
         let breaker = CircuitBreaker::new(CircuitBreakerConfig {
-            failures_max: limits.origin_failures_max,
-            failures_percent: limits.origin_failures_percent,
-            results_min: limits.origin_results_min,
-            window_ms: limits.origin_failures_ms,
-            open_ms: limits.origin_open_ms,
-            open_ms_max: limits.origin_open_ms_max,
-            trials_max: limits.origin_trials_max,
+            failures_max: limits.settings.circuit_breaker.consecutive_failures,
+            failures_percent: limits.settings.circuit_breaker.failure_percent,
+            results_min: limits.settings.circuit_breaker.min_requests,
+            window_ms: millis(limits.settings.circuit_breaker.window),
+            open_ms: millis(limits.settings.circuit_breaker.open_time),
+            open_ms_max: millis(limits.settings.circuit_breaker.max_open_time),
+            trials_max: limits.settings.circuit_breaker.half_open_requests,
         });
         Self {
             address,
             breaker,
             counts: [const { AtomicU32::new(0) }; 3],
-            places: [exchanges, limits.origin_uploads_max, limits.origin_tunnels_max],
+            places: [
+                exchanges,
+                limits.settings.origins.max_uploads_per_origin,
+                limits.settings.origins.max_tunnels_per_origin,
+            ],
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             up_transitions: AtomicU64::new(0),
             answered: AtomicU64::new(0),
-            waiting: site.health.as_ref().map(|_| Mutex::default()),
+            waiting: site.health_check_path.as_ref().map(|_| Mutex::default()),
         }
     }
 

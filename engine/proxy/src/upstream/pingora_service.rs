@@ -5,7 +5,6 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -86,7 +85,7 @@ impl ProxyHttp for PingoraService {
         }
         if ctx.conn.as_ref().is_some_and(|conn| conn.is_h2()) {
             // The stream below cannot tell a closed window from an empty buffer.
-            let stall = Duration::from_millis(self.edge.limits.write_stall_ms);
+            let stall = self.edge.limits.settings.timeouts.send_timeout;
             session.set_write_timeout(Some(stall));
         }
         // HTTP/1.0 has no interim responses (RFC 9110 §15.2).
@@ -264,7 +263,8 @@ impl PingoraService {
     /// Evaluates an HTTP/2 request, which does not pass our own loop.
     fn judge(&self, conn: &Connection, session: &Session) -> Action {
         let head = http2::to_http1_head(session.req_header());
-        let requests = conn.count_request(self.edge.limits.connection_requests_max);
+        let requests =
+            conn.count_request(self.edge.limits.settings.connections.max_requests_per_connection);
         let nth =
             RequestOrdinal { requests, mode: ConnectionMode::KeepAlive, now: (self.edge.now)() };
         evaluate(&self.edge, conn, (&head, head.len()), &nth).next

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_model::SiteId;
@@ -136,7 +135,7 @@ impl FairSharing {
         }
         // A slot that became free in between woke no request in this queue.
         self.wake_waiters(route);
-        let within = Duration::from_millis(limits.queue_ms);
+        let within = limits.settings.queue.timeout;
         match tokio::time::timeout(within, given).await {
             Ok(Ok(seat)) => {
                 count(&counts.queued_total);
@@ -172,7 +171,7 @@ impl FairSharing {
         let mut queues = self.lines.queues.lock();
         let queue = queues.entry(route.id).or_insert_with(|| OriginQueue {
             route: Arc::clone(route),
-            line: Line::new(self.limits.queue_max),
+            line: Line::new(self.limits.settings.queue.max_requests_per_site),
         });
         if queue.line.is_full() {
             // Some requests may have left; they are only removed when their room is needed.

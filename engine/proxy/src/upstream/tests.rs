@@ -3,16 +3,22 @@
 use seawall_admin_api::OriginState;
 
 use super::*;
+use crate::limits::millis;
+use crate::routing::{test_origin, test_site};
+use seawall_config::SiteConfig;
 
 const NOW: Tick = Tick::TEST_START;
 
 fn site(origins: &[&str]) -> SiteConfig {
-    let origins = origins.iter().map(|origin| (*origin).into()).collect();
-    SiteConfig { origins, ..SiteConfig::test("a.example", "127.0.0.1:9") }
+    let origins = origins.iter().map(|origin| test_origin(origin)).collect();
+    SiteConfig { origins, ..test_site("a.example", "127.0.0.1:9") }
 }
 
 fn limits() -> ProxyLimits {
-    ProxyLimits { origin_inflight_max: 3, origin_uploads_max: 2, ..ProxyLimits::default() }
+    let mut limits = ProxyLimits::default();
+    limits.settings.origins.max_requests_per_origin = 3;
+    limits.settings.origins.max_uploads_per_origin = 2;
+    limits
 }
 
 fn origins(count: u16) -> OriginSet {
@@ -32,8 +38,8 @@ fn ports(attempts: &[Attempt]) -> Vec<u16> {
 #[test]
 fn an_origin_that_is_none_is_told_with_its_site() {
     let resolve = |all: &[&str]| OriginSet::resolve(&site(all), &limits()).unwrap_err().to_string();
-    let error = resolve(&["127.0.0.1"]);
-    assert!(error.contains("a.example") && error.contains("127.0.0.1"), "{error}");
+    let error = resolve(&["not a host:1"]);
+    assert!(error.contains("a.example") && error.contains("not a host:1"), "{error}");
     assert!(resolve(&[]).contains("a.example"));
 }
 
@@ -80,19 +86,19 @@ fn one_that_fails_is_left_alone_and_the_other_serves_all() {
             assert_eq!(attempt.answered(200, NOW), Some(0));
         }
     }
-    assert_eq!(failed, limits().origin_failures_max);
+    assert_eq!(failed, limits().settings.circuit_breaker.consecutive_failures);
     assert_eq!(origins.snapshot("a.example", NOW)[0].down_transitions, 1);
     assert_eq!(origins.places(), 3, "the other's");
     let states: Vec<_> = origins.snapshot("a.example", NOW).iter().map(|o| o.state).collect();
     assert_eq!(states, [OriginState::Down, OriginState::Up]);
-    let later = NOW.plus_ms(limits().origin_open_ms);
+    let later = NOW.plus_ms(millis(limits().settings.circuit_breaker.open_time));
     let first = || {
         let mut not_second = AttemptHistory::default();
         not_second.note_failed(1);
         origins.choose(SlotKind::Request, &not_second, later)
     };
     let trials: Vec<_> = std::iter::from_fn(first).collect();
-    assert_eq!(trials.len(), limits().origin_trials_max as usize);
+    assert_eq!(trials.len(), limits().settings.circuit_breaker.half_open_requests as usize);
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
         let attempt = origins.choose(stay, &AttemptHistory::default(), NOW);
         attempt.map(|mut attempt| attempt.unanswered(NOW))
     };
-    for _ in 1..limits().origin_results_min {
+    for _ in 1..limits().settings.circuit_breaker.min_requests {
         assert_eq!(unanswered(SlotKind::Request), Some(()));
     }
     for _ in 0..100 {
@@ -114,7 +120,9 @@ fn what_a_request_can_bring_about_does_not_fell_an_origin_by_a_few() {
 
 #[test]
 fn a_retry_goes_to_another_origin_while_it_is_earned() {
-    let few = ProxyLimits { origin_retries_saved_max: 1, origin_retries_per_s: 0, ..limits() };
+    let mut few = limits();
+    few.settings.retries.max_saved_retries = 1;
+    few.settings.retries.min_retries_per_second = 0;
     let site = site(&["127.0.0.1:1", "127.0.0.1:2"]);
     let origins = OriginSet::resolve(&site, &few).unwrap();
     let mut tries = AttemptHistory::default();
@@ -132,6 +140,6 @@ fn a_retry_goes_to_another_origin_while_it_is_earned() {
     assert_eq!(may(&tries), RetryDecision::NoCandidate, "nobody is left");
     assert!(choose(&origins, &tries).is_none());
     let mut often = AttemptHistory::default();
-    (0..few.origin_attempts_max).for_each(|_| often.note_begun());
+    (0..few.settings.retries.max_attempts).for_each(|_| often.note_begun());
     assert_eq!(may(&often), RetryDecision::NoCandidate);
 }

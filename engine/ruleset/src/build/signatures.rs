@@ -10,8 +10,6 @@ use minisign_verify::{Error, PublicKey, Signature};
 pub const SIGNATURE_ENDING: &str = ".minisig";
 /// Most bytes of a signature file; those of minisign have about 300.
 pub const SIGNATURE_BYTES_MAX: u64 = 4 << 10;
-/// Most keys in a configuration.
-pub const TRUSTED_KEYS_MAX: usize = 64;
 
 /// A key whose owner can sign components.
 #[derive(Debug, Clone)]

@@ -119,7 +119,11 @@ const TABLE: &[(&str, Near, &str)] = &[
         "`rate(NAME) > 100/10s` of a `track NAME { count requests per client over 10s keys 100k }`",
     ),
     ("src_conn_cur", Line, "`client.connections > 20`"),
-    ("src_conn_rate", Line, "`[limits]` in `seawall.toml` limits the connections of each client"),
+    (
+        "src_conn_rate",
+        Line,
+        "`[connections]` in `seawall.toml` limits the connections of each client",
+    ),
     (
         "sc_http_req_rate(",
         Line,
@@ -316,7 +320,7 @@ const TABLE: &[(&str, Near, &str)] = &[
     ("maxretry", Line, "`when count(NAME) > 5` of a `track NAME`"),
     ("findtime", Line, "`over 10m` in a `track`"),
     ("bantime", Line, "`then ban 1h` in a rule of `floor`"),
-    ("ignoreip", Line, "`[limits] never_ban` in `seawall.toml`, or `unless client.ip in @office`"),
+    ("ignoreip", Line, "`[bans] exempt` in `seawall.toml`, or `unless client.ip in @office`"),
     ("banaction", Line, "`then ban 1h`: the server itself rejects"),
     ("[", Begins, "`floor { … }` or `defaults { … }` around rules"),
     // Varnish

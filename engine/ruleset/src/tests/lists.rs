@@ -261,7 +261,7 @@ fn a_list_that_locks_out_whom_it_should_not_is_told_with_the_rule_that_does() {
         ("fe80::/16", "fe80::/10"),
         ("::1", "::1/128 (loopback)"),
         ("203.0.113.0/24", "203.0.113.9/32 ([trusted_proxies])"),
-        ("198.51.0.0/16", "198.51.100.0/24 (never_ban"),
+        ("198.51.0.0/16", "198.51.100.0/24 (`[bans] exempt`"),
         ("192.0.2.0/24", "192.0.2.1/32 (an address of this server)"),
     ] {
         let told = with(drop, &format!("8.8.8.8\n{entry}\n"));

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use seawall_control::{AdminClientError, Client, Config, load_config};
+use seawall_config::Config;
+use seawall_control::{AdminClientError, Client, load_config};
 
 use crate::cli::exit::{ExitStatus, fail};
 use crate::policy_loader::PolicyHost;
@@ -55,7 +56,7 @@ impl PolicyHostArgs {
     pub(crate) fn load(&self) -> Result<PolicyHost, ExitStatus> {
         let Some(path) = &self.config else { return Ok(PolicyHost::default().of_a_person()) };
         let config = ConfigFile { config: Some(path.clone()) }.load()?;
-        Ok(PolicyHost::of(&config).of_a_person())
+        Ok(PolicyHost::of(&config)?.of_a_person())
     }
 }
 

@@ -52,6 +52,21 @@ pub(super) const CHECK: &str = server_help!(
     "errors, failed tests, or warnings with `--strict`"
 );
 
+pub(super) const CONFIG: &str = local_help!(
+    "  seawall config check seawall.toml\n  \
+     seawall config show seawall.toml",
+    "a configuration file has errors"
+);
+
+pub(super) const CONFIG_CHECK: &str =
+    local_help!("  seawall config check seawall.toml", "a configuration file has errors");
+
+pub(super) const CONFIG_SHOW: &str = local_help!(
+    "  seawall config show seawall.toml\n  \
+     seawall config show --json seawall.toml",
+    "the configuration file has errors"
+);
+
 pub(super) const FMT: &str = local_help!(
     "  seawall fmt policies/site.wall\n  \
      seawall fmt --check policies/site.wall policies/members/alice.wall",

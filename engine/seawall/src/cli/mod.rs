@@ -4,6 +4,7 @@ mod bans;
 mod check;
 pub(crate) mod common;
 mod compile;
+mod config;
 mod diff;
 mod duration;
 pub(crate) mod exit;
@@ -53,6 +54,9 @@ pub(crate) enum Command {
     /// Checks each root policy with all files that it includes, and the tests in them.
     #[command(after_long_help = help::CHECK)]
     Check(check::Check),
+    /// Check configuration files, or show the effective configuration
+    #[command(subcommand, after_long_help = help::CONFIG)]
+    Config(config::ConfigCommand),
     /// Format policy files
     #[command(after_long_help = help::FMT)]
     Fmt(fmt::Fmt),
@@ -114,6 +118,7 @@ impl Command {
         match self {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
+            Self::Config(config) => config.run(),
             Self::Fmt(fmt) => fmt.run(),
             Self::Test(test) => test.run(),
             Self::Explain(explain) => explain.run(),

@@ -25,12 +25,16 @@ pub(crate) fn fit_to_fd_limit(
 ) -> Option<String> {
     let workers = workers.max(1) as u64;
     let ours = open_files.saturating_sub(FILES_RESERVE);
-    let idle_wanted = limits.origin_idle_connections_max as u64;
+    let idle_wanted = limits.settings.origins.max_idle_connections_per_worker as u64;
     let idle = idle_wanted.min(ours / IDLE_PART / workers);
     let rest = ours.saturating_sub(idle.saturating_mul(workers));
-    let (connections, forwards) = (limits.connections_max as u64, limits.forwards_max as u64);
+    let (connections, forwards) = (
+        limits.settings.connections.max_connections as u64,
+        limits.settings.requests.max_concurrent_requests as u64,
+    );
     let wanted = connections.saturating_add(forwards).max(1);
-    limits.origin_idle_connections_max = usize::try_from(idle).unwrap_or(usize::MAX);
+    limits.settings.origins.max_idle_connections_per_worker =
+        usize::try_from(idle).unwrap_or(usize::MAX);
     if wanted <= rest {
         return None;
     }
@@ -38,14 +42,15 @@ pub(crate) fn fit_to_fd_limit(
         let part = u128::from(rest) * u128::from(of) / u128::from(wanted);
         usize::try_from(part).unwrap_or(usize::MAX).max(LEAST as usize)
     };
-    limits.connections_max = share(connections);
-    limits.forwards_max = share(forwards);
+    limits.settings.connections.max_connections = share(connections);
+    limits.settings.requests.max_concurrent_requests = share(forwards);
     let needed = idle_wanted.saturating_mul(workers).saturating_add(wanted) + FILES_RESERVE;
     Some(format!(
         "{open_files} files may be open, so there can be {} connections and {} requests at origins \
          at once; for {connections} and {forwards} the limit has to be {needed} (LimitNOFILE= in \
          the unit, `ulimit -Hn` in a shell)",
-        limits.connections_max, limits.forwards_max,
+        limits.settings.connections.max_connections,
+        limits.settings.requests.max_concurrent_requests,
     ))
 }
 
@@ -70,12 +75,21 @@ mod tests {
     fn with_fewer_all_of_it_still_fits() {
         for (open_files, workers) in [(512, 2), (1_024, 8), (4_096, 2), (20_000, 2), (22_000, 64)] {
             let (limits, said) = fitted(open_files, workers);
-            let idle = limits.origin_idle_connections_max * workers;
-            let all = limits.connections_max + limits.forwards_max + idle;
+            let idle = limits.settings.origins.max_idle_connections_per_worker * workers;
+            let all = limits.settings.connections.max_connections
+                + limits.settings.requests.max_concurrent_requests
+                + idle;
             assert!(all as u64 + FILES_RESERVE <= open_files, "{open_files}: {limits:?}");
-            assert!(limits.connections_max >= 90, "{open_files}: {}", limits.connections_max);
+            assert!(
+                limits.settings.connections.max_connections >= 90,
+                "{open_files}: {}",
+                limits.settings.connections.max_connections
+            );
             let said = said.unwrap();
-            assert!(said.contains(&limits.connections_max.to_string()), "{said}");
+            assert!(
+                said.contains(&limits.settings.connections.max_connections.to_string()),
+                "{said}"
+            );
         }
     }
 
@@ -92,6 +106,12 @@ mod tests {
     #[test]
     fn a_few_are_always_there() {
         let (limits, _) = fitted(64, 2);
-        assert_eq!((limits.connections_max, limits.forwards_max), (16, 16));
+        assert_eq!(
+            (
+                limits.settings.connections.max_connections,
+                limits.settings.requests.max_concurrent_requests
+            ),
+            (16, 16)
+        );
     }
 }

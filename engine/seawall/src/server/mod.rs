@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_admin_api::UpgradeOutcome;
+use seawall_config::Config;
 use seawall_control::{
-    Bootstrap, CertificateWatcher, Config, ControlDeps, ControlPlane, HandedSocket, SnapshotStore,
+    Bootstrap, CertificateWatcher, ControlDeps, ControlPlane, HandedSocket, SnapshotStore,
     StartUpgradeFn, StopFlag, TransferableState, UpgradeChild, check_wall_clock, clock,
     harden_process, raise_nofile_limit, random_seed,
 };
 use seawall_model::Now;
-use seawall_proxy::{DataPlane, DrainReport, ListenerGate, ProxyConfig, ProxyHandle};
+use seawall_proxy::{DataPlane, DrainReport, ListenerGate, ProxyConfig, ProxyHandle, ProxyLimits};
 use seawall_state::StateLimits;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -36,7 +37,7 @@ use signals::{SignalAction, Signals};
 use status_report::proxy_report;
 use systemd::SystemdNotifier;
 use upgrade::hand_over;
-use wiring::{certificates, limits, listening, memory, site, trusted};
+use wiring::{certificates, listening, memory};
 
 /// Milliseconds that requests in flight have to complete after SIGTERM: a second of the 15 s is
 /// left to stop everything else.
@@ -167,9 +168,9 @@ fn start(
 ) -> Result<RunningServer, ExitStatus> {
     let now = clock();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut limits = limits(config);
+    let mut limits = ProxyLimits { settings: config.limits.clone(), ..ProxyLimits::default() };
     fit_to_fd_limit(&mut limits, raise_nofile_limit(), workers).iter().for_each(print_err);
-    logger::start(config.log_level, &now, limits.engine_log_lines_per_s);
+    logger::start(config.log_level, &now, limits.engine_log_lines_per_second);
     let mut first = bootstrap(config, &now, taken.is_some(), stop)?;
     first.warnings.iter().for_each(print_err);
     let handle = first.handle.clone();
@@ -181,10 +182,9 @@ fn start(
         handed: handed.into_iter().flatten().map(listening).collect(),
         shown,
         workers,
-        units: config.units,
-        trusted: trusted(&config.trusted_proxies),
+        trusted: config.trusted_proxies.clone(),
         exempt: config.exempt.clone(),
-        sites: config.sites.iter().map(site).collect(),
+        sites: config.sites.clone(),
         limits,
         memory: memory(config),
     };
@@ -231,14 +231,15 @@ fn bootstrap(
     stop: &StopFlag,
 ) -> Result<Bootstrap, ExitStatus> {
     let ours = |error: &dyn std::fmt::Display| fail(ExitStatus::InternalError, error);
-    let loader = policy_loader::loader(&config.root, &PolicyHost::of(config), now.clone())
-        .map_err(|e| ours(&e))?;
+    let host = PolicyHost::of(config)?;
+    let loader = policy_loader::loader(&config.policy_file, &host, now.clone());
+    let loader = loader.map_err(|e| ours(&e))?;
     let loader = loader.with_stop(stop.clone());
     let seed = random_seed().map_err(|e| ours(&e))?;
     let mut limits = StateLimits::default();
-    limits.bans.never.extend(&config.never_ban);
+    limits.bans.never.extend(&config.ban_exempt);
     // A ban on a trusted proxy would ban all its clients.
-    limits.bans.never.extend(&config.trusted_proxies.nets);
+    limits.bans.never.extend(&config.trusted_proxies.networks);
     let keeper = SnapshotStore::new(&config.state_dir, limits, now.clone());
     let keeper = if inherits { keeper.inheriting() } else { keeper };
     Bootstrap::load(loader, seed, keeper, &config.state_dir).map_err(|refusal| {
@@ -247,7 +248,7 @@ fn bootstrap(
         }
         print_rendered(&refusal.rendered);
         refusal.errors.iter().for_each(print_err);
-        fail(ExitStatus::Failure, format!("the policy {} is refused", config.root.display()))
+        fail(ExitStatus::Failure, format!("the policy {} is refused", config.policy_file.display()))
     })
 }
 

@@ -174,9 +174,9 @@ fn configuration(origin: SocketAddr, open: Open) -> String {
     };
     format!(
         "[listen]\nhttp = [\"{listen}\"]\nhttps = [\"{listen}\"]\n\n[tls]\nself_signed = true\n\n\
-         [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nroot = \"root.wall\"\n\n\
-         [state]\ndir = \"state\"\n\n[[site]]\nhosts = [\"{SITE}\"]\norigin = [\"http://{origin}\"]\n\n\
-         [[site]]\nhosts = [\"{NEIGHBOUR}\"]\norigin = [\"http://{origin}\"]\n"
+         [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nfile = \"root.wall\"\n\n\
+         [state]\ndir = \"state\"\n\n[[site]]\nhosts = [\"{SITE}\"]\norigins = [\"http://{origin}\"]\n\n\
+         [[site]]\nhosts = [\"{NEIGHBOUR}\"]\norigins = [\"http://{origin}\"]\n"
     )
 }
 

@@ -5,7 +5,7 @@
 //! ignore. Comments are stored separately, for the formatter.
 
 mod foreign;
-mod number;
+pub(crate) mod number;
 mod text;
 mod token;
 

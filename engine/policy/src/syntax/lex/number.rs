@@ -25,6 +25,22 @@ pub(super) fn value(i: &str) -> Read<'_, Value> {
     alt((asn, address, number)).parse(i)
 }
 
+/// The duration that `text` is, if it is one and nothing else.
+pub(crate) fn whole_duration(text: &str) -> Option<Duration> {
+    match duration(text) {
+        Ok((_, Ok(Kind::Duration(duration)))) => Some(duration),
+        _ => None,
+    }
+}
+
+/// The bytes of the size that `text` is, if it is one and nothing else.
+pub(crate) fn whole_size(text: &str) -> Option<u64> {
+    match size(text) {
+        Ok((_, Ok(Kind::Size(bytes)))) => Some(bytes),
+        _ => None,
+    }
+}
+
 fn asn(i: &str) -> Read<'_, Value> {
     let (after, digits) =
         (tag("AS"), digit1).parse(i).map(|(after, (_, digits))| (after, digits))?;

@@ -75,7 +75,9 @@ pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u
 pub(crate) fn normalize(request: &mut RequestHeader, limits: &ProxyLimits) -> Result<u64> {
     let cookies = request.headers.get_all("cookie");
     let fields = cookies.iter().count();
-    if fields > 1 && fields <= limits.h2_max_cookie_fields.max(limits.head_fields_max) {
+    if fields > 1
+        && fields <= limits.h2_max_cookie_fields.max(limits.settings.requests.max_request_headers)
+    {
         let all = joined(cookies.iter().map(|value| value.as_bytes()));
         request.insert_header("Cookie", all)?;
     }

@@ -211,19 +211,23 @@ fn a_head_has_its_bytes_and_not_one_more() {
         let bare = with("X: \r\n").len();
         with(&format!("X: {}\r\n", "a".repeat(len - bare)))
     };
-    let at = of_len(limits.head_bytes_max);
-    assert_eq!(at.len(), limits.head_bytes_max);
+    let at = of_len(limits.settings.requests.max_request_header_bytes);
+    assert_eq!(at.len(), limits.settings.requests.max_request_header_bytes);
     assert!(read(at.as_bytes()).is_ok());
-    assert_eq!(read(of_len(limits.head_bytes_max + 1).as_bytes()), Err(HeadError::Bytes));
+    assert_eq!(
+        read(of_len(limits.settings.requests.max_request_header_bytes + 1).as_bytes()),
+        Err(HeadError::Bytes)
+    );
     // A header section without end is rejected as soon as it is too long.
-    let endless = "GET /".to_owned() + &"a".repeat(limits.head_bytes_max);
+    let endless =
+        "GET /".to_owned() + &"a".repeat(limits.settings.requests.max_request_header_bytes);
     assert_eq!(HeadScanner::default().advance(endless.as_bytes(), &limits), Err(HeadError::Bytes));
     assert_eq!(HeadError::Bytes.status(), 431);
 }
 
 #[test]
 fn a_head_has_its_fields_and_not_one_more() {
-    let most = ProxyLimits::default().head_fields_max;
+    let most = ProxyLimits::default().settings.requests.max_request_headers;
     // `Host` is one of them.
     assert!(read(with(&"X: y\r\n".repeat(most - 1)).as_bytes()).is_ok());
     assert_eq!(read(with(&"X: y\r\n".repeat(most)).as_bytes()), Err(HeadError::Fields));

@@ -141,7 +141,7 @@ async fn each_request_ends_where_its_framing_says() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_ahead_is_held_back_within_bounds() {
-    let limit = ProxyLimits::default().hold_back_bytes_max;
+    let limit = ProxyLimits::default().max_pipelined_bytes;
     let mut both = plain();
     both.client.write_all(HEAD).await.unwrap();
     both.client.write_all(&vec![b'a'; 10 * limit]).await.unwrap();
@@ -218,8 +218,9 @@ async fn an_origin_that_says_nothing_is_told_apart_from_a_client_that_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_in_all_resets() {
-    let mut both =
-        pipe(1 << 16, ProxyLimits { request_total_ms: 60_000, ..ProxyLimits::default() });
+    let mut limits = ProxyLimits::default();
+    limits.settings.timeouts.request_timeout = Duration::from_secs(60);
+    let mut both = pipe(1 << 16, limits);
     both.client.write_all(HEAD).await.unwrap();
     both.guarded.next_head().await;
     both.guarded.start_request(HEAD.len(), Framing::Length(0));
@@ -291,7 +292,7 @@ async fn a_tunnel_opens_only_when_the_origin_agreed() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_lets_the_client_read_and_forgets_what_it_sends_within_limits() {
-    let limits = ProxyLimits { linger_bytes_max: 64 * 1024, ..ProxyLimits::default() };
+    let limits = ProxyLimits { lingering_close_max_bytes: 64 * 1024, ..ProxyLimits::default() };
     let mut both = pipe(256 * 1024, limits);
     both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
     both.guarded.write_all(b"answer").await.unwrap();

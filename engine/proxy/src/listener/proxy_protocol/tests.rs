@@ -1,5 +1,7 @@
 //! Each form of the header, each way to be invalid, and any bytes in any pieces.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -209,7 +211,8 @@ async fn what_follows_the_header_stays_in_the_connection() {
 
 #[tokio::test]
 async fn half_a_header_is_waited_for_so_long_and_a_hop_that_leaves_is_told_apart() {
-    let limits = ProxyLimits { proxy_header_ms: 50, ..ProxyLimits::default() };
+    let mut limits = ProxyLimits::default();
+    limits.settings.timeouts.proxy_protocol_timeout = Duration::from_millis(50);
     let (mut hop, mut edge) = pair().await;
     hop.write_all(b"PROXY TCP4 192.0.2.7").await.unwrap();
     assert_eq!(read_proxy_header(&mut edge, &limits).await, Err(ProxyHeaderError::Timeout));

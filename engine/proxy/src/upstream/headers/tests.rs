@@ -3,9 +3,10 @@
 use seawall_model::{Client, ClientPrefixes};
 
 use super::*;
-use crate::SiteConfig;
 use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::routing::SiteTable;
+use crate::routing::{test_origin, test_site};
+use seawall_config::SiteConfig;
 use seawall_model::Scheme;
 
 fn asker(ip: &str) -> ResolvedClient {
@@ -66,8 +67,8 @@ fn a_target_that_names_its_host_becomes_a_path() {
 
 #[test]
 fn a_redirect_to_the_origins_address_becomes_a_path() {
-    let origins = vec!["127.0.0.1:9001".into(), "127.0.0.2:80".into()];
-    let site = SiteConfig { origins, ..SiteConfig::test("a.example", "127.0.0.1:9") };
+    let origins = ["127.0.0.1:9001", "127.0.0.2:80"].map(test_origin).to_vec();
+    let site = SiteConfig { origins, ..test_site("a.example", "127.0.0.1:9") };
     let sites = SiteTable::resolve(&[site], &ProxyLimits::default()).unwrap();
     let route = sites.find("a.example").unwrap();
     for (location, shown) in [

@@ -50,7 +50,7 @@ enum Ended {
 impl AbandonedResponse {
     /// Reads until the response or the connection has ended, or up to a limit.
     async fn discard(&mut self, limits: &ProxyLimits) -> Ended {
-        let mut left = limits.given_up_bytes_max;
+        let mut left = limits.max_discarded_response_bytes;
         while left > 0 && self.answer.is_owed() {
             match poll_fn(|cx| self.poll_discard(cx, limits)).await {
                 Ok(0) | Err(_) => break,

@@ -125,7 +125,8 @@ async fn connect(address: SocketAddr, limits: &ProxyLimits) -> Result<TcpStream>
     };
     let socket = socket.or_err(ErrorType::InternalError, "no socket")?;
     // A rejected option costs speed or memory, not the response.
-    let receive_bytes = u32::try_from(limits.origin_receive_bytes).unwrap_or(u32::MAX);
+    let receive_bytes =
+        u32::try_from(limits.settings.origins.receive_buffer_bytes).unwrap_or(u32::MAX);
     let _ = socket.set_recv_buffer_size(receive_bytes);
     let _ = socket.set_nodelay(true);
     let failed = |error: io::Error| Error::because(kind_of(&error), "no connection", error);

@@ -18,13 +18,13 @@ const LAST_CHUNK: &[u8; 5] = b"0\r\n\r\n";
 /// Why an origin's response is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadAnswer {
-    /// More bytes of header sections than `origin_head_bytes_max`.
+    /// More bytes of heads than `max_response_header_bytes`.
     Bytes,
-    /// More headers than `origin_head_fields_max`.
+    /// More fields in heads than `max_response_headers`.
     Fields,
-    /// More reads for header sections than `origin_head_reads_max`.
+    /// More reads for heads than `max_response_header_reads`.
     Drip,
-    /// More interim responses than `origin_interim_max`.
+    /// More 1xx answers than `max_interim_responses`.
     Interim,
 }
 
@@ -144,12 +144,12 @@ impl ResponseHeadReader {
             };
             rest = after;
             self.bytes = self.bytes.saturating_add(line.len());
-            if self.bytes > limits.origin_head_bytes_max {
+            if self.bytes > limits.settings.origins.max_response_header_bytes {
                 return Err(BadAnswer::Bytes);
             }
             self.line(line, is_to_head, limits)?;
         }
-        if self.awaits_head() && self.reads >= limits.origin_head_reads_max {
+        if self.awaits_head() && self.reads >= limits.max_response_header_reads {
             return Err(BadAnswer::Drip);
         }
         self.body(rest);
@@ -191,7 +191,7 @@ impl ResponseHeadReader {
         };
         if !is_empty {
             self.lines = self.lines.saturating_add(1);
-            if self.lines > limits.origin_head_fields_max {
+            if self.lines > limits.max_response_headers {
                 return Err(BadAnswer::Fields);
             }
             self.length = self.length.or_else(|| length_of(line));
@@ -210,7 +210,7 @@ impl ResponseHeadReader {
     /// Records an interim response.
     fn interim(&mut self, limits: &ProxyLimits) -> Result<(), BadAnswer> {
         self.interims = self.interims.saturating_add(1);
-        if self.interims > limits.origin_interim_max {
+        if self.interims > limits.max_interim_responses {
             return Err(BadAnswer::Interim);
         }
         // Headers and reads count per header section; the bytes count for all together.
@@ -259,13 +259,14 @@ mod tests {
     use super::*;
 
     fn limits() -> ProxyLimits {
-        ProxyLimits {
-            origin_head_bytes_max: 100,
-            origin_head_fields_max: 3,
-            origin_head_reads_max: 10,
-            origin_interim_max: 2,
+        let mut limits = ProxyLimits {
+            max_response_headers: 3,
+            max_response_header_reads: 10,
+            max_interim_responses: 2,
             ..ProxyLimits::default()
-        }
+        };
+        limits.settings.origins.max_response_header_bytes = 100;
+        limits
     }
 
     /// Returns the result for a response that comes in pieces of so many bytes.

@@ -87,7 +87,7 @@ pub(super) fn locked<'l>(
     let reserved =
         RESERVED.iter().filter_map(|(net, what)| Some((Prefix::parse(net).ok()?.0, *what)));
     let proxies = guarded.proxies.iter().map(|net| (*net, "[trusted_proxies]"));
-    let own = guarded.own.iter().map(|net| (*net, "never_ban, the operator's own"));
+    let own = guarded.own.iter().map(|net| (*net, "`[bans] exempt`, the operator's own"));
     let server = guarded.server.iter().map(|net| (*net, "an address of this server"));
     let held = |(net, what): (Prefix, &'static str)| {
         nets.meets(&AddrRange::from(net)).then_some(Held { net, what })

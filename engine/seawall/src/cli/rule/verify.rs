@@ -9,6 +9,7 @@ use seawall_ruleset::{SIGNATURE_ENDING, TrustedKey, verify_signature};
 use super::common::beside;
 use crate::cli::common::ConfigFile;
 use crate::cli::exit::{ExitStatus, fail, print_out};
+use crate::policy_loader::trusted_keys;
 
 /// Verify the signature of a component.
 #[derive(Debug, Args)]
@@ -27,8 +28,8 @@ impl Verify {
     pub(super) fn run(&self) -> Result<ExitStatus> {
         let keys = match &self.key {
             Some(text) => vec![key(text)?],
-            None => match self.config.load() {
-                Ok(config) => config.trusted_keys,
+            None => match self.config.load().and_then(|config| trusted_keys(&config)) {
+                Ok(keys) => keys,
                 Err(exit) => return Ok(exit),
             },
         };

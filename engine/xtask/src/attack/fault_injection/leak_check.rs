@@ -31,7 +31,8 @@ const MORE_MIB: f64 = 4.0;
 /// Number of samples, of which the least counts, since each sample is a connection too.
 const LOOKS: usize = 20;
 /// No connection to an origin is kept; and one client may make all of these connections.
-const LIMITS: &str = "origin_idle_ms = 1\nconnections_per_client_per_s_max = 100_000\n";
+const LIMITS: &str =
+    "origins.keepalive_timeout = \"1ms\"\nconnections.connection_rate_per_client = 100_000\n";
 
 /// Resources of the server without clients.
 #[derive(Debug, Clone, Copy)]

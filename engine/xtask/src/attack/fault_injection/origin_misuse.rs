@@ -18,7 +18,7 @@ const GIVEN_UP: Attack<'_> = Attack { scenario: "given-up", words: &[], seconds:
 /// Memory that 400 header sections of 64 KiB may take, each stored twice, with their connections.
 const HEADS_MIB: f64 = 96.0;
 /// Half a gigabyte, so that an attack that uses it affects the visitors after it.
-const MEMORY: &str = "memory_bytes_max = 536_870_912\n";
+const MEMORY: &str = "overload.max_memory_bytes = 536_870_912\n";
 /// Requests that are given up below which it was no flood: half of those that are due.
 const GIVEN_UP_LEAST: f64 = 200.0 * ATTACK_S as f64;
 

@@ -35,7 +35,7 @@ pub(super) struct Outage {
 }
 
 pub(super) const STOPPED: Outage =
-    Outage { scenario: "origin-stopped", alice: "health = \"/up\"", is_one: true };
+    Outage { scenario: "origin-stopped", alice: "health_check_path = \"/up\"", is_one: true };
 pub(super) const KILLED: Outage = Outage { scenario: "origin-killed", alice: "", is_one: true };
 pub(super) const FLAPPING: Outage =
     Outage { scenario: "origin-flapping", alice: "", is_one: false };

@@ -56,7 +56,7 @@ pub(super) struct Shared {
 /// # Errors
 /// A program does not start or end, or the run is interrupted.
 pub(super) fn share(runner: &Runner<'_>, on: AttackedSites) -> anyhow::Result<Shared> {
-    let limits = format!("egress_bytes_per_s = {PIPE_BYTES_PER_S}\n");
+    let limits = format!("bandwidth.egress_bytes_per_second = {PIPE_BYTES_PER_S}\n");
     let told = SeawallExtras { limits: &limits, ..SeawallExtras::default() };
     let mut ground = Environment::start(&runner.programs, ServerKind::Seawall, told)?;
     let look = |ground: &Environment| {

@@ -54,7 +54,7 @@ pub(crate) struct Origins {
 /// Additional configuration of Seawall.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SeawallExtras<'t> {
-    /// More for the section of limits.
+    /// More limits, as dotted keys.
     pub(crate) limits: &'t str,
     /// More for alice's site.
     pub(crate) alice: &'t str,
@@ -111,20 +111,24 @@ fn seawall(at: Addresses, origins: Origins, told: SeawallExtras<'_>) -> String {
     let SeawallExtras { limits, alice, .. } = told;
     let site = |host: &str, origin: SocketAddr, more: &str| {
         format!(
-            "[[site]]\nhosts = [\"{host}\"]\norigin = [\"http://{origin}\"]\n\
-             {more}\ninflight_max = {AT_ONCE}\n\n"
+            "[[site]]\nhosts = [\"{host}\"]\norigins = [\"http://{origin}\"]\n\
+             {more}\nmax_requests_per_origin = {AT_ONCE}\n\n"
         )
     };
     let others = all_others(
         "[[site]]\nhosts = [\"",
-        &format!("\"]\norigin = [\"http://{}\"]\ninflight_max = {AT_ONCE}\n\n", origins.others),
+        &format!(
+            "\"]\norigins = [\"http://{}\"]\nmax_requests_per_origin = {AT_ONCE}\n\n",
+            origins.others
+        ),
     );
     format!(
-        "[listen]\nhttp = [\"{http}\"]\nhttps = [\"{https}\"]\n\n[tls]\nself_signed = true\n\n\
-         [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nroot = \"root.wall\"\n\n\
-         [state]\ndir = \"state\"\n\n[limits]\nregular_after_ms = 3_000\n{limits}\n{}{}{others}",
-        site(ALICE, origins.alice, &format!("share = 2\n{alice}")),
-        site(BOB, origins.bob, "share = 1"),
+        "queue.known_client_min_age = \"3s\"\n{limits}\n\
+         [listen]\nhttp = [\"{http}\"]\nhttps = [\"{https}\"]\n\n[tls]\nself_signed = true\n\n\
+         [admin]\nsocket = \"run/admin.sock\"\n\n[policy]\nfile = \"root.wall\"\n\n\
+         [state]\ndir = \"state\"\n\n{}{}{others}",
+        site(ALICE, origins.alice, &format!("weight = 2\n{alice}")),
+        site(BOB, origins.bob, "weight = 1"),
     )
 }
 
@@ -220,7 +224,10 @@ mod tests {
             }
         }
         assert_eq!(OTHERS + 3, 850);
-        assert_eq!(text(ServerKind::Seawall).matches("inflight_max = 32\n").count(), 850);
+        assert_eq!(
+            text(ServerKind::Seawall).matches("max_requests_per_origin = 32\n").count(),
+            850
+        );
         assert_eq!(text(ServerKind::Nginx).matches("max_conns=32").count(), 3);
         assert_eq!(text(ServerKind::Haproxy).matches("maxconn 32\n").count(), 3);
     }
@@ -228,8 +235,8 @@ mod tests {
     #[test]
     fn what_seawall_is_told_besides_is_in_its_place_and_nobody_elses() {
         let told = text(ServerKind::Seawall);
-        assert!(told.contains("[limits]\nregular_after_ms = 3_000\nmore = 9\n"));
-        assert!(told.contains("share = 2\nher = 8\ninflight_max = 32\n"));
+        assert!(told.contains("queue.known_client_min_age = \"3s\"\nmore = 9\n"));
+        assert!(told.contains("weight = 2\nher = 8\nmax_requests_per_origin = 32\n"));
         assert!(told.ends_with("# seven"));
         for more in [MORE.limits, MORE.alice, MORE.policy] {
             assert!(

@@ -26,9 +26,9 @@ fn files(who: ServerKind, at: SocketAddr, dir: &Path) -> Files {
                 "seawall.toml".to_owned(),
                 format!(
                     "[listen]\nhttp = [\"{at}\"]\n\n[admin]\nsocket = \"run/admin.sock\"\n\n\
-                     [policy]\nroot = \"root.wall\"\n\n[state]\ndir = \"state\"\n\n\
-                     [limits]\nconnections_per_client_per_s_max = 1000000\n\n\
-                     [[site]]\nhosts = [\"*.example\"]\norigin = [\"http://127.0.0.1:9\"]\n"
+                     [policy]\nfile = \"root.wall\"\n\n[state]\ndir = \"state\"\n\n\
+                     [connections]\nconnection_rate_per_client = 1000000\n\n\
+                     [[site]]\nhosts = [\"*.example\"]\norigins = [\"http://127.0.0.1:9\"]\n"
                 ),
             ),
             (
