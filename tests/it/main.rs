@@ -116,5 +116,7 @@ mod traffic;
 /// One process takes the place of another, and nobody notices.
 mod upgrade;
 mod versions;
+/// The words that people read.
+mod vocabulary;
 /// Every word of the grammar does something.
 mod words;

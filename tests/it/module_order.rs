@@ -60,14 +60,13 @@ const ORDER: &[(&str, Steps)] = &[
         "control",
         &[
             &["util"],
-            &["storage", "policy_source::read_file"],
+            &["storage", "policy_source::read_file", "admin::rejection"],
             &[
-                "config",
+                "config_file",
                 "snapshot",
                 "certificates",
                 "reload::trigger",
                 "reload::counter_report",
-                "admin::api",
             ],
             &["policy_source", "compile", "generations", "members", "reload::status"],
             &["level_ticker", "observe::decision_totals", "observe::quarantine_log"],
@@ -90,7 +89,7 @@ const ORDER: &[(&str, Steps)] = &[
         &[
             &["span", "text", "code", "ids", "set"],
             &["diagnostic", "fuel", "functions"],
-            &["syntax"],
+            &["syntax", "quantity"],
             &["schema", "expression", "texts", "policy_test", "program", "check::input"],
             &["eval", "index", "outline", "part"],
             &["check", ""],
@@ -192,7 +191,8 @@ impl Reader<'_> {
     }
 }
 
-fn is_test(attributes: &[syn::Attribute]) -> bool {
+/// Whether what bears these is compiled for tests only.
+pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let is_cfg = attribute.path().is_ident("cfg");
         let mut tests = attribute.path().is_ident("test");
@@ -223,6 +223,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             self.tree(&item.tree, at, is_export);
         }
     }
+
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let words: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();

@@ -391,7 +391,7 @@ fn stages_of_overload_begin_at_the_configured_percentages() {
     let memory = "overload.max_memory_bytes = \"512MiB\"";
     let usual = Setup::new(origin.address, POLICY).limits(memory).start();
     assert_eq!(usual.visitor("127.9.51.1").get("/").unwrap().status, 200);
-    assert_eq!(usual.number("/edge/overload_step"), 0);
+    assert_eq!(usual.proxy().overload.stage, 0);
     for (percents, step) in [((1, 99, 100), 1), ((1, 2, 100), 2), ((1, 2, 3), 3)] {
         let (warning, shedding, critical) = percents;
         let limits = format!(
@@ -399,7 +399,7 @@ fn stages_of_overload_begin_at_the_configured_percentages() {
              overload.shedding_percent = {shedding}\noverload.critical_percent = {critical}"
         );
         let server = Setup::new(origin.address, POLICY).limits(&limits).start();
-        wait_until("the stage is reached", || server.number("/edge/overload_step") == step);
+        wait_until("the stage is reached", || server.proxy().overload.stage == step);
         let answered = server.visitor("127.9.51.1").get("/").is_ok();
         assert_eq!(answered, step == 1, "{percents:?}");
     }

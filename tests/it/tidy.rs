@@ -32,6 +32,7 @@ const MAY_KNOW: &[(&str, Known)] = &[
         "seawall-proxy",
         These(&[
             "seawall-model",
+            "seawall-admin-api",
             "seawall-config",
             "seawall-state",
             "seawall-ruleset",
@@ -184,7 +185,7 @@ pub(crate) fn has_ending(path: &Path, endings: &[&str]) -> bool {
 }
 
 /// Every text file of ours with its text. `Cargo.lock` is cargo's.
-fn texts() -> Vec<(String, String)> {
+pub(crate) fn texts() -> Vec<(String, String)> {
     let root = root();
     let script = |path: &Path| path.ends_with(".ci/run");
     files()

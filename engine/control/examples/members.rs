@@ -75,8 +75,8 @@ fn main() {
     timed("gather, just written", || loader.gather());
     let first = made(&loader, "assemble, cold", &sources, None);
     std::thread::sleep(std::time::Duration::from_secs(6));
-    timed("gather, left alone, first", || loader.gather());
-    let sources = timed("gather, left alone", || loader.gather());
+    timed("gather, quiet, first", || loader.gather());
+    let sources = timed("gather, quiet", || loader.gather());
     let first = made(&loader, "assemble, nothing changed", &sources, Some(&first));
     save(dir.path(), 7, "b");
     let sources = timed("gather, one changed", || loader.gather());

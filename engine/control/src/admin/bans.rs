@@ -10,6 +10,8 @@ use seawall_model::{Client, ClientPrefixes, Now, Prefix};
 use seawall_ruleset::RuleSetHandle;
 use seawall_state::{AddBanResult, BanOrigin, BanScope, BanTarget, ListedBan};
 
+use crate::reload::backend::MANUAL_BAN;
+
 /// Maximum of bans in one response; those that end first come first.
 pub const BANS_LISTED_MAX: usize = 10_000;
 /// Maximum duration of a manual ban, in milliseconds: that of a policy's.
@@ -31,8 +33,8 @@ impl BanAdmin {
             target: unit_text(&ban.unit),
             member: ban.member.as_deref().map(str::to_owned),
             remaining_ms: ban.until.since_ms(now),
-            source: if *ban.why.rule == *BY_HAND { BanSource::Manual } else { BanSource::Rule },
-            rule: (*ban.why.rule != *BY_HAND).then(|| ban.why.rule.to_string()),
+            source: if *ban.why.rule == *MANUAL_BAN { BanSource::Manual } else { BanSource::Rule },
+            rule: (*ban.why.rule != *MANUAL_BAN).then(|| ban.why.rule.to_string()),
             generation: ban.why.generation.0,
         };
         let bans: Vec<BanEntry> = listed.iter().map(line).collect();
@@ -53,7 +55,7 @@ impl BanAdmin {
             }
             BanRequest::Add { target: unit, for_ms } => {
                 let Some(unit) = read_unit(unit, &self.units) else { return refused(NO_UNIT) };
-                let why = BanOrigin { rule: BY_HAND.into(), generation: live.generation };
+                let why = BanOrigin { rule: MANUAL_BAN.into(), generation: live.generation };
                 match bans.add(unit, *for_ms, why, BanScope::Host, now) {
                     AddBanResult::Until(until) => BanResponse::Set {
                         target: unit_text(&unit),
@@ -91,8 +93,6 @@ impl BanAdmin {
     }
 }
 
-/// The rule of a ban that an operator set: no rule can have this name.
-pub(crate) const BY_HAND: &str = "by hand";
 const NO_UNIT: &str =
     "not an address, a network such as 192.0.2.0/24, or an AS number such as AS64500";
 

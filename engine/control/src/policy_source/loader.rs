@@ -335,7 +335,7 @@ impl Ready {
         if complaints.is_empty() {
             return Err(own_refusal(&format!("the files of member {member} cannot be activated")));
         }
-        let line = |complaint: &PolicyError| format!("{complaint}\n");
+        let line = |error: &PolicyError| format!("{error}\n");
         Err(PolicyRejection { rendered: complaints.iter().map(line).collect(), errors: complaints })
     }
 }

@@ -11,7 +11,6 @@ use seawall_model::{Now, Tick};
 use seawall_ruleset::{ActiveGeneration, Effort, RuleSetHandle, Terms};
 use seawall_state::DecisionCounters;
 
-use crate::admin::bans::BY_HAND;
 use crate::admin::rejection::stopped;
 use crate::generations::FileBlob;
 use crate::generations::GenerationStore;
@@ -26,6 +25,9 @@ use crate::reload::counter_report;
 use crate::reload::status::ReloadStatusSnapshot;
 use crate::reload::watcher::PolicyWatcher;
 use crate::storage::background_writer::BackgroundWriter;
+
+/// The rule of a manual ban: no rule of a policy can have this name.
+pub(crate) const MANUAL_BAN: &str = "by hand";
 
 /// Why there is no draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -346,7 +348,7 @@ impl PolicyBackend for LivePolicyBackend {
             // A manual ban is not the mistake of a rule.
             ClearPenalties::Generations(numbers, since) => ClearedPenalties {
                 bans: bans.remove_matching(
-                    |why| *why.rule != *BY_HAND && numbers.contains(&why.generation.0),
+                    |why| *why.rule != *MANUAL_BAN && numbers.contains(&why.generation.0),
                     now,
                 ),
                 holds: state.clear_penalties(None, *since, now),

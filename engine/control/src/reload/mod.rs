@@ -358,8 +358,8 @@ fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
         }
         ReloadOutcome::Unchanged { .. } => {}
         ReloadOutcome::Rejected { generation, rejection } => {
-            for complaint in &rejection.errors {
-                log::error!(target: "seawall::policy", "{complaint}");
+            for error in &rejection.errors {
+                log::error!(target: "seawall::policy", "{error}");
             }
             log::error!(
                 target: "seawall::policy",

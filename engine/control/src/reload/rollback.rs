@@ -48,10 +48,10 @@ impl<F: PolicyBackend> Reloader<F> {
         match &outcome {
             // The rollback did not change the files on the disk: their errors stay in the status.
             ReloadOutcome::Rejected { rejection, .. } => {
-                rejection.errors.iter().for_each(|complaint| {
+                rejection.errors.iter().for_each(|error| {
                     log::error!(
                         target: "seawall::policy",
-                        "{complaint}",
+                        "{error}",
                     )
                 });
                 log::error!(target: "seawall::policy", "the rollback is rejected");

@@ -293,7 +293,7 @@ async fn serve(
             refuse(waiting, "an upgrade is under way already");
             continue;
         }
-        print_err("starting a successor");
+        print_err("starting the child process of the upgrade");
         match begin_upgrade(started.running.gate(), started.control.transferable_state()) {
             Ok(outcome) => upgrade = PendingResult::new(waiting, Some(outcome)),
             Err(error) => refuse(waiting, &error.to_string()),
@@ -333,7 +333,7 @@ impl<K, T> PendingResult<K, T> {
 }
 
 fn refuse(waiting: UpgradeWaiter, why: &str) {
-    print_err(format!("no successor is started: {why}"));
+    print_err(format!("the child process cannot be started: {why}"));
     // After a signal no client waits.
     let _unheard =
         waiting.map(|waiting| waiting.send(UpgradeOutcome::Rejected { reason: why.to_owned() }));
