@@ -272,11 +272,11 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     put("#!/bin/sh\nexit 7\n");
     comes_to_nothing(&server, &["exit status: 7"]);
     put("#!/bin/sh\necho nonsense >&0; sleep 60\n");
-    comes_to_nothing(&server, &["says what cannot be understood"]);
+    comes_to_nothing(&server, &["invalid message from the other process"]);
     put(&fraud("exit 8"));
-    comes_to_nothing(&server, &["the other process is gone"]);
+    comes_to_nothing(&server, &["the other process ended"]);
     put(&fraud("head -c 9 >/dev/null; kill -9 $$"));
-    comes_to_nothing(&server, &["the other process is gone"]);
+    comes_to_nothing(&server, &["the other process ended"]);
     // And then one that can.
     std::fs::remove_file(&program).unwrap();
     symlink(binary(), &program).unwrap();

@@ -101,8 +101,8 @@ mod tests {
         let none = Call::new(&cases.unwrap()[0], &[]).unwrap_err().to_string();
         assert!(none.contains("has no function `f`"), "{none}");
         for (params, result, part) in [
-            (&[("x", Kind::Foreign)][..], Kind::Int, "no policy knows"),
-            (&[("x", Kind::Text)], Kind::Headers, "no policy knows"),
+            (&[("x", Kind::Foreign)][..], Kind::Int, "policies do not support"),
+            (&[("x", Kind::Text)], Kind::Headers, "policies do not support"),
             (&[("z", Kind::Text)], Kind::Int, "no parameter `x`"),
         ] {
             let error = called(params, result).unwrap_err().to_string();

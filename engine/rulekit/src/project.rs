@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_place() {
         for (text, part) in [
-            (GOOD.replace("name = \"odd\"", "name = \"../odd\""), "cannot be a rule's name"),
+            (GOOD.replace("name = \"odd\"", "name = \"../odd\""), "is not a valid rule name"),
             (GOOD.replace("0.1.0\"\nl", "9.9.9\"\nl"), "builds for `seawall:rule@0.1.0`"),
             (GOOD.replace("\"rust\"", "\"cobol\""), "builds `rust`, `js`, `python`"),
             (format!("{GOOD}more = 1\n"), "line 6"),
@@ -290,8 +290,8 @@ mod tests {
         );
         for (wrong, part) in [
             ("name = \"even\"", "has `odd_one`"),
-            ("name = \"odd_one\"\nresult = \"bool\"", "it is odd_one(ua: string"),
-            ("name = \"odd_one\"\nparams = []", "it is odd_one(ua: string"),
+            ("name = \"odd_one\"\nresult = \"bool\"", "the function is odd_one(ua: string"),
+            ("name = \"odd_one\"\nparams = []", "the function is odd_one(ua: string"),
             ("name = \"odd_one\"\non_failure = \"\"", "result's type, int"),
         ] {
             let error = with(wrong).hold_against(&[odd()]).unwrap_err().to_string();

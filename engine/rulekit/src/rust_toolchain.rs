@@ -176,7 +176,7 @@ mod tests {
         let error = run(&mut failing(), BuildOutputMode::Aloud(&mut hear), NO_COMPILE)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("says above") && !error.contains("went wrong"), "{error}");
+        assert!(error.contains("the compiler above") && !error.contains("went wrong"), "{error}");
         assert_eq!(heard, ["something went wrong"]);
     }
 }

@@ -209,13 +209,13 @@ mod tests {
             ("lambda", Language::Python),
         ] {
             let error = check_name(word, language, &[]).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{word}-rule` can")), "{error}");
+            assert!(error.contains(&format!("use `{word}-rule`")), "{error}");
             assert!(error.contains(language.name()), "{error}");
         }
         check_name("match", Language::Python, &[]).unwrap();
         let error =
             check_name("client-ip", Language::Python, &["client_ip"]).unwrap_err().to_string();
-        assert!(error.contains("`client-ip-rule` can"), "{error}");
+        assert!(error.contains("use `client-ip-rule`"), "{error}");
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         assert!(std::fs::read_to_string(&lib).unwrap().contains("fn hello("));
         std::fs::write(&lib, "mine").unwrap();
         let error = scaffold(parent.path(), "hello", Language::Rust, &[]).unwrap_err();
-        assert!(error.to_string().contains("is there already"), "{error}");
+        assert!(error.to_string().contains("already exists"), "{error}");
         assert_eq!(std::fs::read_to_string(&lib).unwrap(), "mine");
     }
 }

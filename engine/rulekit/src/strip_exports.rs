@@ -213,6 +213,6 @@ mod tests {
     fn what_is_not_a_function_or_an_interface_is_named() {
         let module = r#"(component (core module $m) (export "m" (core module $m)))"#;
         let error = expose(&wat::parse_str(module).unwrap(), &[]).unwrap_err().to_string();
-        assert!(error.contains("`m`, which is no function"), "{error}");
+        assert!(error.contains("`m`, which is not a function"), "{error}");
     }
 }

@@ -373,13 +373,13 @@ mod tests {
         let found = findings("keeps-state", "1");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].place, "cases/a.toml:1: case `n`");
-        assert!(found[0].says.starts_with("answers 1 on a fresh instance, and 2"), "{found:?}");
+        assert!(found[0].says.starts_with("the result is 1 on a fresh instance, and 2"), "{found:?}");
     }
 
     #[test]
     fn a_wrong_answer_and_none_at_all_are_told_apart() {
         let found = findings("keeps-state", "7");
-        assert_eq!(found[0].says, "answers 1, and 7 was expected");
+        assert_eq!(found[0].says, "the result is 1, but 7 was expected");
         let found = findings("endless-loop", "7");
         assert!(found[0].says.starts_with("gives no answer (fuel)"), "{found:?}");
     }

@@ -170,7 +170,7 @@ mod tests {
         for (name, params, result, part) in [
             ("a-b", vec![], "int", "lower-case words joined by `_`"),
             ("a_1", vec![], "int", "beginning with a letter"),
-            ("delete", vec![], "int", "a word of JavaScript: call it `delete_rule`"),
+            ("delete", vec![], "int", "a keyword of JavaScript: use `delete_rule`"),
             ("a", vec!["ua"], "int", "such as \"ua: string\""),
             ("a", vec!["ua: text"], "int", "string, ip or headers"),
             ("a", vec!["U: int"], "int", "`U` cannot be a name"),

@@ -267,14 +267,14 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_place_and_fix() {
         for (from, to, part) in [
-            ("a = true", "a = 1", "`a`: it is a bool"),
-            ("b = -1", "b = \"1\"", "`b`: it is an int"),
-            ("c = \"é\"", "c = 1", "`c`: it is a text"),
-            ("::ffff:192.0.2.1", "here", "`d`: `here` is no address"),
-            ("[[\"Host\", \"h\"]]", "[\"Host\"]", "`e`: a field is a pair"),
+            ("a = true", "a = 1", "`a`: the type is bool"),
+            ("b = -1", "b = \"1\"", "`b`: the type is int"),
+            ("c = \"é\"", "c = 1", "`c`: the type is text"),
+            ("::ffff:192.0.2.1", "here", "`d`: `here` is not an IP address"),
+            ("[[\"Host\", \"h\"]]", "[\"Host\"]", "`e`: a header must be a pair"),
             ("a = true, ", "", "lacks `a`: the function is all_kinds(a: bool, b: int, c: string"),
             ("a = true, ", "a = true, z = 1, ", "no parameter `z`"),
-            ("expect = \"x\"", "expect = 1", "answer, string"),
+            ("expect = \"x\"", "expect = 1", "the result of the function, string"),
             ("expect = \"x\"", "expects = \"x\"", "expects"),
         ] {
             let error = call(&GOOD.replace(from, to)).unwrap_err();
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(cases_inside(&with_sections(two)).unwrap(), "one two");
         assert_eq!(cases_inside(&with_sections("")).unwrap(), "");
         let bytes = "(@custom \"seawall:cases\" \"\\ff\")";
-        assert!(cases_inside(&with_sections(bytes)).unwrap_err().contains("no text"));
+        assert!(cases_inside(&with_sections(bytes)).unwrap_err().contains("not valid UTF-8"));
         let of = |length| format!("(@custom \"seawall:cases\" \"{}\")", "x".repeat(length));
         assert!(cases_inside(&with_sections(&of(CASES_BYTES_MAX))).is_ok());
         let long = cases_inside(&with_sections(&of(CASES_BYTES_MAX + 1))).unwrap_err();

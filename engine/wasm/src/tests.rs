@@ -247,8 +247,8 @@ fn what_cannot_be_called_is_refused_at_load() {
         let said = refused(name).to_string();
         assert!(said.contains(part), "{name}: {said}");
     };
-    refused_for("wrong-kind", "takes `it` of a kind");
-    refused_for("no-result", "gives none of");
+    refused_for("wrong-kind", "the parameter `it` of another type");
+    refused_for("no-result", "another result than");
     refused_for("seven-parameters", "more than 6 parameters");
     refused_for("too-wide-memory", "memory");
     assert_eq!(refused("core-module"), LoadError::CoreModule);

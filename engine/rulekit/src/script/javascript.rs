@@ -139,7 +139,7 @@ mod tests {
     fn the_rule_is_one_file_of_two_names() {
         let folder = tempfile::tempdir().unwrap();
         let error = source(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("no rule.js here, and no rule.ts"), "{error}");
+        assert!(error.contains("no rule.js and no rule.ts"), "{error}");
         std::fs::write(folder.path().join("rule.ts"), "").unwrap();
         assert_eq!(source(folder.path()).unwrap(), "rule.ts");
         std::fs::write(folder.path().join("rule.js"), "").unwrap();

@@ -156,7 +156,7 @@ mod tests {
     fn the_list_and_its_json_are_complete() {
         let all = find(None).unwrap();
         let lines = lines(&all, false);
-        let wanted = "ua               string         where the request has it         \
+        let wanted = "ua               string         if the request has it            \
                       text   forgeable the User-Agent header";
         assert!(lines.iter().any(|line| line == wanted), "{lines:#?}");
         let countries = lines.iter().find(|line| line.starts_with("country ")).unwrap();

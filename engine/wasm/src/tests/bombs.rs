@@ -61,7 +61,7 @@ fn blocks_inside_blocks() {
         let error = sandbox().compile(&nested(open, max + 1)).unwrap_err();
         assert_eq!(error, LoadError::Nested { what: "blocks", max });
     }
-    refused_for(&nested("block ", 500_000), "more than 2000 blocks inside each other");
+    refused_for(&nested("block ", 500_000), "more than 2000 nested blocks");
 }
 
 #[test]
@@ -149,6 +149,6 @@ fn a_size_that_is_a_lie() {
     let honest = guest("honest");
     for section in [1_u8, 4, 7, 8, 11] {
         let lie = [&honest[..8], &[section, 0xff, 0xff, 0xff, 0xff, 0x0f], &honest[8..]].concat();
-        refused_for(&lie, "not valid");
+        refused_for(&lie, "the component is invalid");
     }
 }

@@ -34,13 +34,13 @@ fn answers_that_are_not_of_their_kind_do_no_harm() {
 #[test]
 fn what_no_rule_needs_is_refused_at_load() {
     let parts = [
-        ("string-answer", "gives none of bool, s64 and list<u8>"),
+        ("string-answer", "another result than bool, s64 or list<u8>"),
         ("two-memories", "memories count of 2"),
         ("wide-addresses", "memory64"),
         ("shared-memory", "thread"),
         ("tail-call", "tail call"),
         ("wide-table", "table"),
-        ("hidden-function", "`inner`, which is no function"),
+        ("hidden-function", "`inner`, which is not a function"),
     ];
     for (name, part) in parts {
         let said = refused(name).to_string();

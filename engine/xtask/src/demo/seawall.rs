@@ -186,7 +186,9 @@ fn relay(
 }
 
 fn parse_status(text: &str) -> anyhow::Result<StatusReport> {
-    serde_json::from_str(text).context("reading the status")
+    // An array would be read as a report whose fields are all absent.
+    let fields: serde_json::Map<_, _> = serde_json::from_str(text).context("reading the status")?;
+    serde_json::from_value(fields.into()).context("reading the status")
 }
 
 #[cfg(test)]
