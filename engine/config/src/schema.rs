@@ -9,7 +9,7 @@ use crate::setting::{Key, Kind, Number, Unit};
 const DURATION: &str = "^([0-9]+(us|ms|s|m|h|d|w))+$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
-/// Sections, and keys of a section, that must be there.
+/// Required sections.
 const REQUIRED_SECTIONS: &[&str] = &["listen", "policy", "state", "site"];
 const REQUIRED_KEYS: &[(&str, &str)] = &[
     ("policy", "file"),
