@@ -1,6 +1,6 @@
-//! Everything that needs the whole: the real program over real sockets, and the tree itself.
+//! The integration tests: the real program over real sockets, and checks of the repository.
 //!
-//! One binary, since each file of its own would link all of it anew.
+//! There is one binary, because each test binary would link everything again.
 
 #![expect(
     clippy::unwrap_used,
