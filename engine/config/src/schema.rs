@@ -11,6 +11,7 @@ const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
 /// Required sections.
 const REQUIRED_SECTIONS: &[&str] = &["listen", "policy", "state", "site"];
+/// Required keys of a section, if the section is in the file.
 const REQUIRED_KEYS: &[(&str, &str)] = &[
     ("policy", "file"),
     ("state", "dir"),
