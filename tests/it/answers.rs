@@ -1,4 +1,4 @@
-//! Answers of origins whose heads have no end: what of them is held, and what the visitor is told.
+//! Responses of origins with endless headers: the buffered bytes, and the response to the client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

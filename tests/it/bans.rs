@@ -1,5 +1,5 @@
-//! A ban refuses its client everywhere: on new connections before a byte is read, on the next
-//! request of an old one, and on what is under way.
+//! A ban rejects its client everywhere: new connections before the first byte is read, the next
+//! request of an open connection, and active requests.
 
 use std::io::{Read, Write};
 

@@ -1,6 +1,6 @@
-//! Header blocks over HTTP/2 that are small on the wire and large once they are unpacked.
+//! HTTP/2 header blocks that are small on the wire and large after decompression.
 //!
-//! Each is refused, or costs nothing; the next visitor is served, and no memory is left behind.
+//! Each is rejected or costs nothing. The next client is served, and no memory stays in use.
 
 use std::io;
 

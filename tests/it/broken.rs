@@ -1,7 +1,7 @@
-//! What is wrong in an edit is said with its place, and changes nothing.
+//! An error in an edit is reported with its place, and changes nothing.
 //!
-//! Each test breaks a file, sees the complaint in the status and the old policy in force, mends it,
-//! and sees the complaint gone.
+//! Each test breaks a file, and checks the error in the status and the active generation. Then it
+//! corrects the file, and checks that the error is gone.
 
 use std::path::Path;
 use std::process::Command;

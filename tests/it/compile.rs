@@ -1,4 +1,4 @@
-//! What a stranger's component costs to compile is limited, and nobody waits for it.
+//! The cost of compiling a component is limited, and no edit waits for an expensive one.
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;

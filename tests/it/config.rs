@@ -1,4 +1,4 @@
-//! A configuration that cannot be taken is refused whole, with every mistake in its place.
+//! An invalid configuration is rejected as a whole, and each error is reported with its place.
 
 use seawall_tests::{Origin, ROOT, Ran, Setup};
 

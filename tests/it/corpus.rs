@@ -1,15 +1,15 @@
-//! The corpus of mistakes: each file of `corpus/diagnostics` gives exactly the complaints that it
-//! says itself.
+//! The corpus of errors: each file of `corpus/diagnostics` causes exactly the diagnostics that it
+//! lists.
 //!
-//! A case is one text file that may hold several: `# file: NAME` begins the next one, and the lines
-//! before the first such line are the root policy. A file keeps the line numbers of the case, so
-//! that `# expect: LINE:COLUMN CODE`, one for each complaint in order, speaks of the case itself.
-//! `# fix: TEXT`, one for each change that is offered, holds what goes there, where a case says any.
-//! `# file: NAME BYTES` fills the file with spaces up to that size. `␀` stands for a NUL byte, `�`
-//! for a byte that is not UTF-8, and a `.wasm` is written as text where it begins with `(`.
+//! A case is one text file that may contain several: `# file: NAME` begins the next one, and the
+//! lines before it are the root policy. A file keeps the line numbers of the case, so `# expect:
+//! LINE:COLUMN CODE`, one for each diagnostic in order, refers to the case itself. `# fix: TEXT`,
+//! one for each suggested change, is the new text, if a case checks it. `# file: NAME BYTES` fills
+//! the file with spaces up to that size. `␀` is a NUL byte, `�` a byte that is not UTF-8, and a
+//! `.wasm` file is in text form if it begins with `(`.
 //!
-//! Advice is held to less than complaints: what a code of [`ADVICE`] says in passing about a case
-//! that is about something else is left out, or each new piece of advice would change every case.
+//! Advice is checked less strictly: a code of [`ADVICE`] in a case about another topic is ignored.
+//! Otherwise each new advice would change every case.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

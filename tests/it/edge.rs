@@ -1,4 +1,5 @@
-//! Who may come in, and how: hosts, heads, connections, and what either side learns of the other.
+//! Accepting connections and requests: hosts, headers, connections, and the information that client
+//! and origin get about each other.
 
 use std::io::ErrorKind;
 

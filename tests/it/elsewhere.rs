@@ -1,7 +1,7 @@
-//! Lines of other tools: each is read, or refused with words of ours.
+//! Lines of the languages of other tools: each is accepted, or rejected with a helpful diagnostic.
 //!
-//! The lines stand in `corpus/elsewhere/lines.tsv`. Help is counted strictly: a complaint about the
-//! line must hold the words that the table names, in its message, its label, its help or its change.
+//! The lines are in `corpus/elsewhere/lines.tsv`. A diagnostic about the line must contain the
+//! words of the table in its message, label, help or change.
 
 use std::collections::BTreeMap;
 use std::path::Path;

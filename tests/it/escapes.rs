@@ -1,4 +1,4 @@
-//! What a member writes reaches no terminal and no log as she wrote it.
+//! Text that a member writes is escaped before it is shown on a terminal or logged.
 
 use seawall_tests::{Origin, ROOT, Ran, SITE, Setup, overwrite, wait_until};
 

@@ -1,8 +1,8 @@
-//! Policies that nobody would write: each is answered with its place, in time, in little memory.
+//! Extreme policies: each gets a diagnostic with its place, in bounded time and memory.
 //!
-//! Over the real program, since its stack and its memory are what they are held against. Its time
-//! is that of the processor, which does not depend on what else the machine does; its memory is
-//! what it may write to, since the sandbox reserves address space that it never touches.
+//! The tests use the real program, because its stack and its memory are the limits. They measure
+//! CPU time, which does not depend on other load, and memory that the program can write to, because
+//! the sandbox reserves address space that it never uses.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,5 @@
-//! What clients, balancers and origins in the field do, each as somebody met it with other software.
+//! Behaviour of real clients, load balancers and origins, each as it was reported for other
+//! software.
 
 #![expect(clippy::disallowed_methods, reason = "origins and clients here are slow by intention")]
 

@@ -1,7 +1,8 @@
 //! Every field of the policy language gets a value from the running server, or is reported as one
 //! that cannot have a value on this server.
 //!
-//! A field without a case fails the test, so that none can be added that loads and stays empty.
+//! A field without a case fails the test, so no field can be added that loads and never has a
+//! value.
 
 use std::collections::BTreeMap;
 

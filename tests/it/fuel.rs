@@ -1,5 +1,5 @@
-//! What a decision may cost, over the running program: whose fuel is empty, what becomes of the
-//! request, and who is told.
+//! The cost limit of a decision in the running program: the owner of the fuel, the response without
+//! enough fuel, and the report of it.
 
 use seawall_tests::{Origin, SITE, Server, Setup, fine, wait_until};
 

@@ -1,4 +1,4 @@
-//! Requests whose client leaves while their origin is at work: they keep their place.
+//! Requests whose client leaves while the origin works on them: they keep their origin slot.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

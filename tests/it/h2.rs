@@ -1,4 +1,4 @@
-//! HTTP/2 is judged like all else, and what is no request has its limits.
+//! HTTP/2 requests are evaluated like all others, and frames that are not requests have limits.
 
 use std::io;
 use std::sync::Arc;

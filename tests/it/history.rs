@@ -1,4 +1,5 @@
-//! What was in force is known, can be compared with what is, and can be gone back to in one step.
+//! Earlier generations are stored, can be compared with the active one, and can be restored with
+//! one command.
 
 use std::fs;
 

@@ -1,6 +1,7 @@
-//! Hops in front of us: whom they speak for, who is believed, and what a ban means then.
+//! Trusted proxies in front of Seawall: the clients that they name, whose headers count, and the
+//! effect of a ban then.
 //!
-//! The listed hop is `127.5.0.1`; everybody else is a stranger, whatever he says.
+//! The trusted proxy is `127.5.0.1`. Headers of all other addresses do not count.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What is strange in a request: what is refused, and what the origin saw of what is not.
+//! Unusual requests: those that are rejected, and the form in which the origin gets the others.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;

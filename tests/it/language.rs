@@ -1,5 +1,5 @@
-//! What of the language is there to be seen from outside: cases that met people, each by its name, over
-//! the running program.
+//! Effects of the policy language that a client can observe: reported cases by name, in the running
+//! program.
 
 use std::path::Path;
 

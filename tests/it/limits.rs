@@ -1,6 +1,6 @@
-//! Counts go on over edits: nobody gets a fresh start because the policy was saved.
+//! Counters continue over edits: saving the policy does not reset them.
 //!
-//! The window is a week, so that no test can meet its end.
+//! The window is a week, so that no test reaches its end.
 
 use seawall_admin_api::CounterReport;
 use seawall_tests::{Origin, ROOT, Server, Setup, Visitor, overwrite, wait_for};

@@ -1,4 +1,4 @@
-//! List files over the running program: the last good copy stays, over a restart too.
+//! List files in the running program: the last good copy stays in use, also over a restart.
 
 use seawall_admin_api::ListSource;
 use seawall_tests::{Origin, ROOT, SITE, Server, Setup, Signal, overwrite, wait_until};

@@ -1,4 +1,4 @@
-//! Reloads while requests flow: none of them fails, and generations only rise.
+//! Reloads during requests: no request fails, and the number of the generation only grows.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

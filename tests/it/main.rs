@@ -1,6 +1,6 @@
-//! Everything that needs the whole: the real program over real sockets, and the tree itself.
+//! The integration tests: the real program over real sockets, and checks of the repository.
 //!
-//! One binary, since each file of its own would link all of it anew.
+//! There is one binary, because each test binary would link everything again.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,110 +10,110 @@
     reason = "tests: what fails here is a failed test"
 )]
 
-/// Heads of origins' answers, and what they may weigh.
+/// Responses of origins with endless headers.
 mod answers;
-/// Whom a ban refuses, and where.
+/// The effect of a ban.
 mod bans;
-/// Header blocks that are large once they are unpacked.
+/// HTTP/2 header blocks that are large after decompression.
 mod bombs;
-/// What is wrong in an edit is said with its place, and changes nothing.
+/// An error in an edit is reported with its place, and changes nothing.
 mod broken;
 /// The commands and their exit codes.
 mod commands;
-/// What compiling a component may cost, and whom it may keep waiting.
+/// The cost of compiling a component.
 mod compile;
-/// A configuration that cannot be taken is refused whole.
+/// An invalid configuration is rejected as a whole.
 mod config;
-/// Each mistake gives the complaint that belongs to it.
+/// Each error causes its diagnostic.
 mod corpus;
-/// Who may come in, and how: hosts, heads, connections.
+/// Accepting connections and requests.
 mod edge;
-/// Lines as other tools write them.
+/// Lines of the languages of other tools.
 mod elsewhere;
-/// What a member writes, and what a terminal makes of it.
+/// Text of members on a terminal and in the log.
 mod escapes;
-/// Policies that nobody would write.
+/// Extreme policies.
 mod extremes;
 mod field;
 /// Each field of the language gets a value, or is reported.
 mod field_values;
-/// What one decision may cost, and whose request or rules it ends.
+/// The cost limit of a decision.
 mod fuel;
-/// Requests whose client left while their origin was at work.
+/// Requests whose client leaves while the origin works on them.
 mod given_up;
-/// HTTP/2, and what may not be done with it.
+/// HTTP/2 requests and the limits on frames.
 mod h2;
-/// What was in force, what differs, and the way back.
+/// Earlier generations, their differences, and rollback.
 mod history;
-/// Hops in front of us: whom they speak for, and who is believed.
+/// Trusted proxies in front of Seawall.
 mod hops;
-/// What is strange in a request, each with what the origin saw of it.
+/// Unusual requests, and their form at the origin.
 mod hygiene;
-/// What of the language is there to be seen from outside.
+/// Effects of the policy language that a client can observe.
 mod language;
-/// Counts go on over edits.
+/// Counters continue over edits.
 mod limits;
-/// The last good copy of a list stays.
+/// The last good copy of a list stays in use.
 mod lists;
-/// Reloads while requests flow.
+/// Reloads during requests.
 mod load;
-/// What the manual shows is so.
+/// The examples of the manual are correct.
 mod manual;
-/// Members, levels and what is counted after an answer.
+/// Members, levels and counters of responses.
 mod members;
-/// What Prometheus reads.
+/// The page of metrics.
 mod metrics;
-/// Which modules a module may import from.
+/// The modules that a module may import from.
 mod module_order;
-/// Origins that are down, hang or break off.
+/// Origins that are down, hang or close early.
 mod origins;
-/// What an origin that is away does to the others, and how it comes back.
+/// The effect of a failed origin on others, and its return.
 mod outage;
-/// What is shipped for Prometheus and Grafana names metrics that there are.
+/// The files for Prometheus and Grafana name existing metrics.
 mod packaging;
-/// A restart forgets nothing that it was told.
+/// State across a restart.
 mod persist;
-/// No visitor's address is kept or said anywhere.
+/// No address of a client is stored or shown anywhere.
 mod privacy;
-/// A rule answers the same however it is asked.
+/// A rule returns the same result in every way of calling it.
 mod pure;
-/// A save takes effect, whichever way it is made.
+/// A save takes effect, in every way of saving.
 mod reload;
-/// After a storm all is as before it.
+/// After a flood everything is as before.
 mod rest;
-/// Whoever wants to take all places.
+/// Attempts to use up a limit.
 mod room;
-/// Rules are made in minutes, and those that burn are ended and cost nobody else anything.
+/// Rules that use too much are ended and cost the others nothing.
 mod rules;
-/// Rules in JavaScript and Python, with their tools where they may be fetched.
+/// Rules in JavaScript and Python.
 mod scripts;
-/// What the fuzz targets start from.
+/// The seeds of the fuzz targets.
 mod seeds;
-/// What the service manager is told, and under which it runs.
+/// The server under a service manager.
 mod service;
-/// Sites share what there is.
+/// Sites share resources.
 mod shares;
-/// The rules that are shipped: what they may cost at the worst, and that they are pure.
+/// The shipped rules: their maximum cost, and their purity.
 mod shipped;
-/// SIGHUP, SIGTERM, and SIGTERM again.
+/// SIGHUP, SIGTERM, and a second SIGTERM.
 mod signals;
-/// Who may bring components.
+/// Signed components.
 mod signed;
-/// Whoever is slow on purpose, and its deadlines.
+/// Deliberately slow clients, and the timeouts.
 mod slow;
-/// Requests inside requests, against our own origin and real ones.
+/// Request smuggling, against the recording origin and real servers.
 mod smuggling;
-/// A start that takes long: it is bounded, and can be stopped.
+/// A start that takes long is bounded, and can be stopped.
 mod starting;
-/// Random edits under a flood: none is an opening.
+/// Random edits during a flood.
 mod storm;
-/// The tree itself.
+/// Checks of the repository.
 mod tidy;
-/// Over TLS.
+/// TLS.
 mod tls;
-/// An access log sent again, every answer accounted for.
+/// A replay of an access log.
 mod traffic;
-/// One process takes the place of another, and nobody notices.
+/// A child process replaces its parent.
 mod upgrade;
 mod versions;
 /// The words that people read.

@@ -1,9 +1,9 @@
-//! The manual: what it shows is so.
+//! The examples of the manual are correct.
 //!
-//! Every block that is marked `wall` is run. A plain one must load without an error and its tests
-//! must pass; `wall error=T004,N001` must give exactly these errors, and `warning=` and `note=` name
-//! what must be said besides. A block may hold several files, as the corpus of mistakes does, and
-//! what is no whole file gets the first line that it lacks.
+//! Every block that is marked `wall` is run. A plain block must load without an error, and its
+//! tests must pass. A block with `wall error=T004,N001` must cause exactly these errors; `warning=`
+//! and `note=` name further diagnostics. A block may contain several files, like the corpus of
+//! errors. A block that is not a whole file gets the missing first line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Members, levels and answers, over the running program: what a member's mistake does to the rest,
-//! and that what counts after an answer and once a second is fed by real traffic.
+//! Members, levels and responses in the running program: the effect of a member's error on others.
+//!
+//! Counters of responses, and evaluations once a second, are tested with real traffic.
 
 use std::time::Duration;
 

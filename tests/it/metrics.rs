@@ -1,4 +1,5 @@
-//! What Prometheus reads: its form to the letter, what the manual says of it, and nobody's address.
+//! The page of metrics: its exact format, its agreement with the manual, and no address of a
+//! client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};

@@ -2,7 +2,8 @@
 //! from earlier ones.
 //!
 //! The table is the layout that `ARCHITECTURE.md` describes. An import that it does not allow is a
-//! visible change of this file. Modules of one step may know each other. Test modules are not read.
+//! visible change of this file. Modules of one step may import from each other. Test modules are
+//! not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Origins that are down, hang or break off: the visitor is told in time, and nothing piles up.
+//! Origins that are down, hang or close early: the client gets a response in time, and no requests
+//! accumulate.
 
 use seawall_tests::{Origin, SITE, Server, Setup, Visitor, get, wait_until};
 

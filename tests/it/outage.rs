@@ -1,7 +1,8 @@
-//! Origins that are killed, stopped or flap: visitors are told in time, nobody storms an origin, and
-//! it is back soon after it is.
+//! Origins that are killed, stopped or restart often: clients get a response in time, retries do
+//! not flood an origin, and it gets requests again soon after its return.
 //!
-//! Deadlines are our own with slack for a busy machine; what matters beside them is counts.
+//! The deadlines are the configured ones, with tolerance for a busy machine. The tests also compare
+//! counters.
 
 use std::collections::BTreeMap;
 use std::io::Write;

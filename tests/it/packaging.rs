@@ -1,7 +1,7 @@
-//! What is shipped for Prometheus and Grafana.
+//! The files for Prometheus and Grafana.
 //!
-//! Each name of a metric, each label and each value of a label that is known from the start must be
-//! one that there is. An old name is told with the new one, from the table in the manual.
+//! Each name of a metric, each label and each known value of a label in them must exist. An old
+//! name is reported with the new one, from the table in the manual.
 
 use std::path::Path;
 use std::process::Command;

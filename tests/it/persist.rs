@@ -1,4 +1,5 @@
-//! A restart forgets nothing that it was told ten seconds before, and tells nobody who came.
+//! A stop loses no state, and a kill at most ten seconds of it. The state files contain no address
+//! of a client.
 
 use std::path::Path;
 

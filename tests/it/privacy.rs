@@ -1,9 +1,9 @@
-//! No visitor's address is kept or said anywhere.
+//! No address of a client is stored or shown anywhere.
 //!
-//! An afternoon of attacks with the log at its most talkative: plain and over TLS, in HTTP/1 and
-//! HTTP/2, from addresses of their own and from those that a hop in front names, in every form.
-//! Then everything that the program wrote is searched for the addresses they came from. What all
-//! other tests leave behind is searched by [`Server`] itself, when it ends.
+//! The test runs attacks with the most detailed log: plain and over TLS, in HTTP/1 and HTTP/2, from
+//! their own addresses and from those that a trusted proxy names, in every form. Then it searches
+//! everything that the program wrote for these addresses. [`Server`] does this search at the end of
+//! all other tests.
 
 use std::io::Read;
 use std::net::IpAddr;

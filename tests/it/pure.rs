@@ -1,12 +1,12 @@
-//! A rule answers the same however it is asked.
+//! A rule returns the same result in every way of calling it.
 //!
-//! Recorded calls are asked of every shipped rule in three ways: on a fresh instance each, which is
-//! the true answer; as a server asks (instances reused and replaced, answers remembered, several
-//! threads at once); and in the trial behind `seawall rule test`. A decision, a test in a policy and
-//! a replay are only worth the same because these agree.
+//! Recorded calls are made to every shipped rule in three ways: on a fresh instance each, which is
+//! the reference; like a server (instances are reused and replaced, results are cached, with
+//! several threads); and like `seawall rule test`. Decisions, policy tests and replays are
+//! comparable only because these agree.
 //!
-//! The calls are made up from a seed and from the synthetic access log: agents, paths, queries and
-//! whole sets of header fields. `SEAWALL_PURE_CALLS=100000` asks all rules together that often.
+//! The calls are made from a seed and from the synthetic access log: agents, paths, queries and
+//! whole sets of headers. `SEAWALL_PURE_CALLS=100000` makes that many calls of all rules together.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,6 @@
-//! A save takes effect, whichever way it is made and whatever it is that is saved.
+//! A save takes effect, in every way of saving and for every kind of file.
 //!
-//! Each test reads the generation before it asks: once the status says the new one, the next
-//! request is judged by it.
+//! Each test waits for the new generation in the status. The next request must be evaluated by it.
 
 use std::io::Write;
 

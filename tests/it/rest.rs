@@ -1,5 +1,5 @@
-//! After a storm everything is as before it: connections, requests, files, threads, memory. And in
-//! the middle of one the operator is heard.
+//! After a flood everything is as before: connections, requests, files, threads, memory. During the
+//! flood, the operator's commands work.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

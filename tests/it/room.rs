@@ -1,4 +1,4 @@
-//! Whoever wants to take all places: of connections, of requests at an origin, of those that stay.
+//! Attempts to use up a limit: connections, requests at an origin, uploads and tunnels.
 
 use std::io::Read;
 

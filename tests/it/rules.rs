@@ -1,7 +1,8 @@
-//! Rules are made in minutes, and those that burn are ended and cost nobody else anything.
+//! Authors can write a rule in minutes. A rule that uses too much is ended and costs the others
+//! nothing.
 //!
-//! After 20 failures in 10 seconds a rule is in quarantine, where its answer is the same and costs
-//! nothing; so the counts of a hammered rule are failures of two kinds that add up.
+//! After 20 failures in 10 seconds a rule is in quarantine, where it has the same result and costs
+//! nothing. So the counts of a busy rule are two kinds of failures that add up.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! Rules in JavaScript and Python: what needs no tools always, the whole way where
-//! `SEAWALL_RULES_ALL=1` says that their packages may be fetched (`cargo xtask rules --all`).
+//! Rules in JavaScript and Python. Tests without external tools always run. Builds run if
+//! `SEAWALL_RULES_ALL=1` allows to download their packages (`cargo xtask rules --all`).
 
 use std::io::Write as _;
 use std::path::Path;

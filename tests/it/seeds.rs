@@ -1,5 +1,5 @@
-//! Replays what the fuzz targets start from: every seed, every policy of the tree, and pieces of
-//! them, through the same oracles.
+//! Replays the seeds of the fuzz targets: every seed, every policy of the repository, and parts of
+//! them, with the same oracles.
 
 use std::path::{Path, PathBuf};
 

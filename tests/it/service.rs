@@ -1,4 +1,5 @@
-//! Under a service manager: what it is told, what the unit allows, and as whom the server runs.
+//! The server under a service manager: its notifications, the permissions of the unit, and its
+//! user.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::net::UnixDatagram;

@@ -1,4 +1,5 @@
-//! Sites share what there is: who wants all of it takes nothing from who wants little.
+//! Sites share resources: a site that wants all of them takes nothing from a site that needs
+//! little.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};

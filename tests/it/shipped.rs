@@ -1,5 +1,5 @@
-//! The rules that are shipped: their cases hold in the sandbox, no visitor can make one dear, and
-//! the policies that use them pass their tests.
+//! The shipped rules: their component tests pass in the sandbox, no request makes one expensive,
+//! and the policies that use them pass their tests.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! SIGHUP reloads; SIGTERM lets what is in flight end; a second SIGTERM does not.
+//! SIGHUP reloads. SIGTERM waits for active requests; a second SIGTERM does not.
 
 use std::time::Duration;
 

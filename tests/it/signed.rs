@@ -1,5 +1,5 @@
-//! Where the configuration names keys, only what one of them signed is taken; a hot reload is no way
-//! around it.
+//! If the configuration names keys, only components that one of them signed are accepted, also in a
+//! reload.
 
 use seawall_tests::{Origin, ROOT, Ran, Server, Setup, answering, overwrite};
 

@@ -1,5 +1,5 @@
-//! Whoever is slow on purpose: each ends at its deadline, costs little until then, and keeps nobody
-//! else waiting.
+//! Deliberately slow clients: each reaches a timeout, costs little until then, and delays no other
+//! client.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,10 +1,9 @@
-//! Requests inside requests: whatever is sent, the origin sees the requests that were sent whole and
-//! sound, and no other.
+//! Request smuggling: the origin gets exactly the requests that were complete and valid.
 //!
-//! Every case is sent through the real program to our own recording origin, which shows each byte,
-//! and to nginx, HAProxy, node and Python where they are installed, which show that what we let pass
-//! means the same to them. After each case a request on a new connection must get its own answer:
-//! an origin's connection that is out of step would be found then.
+//! Every case is sent through the real program to the recording origin, which shows each byte. It
+//! is also sent to nginx, HAProxy, node and Python, if they are installed: an accepted request must
+//! mean the same to them. After each case, a request on a new connection must get its own response,
+//! which shows a connection to the origin that is out of step.
 
 /// The cases themselves.
 mod cases;

@@ -1,4 +1,4 @@
-//! A start waits for no member longer than a little, and ends when it is told to.
+//! A start waits only a short time for members' files, and ends when it is told to stop.
 
 use std::fmt::Write as _;
 use std::time::Duration;

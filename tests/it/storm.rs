@@ -1,14 +1,13 @@
-//! The storm of edits against the running program: no edit is an opening, none costs a visitor
-//! anything, and no answer is made of parts of two generations.
+//! A storm of edits in the running program: no edit lets a rejected client in, none affects a
+//! client, and no response mixes two generations.
 //!
-//! A flood and visitors go on without a pause while random edits are saved in the ways in which
-//! editors and deployment tools save, some of them wrong. Whoever was refused before the storm is
-//! refused by every policy of it, so one answer that lets him through is an opening. What an answer
-//! is made of comes from several files that are swapped in one step, each with the same number in
-//! it: an answer that says two numbers would be torn.
+//! A flood and clients continue while the test saves random edits like editors and deployment
+//! tools, some of them invalid. Every policy of the storm rejects the clients that were rejected
+//! before, so one response to them is a failure. A response uses several files that are replaced in
+//! one step, each with the same number. Two different numbers in a response are a failure.
 //!
-//! `SEAWALL_STORM_EDITS=1000` makes that many edits; each storm prints its seed and its figures, and
-//! `SEAWALL_STORM_SEED` repeats one. The pure core has a storm of its own, with many more policies
+//! `SEAWALL_STORM_EDITS=1000` sets the number of edits. Each storm prints its seed and its results,
+//! and `SEAWALL_STORM_SEED` repeats one. The core has a storm of its own with many more policies
 //! (`ruleset`, `tests/storm.rs`).
 
 use std::collections::BTreeMap;

@@ -1,9 +1,8 @@
-//! What holds for the tree as a whole, as ordinary tests.
+//! Checks of the repository as a whole, as ordinary tests.
 //!
-//! The direction between the rooms is one table here instead of a habit of reviewers: a new edge
-//! is a visible change of this file, and its commit says why. Each check is a function from text or
-//! names to complaints, and is itself tested with a planted mistake: a net that has never caught
-//! anything may have a hole.
+//! The dependencies between the crates are one table here: a new one is a visible change of this
+//! file, and its commit gives the reason. Each check is a function from text or names to errors,
+//! and is itself tested with a planted error.
 
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};

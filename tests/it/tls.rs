@@ -1,4 +1,4 @@
-//! Over TLS: who is meant is known from the first bytes, and what is agreed on is what is judged.
+//! TLS: the policy sees the facts of the handshake, and the server name must match the host.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,10 +1,9 @@
-//! An access log sent again as requests, every answer accounted for.
+//! A replay of an access log as requests, with every response counted.
 //!
-//! The log is `fixtures/traffic/synthetic.log`, or the one that `SEAWALL_ACCESS_LOG` names (gzip
-//! will do). Each client of it comes from a loopback address of its own, and sends its lines in
-//! their order on one connection; clients are spread over a few threads. What the log does not hold
-//! of a request's fields, only those who say that they are browsers are given. The policy is the
-//! one that is shipped.
+//! The log is `fixtures/traffic/synthetic.log`, or the one that `SEAWALL_ACCESS_LOG` names (gzip is
+//! possible). Each client of it has its own loopback address, and sends its lines in order on one
+//! connection. A few threads share the clients. If the User-Agent is a browser's, the request gets
+//! the headers of a browser that the log does not contain. The policy is the shipped one.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -1,4 +1,5 @@
-//! One process takes the place of another: nobody is refused, nobody is reset, nothing is forgotten.
+//! Upgrade: a child process replaces its parent. No connection is rejected or reset, and no state
+//! is lost.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;

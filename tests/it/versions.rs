@@ -1,4 +1,5 @@
-//! The same request over HTTP/1.1 and over HTTP/2: the same verdict, and the same for the origin.
+//! The same request over HTTP/1.1 and over HTTP/2 has the same verdict, and is the same at the
+//! origin.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! Every word of the grammar does something, or is refused by its name.
+//! Every word of the grammar has an effect, or is rejected by name.
 //!
-//! The words are read from the parser's own source, so that a new one cannot be left out. For each
-//! there is a proof in `corpus/words/proofs.txt`: a policy whose tests pass with the word and not
-//! without it, a policy that no server loads because of it, a text that `seawall diff` shows, or the
-//! name of the test that proves it where a server or a component is needed.
+//! The words are read from the source of the parser, so no new word can be missing. For each there
+//! is a proof in `corpus/words/proofs.txt`: a policy whose tests pass only with the word, a policy
+//! that is rejected because of it, a text that `seawall diff` shows, or the name of a test, if the
+//! proof needs a server or a component.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

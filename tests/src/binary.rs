@@ -1,15 +1,15 @@
-//! The program under test, and its other words.
+//! The program under test, and its commands.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where `seawall` is: what `SEAWALL_BIN` names, else beside the tests.
+/// Returns the path of `seawall`: that of `SEAWALL_BIN`, else the one beside the tests.
 #[must_use]
 pub fn binary() -> PathBuf {
     let path = match std::env::var_os("SEAWALL_BIN") {
         Some(named) => PathBuf::from(named),
         None => {
-            // The tests are in `target/PROFILE/deps`, the program one above.
+            // The tests are in `target/PROFILE/deps`, the program one folder above.
             let tests = std::env::current_exe().unwrap();
             tests.parent().and_then(Path::parent).unwrap().join("seawall")
         }
@@ -22,14 +22,14 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// The program, ready for its words. What it keeps for the person who types lies beside the tests, one
-/// folder for all of them, so that they also show that programs can share it.
+/// Returns a command for the program, without arguments. All tests share one cache folder beside
+/// the tests, so they also show that processes can share it.
 #[must_use]
 pub fn program() -> Command {
     program_with(None, None)
 }
 
-/// The same by another path, and where it may open no more than so many files.
+/// Returns the same for another path, and with a limit on open files.
 #[must_use]
 pub(crate) fn program_with(path: Option<&Path>, open_files: Option<u32>) -> Command {
     let path = path.map_or_else(binary, Path::to_owned);
@@ -37,7 +37,7 @@ pub(crate) fn program_with(path: Option<&Path>, open_files: Option<u32>) -> Comm
     let mut command = match open_files {
         None => Command::new(path),
         Some(most) => {
-            // The shell takes the limit on, then becomes the program.
+            // The shell sets the limit, then executes the program.
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(path);
             shell
@@ -47,18 +47,18 @@ pub(crate) fn program_with(path: Option<&Path>, open_files: Option<u32>) -> Comm
     command
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// Its exit code.
     pub code: Option<i32>,
-    /// What it printed as its result.
+    /// Standard output.
     pub out: String,
-    /// What it complained about.
+    /// Standard error.
     pub err: String,
 }
 
-/// Runs `seawall` with `words`, in `folder`, to its end.
+/// Runs `seawall` with the arguments `words` in `folder`, to its end.
 #[must_use]
 pub fn seawall(folder: &Path, words: &[&str]) -> Ran {
     let mut command = program();
@@ -68,14 +68,14 @@ pub fn seawall(folder: &Path, words: &[&str]) -> Ran {
     Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// It went well; what it printed.
+/// Asserts success, and returns the output.
 #[track_caller]
 pub fn fine(ran: &Ran) -> &str {
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
     &ran.out
 }
 
-/// It refused, and said all of these.
+/// Asserts exit code 1 and an output that contains all `parts`.
 #[track_caller]
 pub fn refused(ran: &Ran, parts: &[&str]) {
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);

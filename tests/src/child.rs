@@ -1,7 +1,7 @@
-//! An origin that is a process of its own, so that it can be stopped and killed.
+//! An origin in a process of its own, so that tests can stop and kill it.
 //!
-//! It is the recording origin of the attack generator: `/__slow/MS` waits, everything else is
-//! answered at once.
+//! It is the recording origin of the attack generator. It waits for `/__slow/MS`, and responds to
+//! everything else at once.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,22 +9,22 @@ use std::process::{Child, Command, Stdio};
 
 use crate::binary::binary;
 
-/// A running one; killed when dropped.
+/// A running origin. It is killed when dropped.
 #[derive(Debug)]
 pub struct ChildOrigin {
-    /// Where it listens.
+    /// The address of the origin.
     pub address: SocketAddr,
     child: Child,
 }
 
 impl ChildOrigin {
-    /// Listens on a free port.
+    /// Starts an origin on a free port.
     #[must_use]
     pub fn start() -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// Listens on this address.
+    /// Starts an origin on this address.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
         let program = binary().with_file_name("seawall-attack");
@@ -41,12 +41,12 @@ impl ChildOrigin {
         Self { address, child }
     }
 
-    /// Stops it: its connections stay, and nothing more comes from it.
+    /// Stops the process. Its connections stay open, and it sends nothing.
     pub fn stop(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     pub fn go_on(&self) {
         self.signal("CONT");
     }
@@ -59,7 +59,7 @@ impl ChildOrigin {
 
 impl Drop for ChildOrigin {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if the process has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The ways in which people and their tools save a file.
+//! The ways in which editors and tools save a file.
 
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
@@ -22,7 +22,7 @@ pub fn rename_over(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::rename(new, path).unwrap();
 }
 
-/// Makes `link` lead to `target` in one step, as deployment tools do.
+/// Points `link` to `target` in one step, as deployment tools do.
 pub fn swap_link(link: &Path, target: &str) {
     let new = beside(link, ".link");
     symlink(target, &new).unwrap();

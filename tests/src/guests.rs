@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-/// The bytes of `fixtures/guests/NAME.wat`.
+/// Returns the bytes of `fixtures/guests/NAME.wat`.
 #[must_use]
 pub fn guest(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/guests");
     component(&std::fs::read_to_string(folder.join(format!("{name}.wat"))).unwrap())
 }
 
-/// The bytes of a component that is written as text.
+/// Returns the bytes of a component in text form.
 #[must_use]
 pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A component whose function `f` answers `number`.
+/// Returns a component whose function `f` returns `number`.
 #[must_use]
 pub fn answering(number: i64) -> Vec<u8> {
     component(&format!(
@@ -26,8 +26,8 @@ pub fn answering(number: i64) -> Vec<u8> {
     ))
 }
 
-/// A component of `functions` functions with a hundred loops inside each other: each takes the
-/// compiler some milliseconds, and has some three hundred bytes.
+/// Returns a component of `functions` functions with a hundred nested loops. Each function takes
+/// the compiler some milliseconds and has about three hundred bytes.
 #[must_use]
 pub fn bomb(functions: usize) -> Vec<u8> {
     let loops = format!("{}{}", "loop ".repeat(100), "end ".repeat(100));

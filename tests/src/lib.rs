@@ -1,8 +1,8 @@
-//! What the integration tests stand on: the real `seawall`, a toy origin, a toy visitor.
+//! Tools of the integration tests: the real `seawall`, test origins and test clients.
 //!
-//! One decision: nothing here waits for time to pass. Whoever waits looks at something that can be
-//! observed (a line, a status, a counter) until it is so, and [`wait_for`] gives up after a time
-//! that no working machine needs. A failure panics, since everything here is part of a test.
+//! No test waits for time to pass. It waits for a condition that can be observed: a line, a status,
+//! a counter. [`wait_for`] fails after a time that no working machine needs. A failure panics,
+//! because everything here is part of a test.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,8 +1,9 @@
-//! A toy origin: does what the path asks, and remembers what it was asked.
+//! A test origin. The path of a request determines the response, and the origin records requests.
 //!
-//! `/gate` waits until the [`Gate`] is opened (or for ever, where nobody opens it), `/close` and
-//! `/reset` end the connection, `/half` breaks off in its answer, `/echo` answers with the head it
-//! received, `/away` redirects to its own address. Everything else is `200 ok`.
+//! `/gate` waits until the test opens the [`Gate`]. `/close` closes the connection and `/reset`
+//! resets it. `/half` closes it within the response. `/echo` returns the request header, and
+//! `/large` a large body. `/away` redirects to the origin's own address. Everything else is `200
+//! ok`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,16 +14,16 @@ use socket2::SockRef;
 
 use crate::wait::LONG;
 
-/// Most connections at a time; the next is closed.
+/// Maximum of connections at the same time; the next one is closed.
 const CONNECTIONS_MAX: usize = 512;
-/// Most heads that are remembered.
+/// Maximum of recorded request headers.
 const HEADS_MAX: usize = 1_000;
-/// Bytes of the answer to `/large`: more than all buffers on the way hold.
+/// Bytes of the response to `/large`: more than all buffers on the way.
 const LARGE_BYTES: usize = 8 << 20;
-/// Most bytes of a request.
+/// Maximum bytes of a request.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// Holds requests to `/gate` back until it is opened.
+/// Makes requests to `/gate` wait until the test opens it.
 #[derive(Debug, Default)]
 pub struct Gate {
     open: Mutex<bool>,
@@ -31,13 +32,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets everybody through from now on.
+    /// Lets all requests pass from now on.
     pub fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
 
-    /// How many came to the gate so far.
+    /// Returns the number of requests to the gate so far.
     #[must_use]
     pub fn came(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
@@ -59,16 +60,16 @@ struct Seen {
     heads: Mutex<Vec<String>>,
 }
 
-/// The origin, until dropped.
+/// A running origin. It stops when dropped.
 #[derive(Debug)]
 pub struct Origin {
-    /// Where it listens.
+    /// The address of the origin.
     pub address: SocketAddr,
     seen: Arc<Seen>,
 }
 
 impl Origin {
-    /// Listens on a free port.
+    /// Starts an origin on a free port.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -79,31 +80,31 @@ impl Origin {
         Self { address, seen }
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    /// Requests that came, whatever became of them.
+    /// Returns the number of received requests, whatever their result.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.seen.requests.load(Ordering::SeqCst)
     }
 
-    /// The heads of the first requests that came.
+    /// Returns the headers of the first requests.
     #[must_use]
     pub fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().unwrap().clone()
     }
 
-    /// The gate before `/gate`.
+    /// Returns the gate of `/gate`.
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.seen.gate
     }
 
-    /// An address at which nobody listens.
+    /// Returns an address at which no program listens.
     #[must_use]
     pub fn nowhere() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -114,7 +115,7 @@ impl Drop for Origin {
     fn drop(&mut self) {
         self.seen.stopped.store(true, Ordering::SeqCst);
         self.seen.gate.open();
-        // Wakes the accepting thread, which then looks.
+        // Wakes the accepting thread, so that it sees the flag.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -132,7 +133,7 @@ fn accept(listener: &TcpListener, seen: &Arc<Seen>) {
         let seen = Arc::clone(seen);
         std::thread::spawn(move || {
             let address = stream.local_addr().unwrap();
-            // However it ends, the other side has seen it.
+            // The test sees the result at the other end of the connection.
             let _ended = serve(stream, address, &seen);
             seen.connections.fetch_sub(1, Ordering::SeqCst);
         });
@@ -179,7 +180,7 @@ fn serve(mut stream: TcpStream, address: SocketAddr, seen: &Seen) -> std::io::Re
     }
 }
 
-/// The head of the next request, its body read and forgotten; nothing once the connection ended.
+/// Reads a request and returns its header; `None` at the end of the connection.
 fn read_request(stream: &mut TcpStream, held: &mut Vec<u8>) -> std::io::Result<Option<String>> {
     let mut end = None;
     loop {
@@ -202,7 +203,7 @@ fn read_request(stream: &mut TcpStream, held: &mut Vec<u8>) -> std::io::Result<O
     }
 }
 
-/// How many bytes the request has, once all of them are here.
+/// Returns the length of the request, if it is complete.
 fn whole_bytes(held: &[u8], end: usize) -> Option<usize> {
     let head = String::from_utf8_lossy(&held[..end]).to_ascii_lowercase();
     if head.contains("\r\ntransfer-encoding: chunked\r\n") {

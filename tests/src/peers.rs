@@ -1,8 +1,7 @@
 //! Real servers as origins: nginx, HAProxy, node and Python, where they are installed.
 //!
-//! Each says which requests it understood, one `METHOD target` a line, by its own account: its log
-//! where it is a product, its handler where it is a runtime. A server that is not installed is not
-//! there; whoever asks must say so.
+//! Each reports the requests that it parsed, one `METHOD target` a line: a product in its log, a
+//! runtime in its handler. If a server is not installed, the caller gets `None` and must report it.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -15,10 +14,10 @@ use tempfile::TempDir;
 use crate::origin::Origin;
 use crate::wait::wait_for;
 
-/// A running server; killed when dropped.
+/// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where it listens.
+    /// The address of the server.
     pub address: SocketAddr,
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
@@ -26,7 +25,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `nginx`, `haproxy`, `node` or `python3`; nothing where it is not installed.
+    /// Starts `nginx`, `haproxy`, `node` or `python3`; returns `None` if it is not installed.
     #[must_use]
     pub fn start(name: &str) -> Option<Self> {
         let file = match name {
@@ -38,8 +37,8 @@ impl Peer {
         Self::run(name, file, &[])
     }
 
-    /// Starts HAProxy in front of servers: one that takes PROXY headers, and one that takes
-    /// `X-Forwarded-For`. The fixture says which of its addresses forwards in which form.
+    /// Starts HAProxy in front of two servers: one with PROXY headers and one with
+    /// `X-Forwarded-For`. The fixture tells the form of each of its addresses.
     #[must_use]
     pub fn in_front(of: [SocketAddr; 2]) -> Option<Self> {
         Self::run("haproxy", "front.cfg", &of)
@@ -81,7 +80,7 @@ impl Peer {
         Some(peer)
     }
 
-    /// The requests that it understood so far.
+    /// Returns the requests that it parsed so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let log = self.folder.path().join("access.log");
@@ -94,13 +93,13 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if the process has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A program in the folders that a person's shell or an administrator's looks into.
+/// Returns the path of a program, from `PATH` or the folders of administrators.
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders =

@@ -1,38 +1,38 @@
-//! Access logs in the combined format, as requests to be sent again.
+//! Access logs in the combined format, as requests for a replay.
 
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-/// Most bytes of a log, unpacked.
+/// Maximum bytes of a log after decompression.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// One line of a log as a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Stands for the client: the same number, the same client. Counted from 0 by first sight.
+    /// The number of the client, counted from 0 in the order of their first lines.
     pub client: usize,
     /// The method.
     pub method: String,
-    /// The target, as it was asked for.
+    /// The request target, as logged.
     pub target: String,
-    /// The referring page, where there was one.
+    /// The referring page, if logged.
     pub referer: Option<String>,
-    /// What the client said it is, if it did.
+    /// The User-Agent, if logged.
     pub user_agent: Option<String>,
 }
 
 impl Line {
-    /// A loopback address of its own for the client of this line.
+    /// Returns the loopback address of this line's client; each client has its own.
     #[must_use]
     pub fn source(&self) -> String {
-        // 200 to a block of addresses, well inside 127.0.0.0/8 for any log that fits.
+        // 200 addresses for each block: any log that fits stays within 127.0.0.0/8.
         let (high, low) = (self.client / 200, self.client % 200);
         format!("127.{}.{}.{}", 16 + high / 250, high % 250, low + 1)
     }
 
-    /// The bytes of the request for `host`: what the log holds, and what of a browser's fields it
-    /// does not hold where the client says that it is one.
+    /// Returns the bytes of the request for `host`: the values of the log and, if the User-Agent is
+    /// a browser's, the headers of a browser that a log does not contain.
     #[must_use]
     pub fn request(&self, host: &str) -> String {
         let Self { method, target, .. } = self;
@@ -55,7 +55,7 @@ impl Line {
     }
 }
 
-/// The lines of the log at `path`, which may be packed with gzip.
+/// Returns the lines of the log at `path`, which may be compressed with gzip.
 #[must_use]
 pub fn read_log(path: &Path) -> Vec<Line> {
     let file = std::fs::File::open(path).unwrap();

@@ -1,11 +1,11 @@
-//! An origin that believes nothing and writes everything down.
+//! A strict origin that records everything.
 //!
-//! It reads requests as strictly as they can be read and keeps what each one was, so that a test can
-//! say: these requests reached the origin, with these bodies, and not one more. What could be read in
-//! two ways is noted as *unsound*, and what ended too early as *broken off*.
+//! It parses requests strictly and records them. So a test can prove that exactly these requests
+//! reached the origin, with these bodies. An ambiguous request is recorded as *unsound*, and an
+//! incomplete one as *broken off*.
 //!
-//! An answer's body is the method and target that it answers, so that answers that went astray are
-//! seen. A request for a WebSocket under `/ws` is agreed to, and what comes then is sent back.
+//! The body of a response is the method and target of its request, so a test sees a response to the
+//! wrong request. The origin accepts a WebSocket under `/ws` and sends all its bytes back.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,24 +14,24 @@ use std::sync::{Arc, Mutex};
 
 use crate::wait::LONG;
 
-/// Most bytes of a request.
+/// Maximum bytes of a request.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 
-/// One request as it came.
+/// One request as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Method and target, with a space between.
     pub line: String,
-    /// The whole head.
+    /// The request header.
     pub head: String,
-    /// The body, out of its chunks where it came in such.
+    /// The body, without the framing of chunks.
     pub body: Vec<u8>,
     /// Bytes of trailers.
     pub trailer_bytes: usize,
 }
 
 impl Recorded {
-    /// The values of the fields `name`.
+    /// Returns the values of the headers `name`.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
@@ -53,25 +53,25 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// The origin, until dropped.
+/// A running origin. It stops when dropped.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Where it listens.
+    /// The address of the origin.
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
-/// How reading a request ended.
+/// The result of reading a request.
 enum Ending {
     Whole(Recorded),
-    /// The connection ended between requests.
+    /// The connection was closed between requests.
     Over,
     BrokenOff,
     Unsound(String),
 }
 
 impl Recorder {
-    /// Listens on a free port.
+    /// Starts an origin on a free port.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -85,38 +85,38 @@ impl Recorder {
                 }
                 let Ok(stream) = stream else { continue };
                 let shared = Arc::clone(&ours);
-                // However it ends, the other side has seen it.
+                // The test sees the result at the other end of the connection.
                 std::thread::spawn(move || drop(Line::new(stream, shared).serve()));
             }
         });
         Self { address, shared }
     }
 
-    /// The whole requests so far.
+    /// Returns the complete requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.book.lock().unwrap().requests.clone()
     }
 
-    /// Method and target of each whole request so far.
+    /// Returns method and target of each complete request so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.line).collect()
     }
 
-    /// What could be read in two ways.
+    /// Returns the ambiguous requests.
     #[must_use]
     pub fn unsound(&self) -> Vec<String> {
         self.shared.book.lock().unwrap().unsound.clone()
     }
 
-    /// Requests that ended too early.
+    /// Returns the number of incomplete requests.
     #[must_use]
     pub fn broken_off(&self) -> usize {
         self.shared.book.lock().unwrap().broken_off
     }
 
-    /// Bytes that came, of whatever.
+    /// Returns the number of received bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.book.lock().unwrap().bytes
@@ -126,7 +126,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread, which then looks.
+        // Wakes the accepting thread, so that it sees the flag.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -190,7 +190,7 @@ impl Line {
         }
     }
 
-    /// Reads what is there; says whether the connection goes on.
+    /// Reads available bytes; returns false at the end of the connection.
     fn more(&mut self) -> io::Result<bool> {
         let mut room = [0; 16 * 1024];
         let n = self.stream.read(&mut room)?;
@@ -207,7 +207,7 @@ impl Line {
             if let Some(end) = self.held.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            // A connection that is reset ends like one that is closed.
+            // A reset counts as a close.
             if !self.more().unwrap_or(false) {
                 let is_between = self.held.is_empty();
                 return Ok(if is_between { Ending::Over } else { Ending::BrokenOff });
@@ -241,7 +241,7 @@ impl Line {
         }
     }
 
-    /// So many bytes; nothing where the connection ends before.
+    /// Reads `length` bytes; returns `None` if the connection ends before.
     fn read_exactly(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.held.len() < length {
             if !self.more().unwrap_or(false) {
@@ -251,7 +251,7 @@ impl Line {
         Some(self.held.drain(..length).collect())
     }
 
-    /// A line with its CRLF, without it.
+    /// Reads a line up to LF, and returns it without the LF.
     fn read_line(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = self.held.iter().position(|byte| *byte == b'\n') {
@@ -265,7 +265,7 @@ impl Line {
         }
     }
 
-    /// A chunked body and the bytes of its trailers, read strictly.
+    /// Reads a chunked body strictly; returns it with the number of bytes of its trailers.
     fn read_chunks(&mut self) -> Option<Result<(Vec<u8>, usize), &'static str>> {
         let mut body = Vec::new();
         loop {
@@ -300,7 +300,7 @@ fn line_of(head: &str) -> String {
     line.rsplit_once(' ').map_or(line, |(line, _)| line).to_owned()
 }
 
-/// The head as text, if it can be read in one way only.
+/// Returns the header as text, if it is not ambiguous.
 fn sound_head(head: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(head).ok()?;
     let mut lines = text.strip_suffix("\r\n\r\n")?.split("\r\n");

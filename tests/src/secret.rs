@@ -1,4 +1,4 @@
-//! A visitor over TLS that believes every certificate and remembers which it was shown.
+//! A TLS client that accepts every certificate and records the one of the server.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 
 use crate::wait::LONG;
 
-/// Believes everybody.
+/// Accepts every certificate.
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>);
 
@@ -50,7 +50,7 @@ impl ServerCertVerifier for Credulous {
     }
 }
 
-/// What a client of ours speaks with.
+/// Returns the TLS configuration of a test client.
 #[must_use]
 pub fn credulous(alpn: &[&str]) -> ClientConfig {
     let mut config = of_versions(rustls::DEFAULT_VERSIONS);
@@ -58,7 +58,7 @@ pub fn credulous(alpn: &[&str]) -> ClientConfig {
     config
 }
 
-/// What a client of ours speaks with that knows nothing newer than TLS 1.2.
+/// Returns the TLS configuration of a test client with TLS 1.2 at most.
 #[must_use]
 pub fn credulous_1_2() -> ClientConfig {
     of_versions(&[&rustls::version::TLS12])
@@ -79,18 +79,19 @@ fn of_versions(versions: &[&'static rustls::SupportedProtocolVersion]) -> Client
 pub struct Secret(StreamOwned<ClientConnection, TcpStream>);
 
 impl Secret {
-    /// Connects and asks for `name`.
+    /// Connects with the server name `name`.
     ///
     /// # Errors
-    /// It is refused.
+    /// The connection or the handshake is rejected.
     pub fn connect(to: SocketAddr, name: &str, config: ClientConfig) -> io::Result<Self> {
         Self::over(TcpStream::connect_timeout(&to, LONG)?, name, config)
     }
 
-    /// Asks for `name` over a connection on which something else may have been said before.
+    /// Does the handshake with the server name `name`, on a connection that may have been used for
+    /// a PROXY header before.
     ///
     /// # Errors
-    /// It is refused.
+    /// The handshake is rejected.
     pub fn over(stream: TcpStream, name: &str, config: ClientConfig) -> io::Result<Self> {
         stream.set_read_timeout(Some(LONG))?;
         let name = name.to_owned().try_into().map_err(io::Error::other)?;
@@ -102,26 +103,26 @@ impl Secret {
         Ok(secret)
     }
 
-    /// What it was shown.
+    /// Returns the certificate of the server.
     #[must_use]
     pub fn certificate(&self) -> Vec<u8> {
         self.0.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
-    /// Sends a request whose answer nobody reads yet.
+    /// Sends a request without reading the response.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is closed.
     pub fn send(&mut self, request: &str) -> io::Result<()> {
         self.0.write_all(request.as_bytes())?;
         self.0.flush()
     }
 
-    /// Sends a request and reads its answer, head and body as one text; the body's length must be
-    /// told. The answer to HEAD has none.
+    /// Sends a request and reads its response, header and body as one text. The response must have
+    /// a `Content-Length`. A response to HEAD has no body.
     ///
     /// # Errors
-    /// There is no whole answer.
+    /// The response is incomplete.
     pub fn ask(&mut self, request: &str) -> io::Result<String> {
         self.send(request)?;
         let is_to_head = request.starts_with("HEAD ");

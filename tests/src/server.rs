@@ -1,7 +1,7 @@
-//! The real `seawall run`, in a folder of its own, on a port of its own.
+//! The real `seawall run`, with its own folder and port.
 //!
-//! The kernel chooses the port and the program says which one it is, so no two tests can want the
-//! same. It counts as started once it has said that it is ready.
+//! The kernel chooses the port and the program logs it, so two tests never use the same port. The
+//! server counts as started when it logs that it is ready.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -21,22 +21,22 @@ use crate::wait::{LONG, wait_for, wait_until};
 
 /// The host of the site that every setup has.
 pub const SITE: &str = "a.example";
-/// The root policy's name.
+/// The name of the root policy.
 pub const ROOT: &str = "root.wall";
-/// The limit that tests would meet, since they come faster than people.
+/// The limit that tests would reach, because they connect faster than people.
 const RATE: &str = "connections.connection_rate_per_client";
-/// Most lines of the program that are kept.
+/// Maximum of log lines that are stored.
 const LINES_MAX: usize = 50_000;
 
-/// Time in which the last line of a program that has ended must have been read.
+/// Time to read the last line of a program that has ended.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
-/// Addresses that are no visitor's: where the program itself listens and finds its origins.
+/// Addresses that are not a client's: the program listens there and has its origins there.
 const NOBODY: [&str; 1] = ["127.0.0.1"];
 
-/// Milliseconds of one tick of the kernel's accounts: `USER_HZ` is 100 on every Linux.
+/// Milliseconds of one tick of CPU time: `USER_HZ` is 100 on every Linux.
 const MS_PER_TICK: u64 = 10;
 
-/// A folder with a configuration and a policy in it.
+/// A folder with a configuration and a policy.
 #[derive(Debug, Clone)]
 pub struct Setup {
     dir: Arc<TempDir>,
@@ -56,7 +56,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// [`SITE`] at `origin`, under the policy `policy`.
+    /// Creates a setup with [`SITE`] at `origin` and the policy `policy`.
     #[must_use]
     pub fn new(origin: SocketAddr, policy: &str) -> Self {
         let setup = Self {
@@ -80,46 +80,46 @@ impl Setup {
         setup
     }
 
-    /// A path in the folder.
+    /// Returns a path in the folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A path in the policy root.
+    /// Returns a path in the policy folder.
     #[must_use]
     pub fn policy(&self, name: &str) -> PathBuf {
         self.dir.path().join("policies").join(name)
     }
 
-    /// Writes a file in the policy root.
+    /// Writes a file in the policy folder.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.policy(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Another site.
+    /// Adds a site.
     #[must_use]
     pub fn site(mut self, host: &str, origin: SocketAddr) -> Self {
         self.sites.push((host.to_owned(), origin));
         self
     }
 
-    /// Another origin of [`SITE`].
+    /// Adds an origin of [`SITE`].
     #[must_use]
     pub fn origin(mut self, address: SocketAddr) -> Self {
         self.more_origins.push(address);
         self
     }
 
-    /// The path that the origins of [`SITE`] are asked for.
+    /// Sets the path of health checks of [`SITE`].
     #[must_use]
     pub fn health(self, path: &str) -> Self {
         self.site_lines(&format!("health_check_path = \"{path}\""))
     }
 
-    /// Lines of the section of [`SITE`].
+    /// Adds lines to the section of [`SITE`].
     #[must_use]
     pub fn site_lines(mut self, lines: &str) -> Self {
         self.site_lines.push_str(lines);
@@ -127,77 +127,77 @@ impl Setup {
         self
     }
 
-    /// Settings as dotted keys, such as `queue.timeout = "2s"`.
+    /// Adds settings as dotted keys, such as `queue.timeout = "2s"`.
     #[must_use]
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits = lines.to_owned();
         self
     }
 
-    /// Where to listen.
+    /// Sets the listening address.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address.to_string();
         self
     }
 
-    /// What is logged.
+    /// Sets the log level.
     #[must_use]
     pub fn log_level(mut self, level: &str) -> Self {
         self.log_level = level.to_owned();
         self
     }
 
-    /// The key whose holder alone may bring components.
+    /// Sets the key that must have signed all components.
     #[must_use]
     pub fn trusted_key(mut self, key: &str) -> Self {
         self.trusted_key = Some(key.to_owned());
         self
     }
 
-    /// A section of the configuration, with its head.
+    /// Adds a section of the configuration, with its header.
     #[must_use]
     pub fn section(mut self, text: &str) -> Self {
         self.section = text.to_owned();
         self
     }
 
-    /// Over TLS too, with these lines of `[tls]`.
+    /// Adds TLS, with these lines of `[tls]`.
     #[must_use]
     pub fn tls(mut self, lines: &str) -> Self {
         self.tls = Some(lines.to_owned());
         self
     }
 
-    /// With so many files that the program may open.
+    /// Sets the maximum of open files.
     #[must_use]
     pub fn open_files(mut self, most: u32) -> Self {
         self.open_files = Some(most);
         self
     }
 
-    /// By the program that lies there when it is started, which may be replaced.
+    /// Sets the path of the program, which a test may replace before the start.
     #[must_use]
     pub fn program(mut self, path: &Path) -> Self {
         self.program = Some(path.to_owned());
         self
     }
 
-    /// Started through another program, which is given these words before its own.
+    /// Starts the program through another one, with these arguments before its own.
     #[must_use]
     pub fn through(mut self, words: &[&str]) -> Self {
         self.through = words.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// With a variable in its environment.
+    /// Sets a variable of the environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Writes `seawall.toml` and hands back its text.
+    /// Writes `seawall.toml` and returns its text.
     pub fn write_config(&self) -> String {
         let Self { listen, log_level, .. } = self;
         let mut limits = self.limits.clone();
@@ -232,13 +232,13 @@ impl Setup {
         text
     }
 
-    /// Runs another word of the program in the folder.
+    /// Runs a command of the program in the folder.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Ran {
         seawall(self.dir.path(), words)
     }
 
-    /// The program, behind the one that it is started through.
+    /// Returns the command of the program, through the other one if there is any.
     fn wrapped(&self, program: Command) -> Command {
         let Some((first, others)) = self.through.split_first() else { return program };
         let mut wrapped = Command::new(first);
@@ -256,7 +256,7 @@ impl Setup {
         server
     }
 
-    /// Starts the server and waits for nothing.
+    /// Starts the server without waiting.
     #[must_use]
     pub fn begin(&self) -> Server {
         self.write_config();
@@ -275,7 +275,7 @@ impl Setup {
         let stderr = child.stderr.take().unwrap();
         let listener = Arc::clone(&said);
         std::thread::spawn(move || listener.hear(stderr));
-        // Killed by its drop where it does not become ready.
+        // If it does not become ready, its drop kills it.
         let unready = SocketAddr::from(([127, 0, 0, 1], 0));
         Server {
             child,
@@ -288,14 +288,14 @@ impl Setup {
     }
 }
 
-/// What the program has said so far.
+/// The output of the program so far.
 #[derive(Debug, Default)]
 struct Said {
     lines: Mutex<(Vec<String>, Talk)>,
     more: Condvar,
 }
 
-/// Whether more may come.
+/// Whether more output can come.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Talk {
     #[default]
@@ -322,7 +322,7 @@ impl Said {
         self.lines.lock().unwrap().0.clone()
     }
 
-    /// Waits for its last line, for a moment: a child of its own may still hold the other end.
+    /// Waits a short time for its last line: a child process may still have the pipe open.
     fn wait_end(&self) {
         let lines = self.lines.lock().unwrap();
         let talks = |said: &mut (Vec<String>, Talk)| said.1 == Talk::Talking;
@@ -337,7 +337,7 @@ impl Said {
         let lines = self.lines.lock().unwrap();
         let (said, _) = self.more.wait_timeout_while(lines, within, missing).unwrap();
         let (line, all) = (found(&said.0), said.0.join("\n"));
-        // Free again before anything panics: whoever cleans up wants the lines too.
+        // Unlocked before a panic, because the drop of the server reads the lines too.
         drop(said);
         line.unwrap_or_else(|| panic!("seawall did not say `{part}`; it said:\n{all}"))
     }
@@ -352,9 +352,9 @@ pub enum Signal {
     Terminate,
     /// Stop, from a terminal.
     Interrupt,
-    /// Hand over to the program on the disk.
+    /// Upgrade to the program on the disk.
     Upgrade,
-    /// Nothing that it could hear.
+    /// Kill: the process cannot handle it.
     Kill,
 }
 
@@ -369,53 +369,53 @@ impl Signal {
         }
     }
 
-    /// Sends it to a process, and says whether there was one.
+    /// Sends it to a process; returns false if there is none.
     pub fn send(self, pid: u32) -> bool {
-        // The shell has `kill` built in, so this needs no package and no unsafe code.
+        // `kill` is a builtin of the shell, so this needs no package and no unsafe code.
         let kill = format!("kill -{} {pid}", self.name());
         let mut shell = Command::new("sh");
         shell.args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server. It is killed when dropped.
 ///
-/// Whichever test it was, nothing that the program wrote may hold the address of a visitor then.
+/// In every test, the drop checks that no output of the program contains the address of a client.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     said: Arc<Said>,
-    /// Where visitors came from.
+    /// Addresses of the clients.
     clients: Mutex<BTreeSet<IpAddr>>,
-    /// What it was started from.
+    /// The setup of the server.
     pub setup: Setup,
-    /// Where it listens.
+    /// The listening address.
     pub address: SocketAddr,
-    /// Where it listens for TLS, if it does.
+    /// The listening address for TLS, if the setup has TLS.
     pub address_tls: SocketAddr,
 }
 
 impl Server {
-    /// A visitor from `source`.
+    /// Returns a client with the address `source`.
     #[must_use]
     pub fn visitor(&self, source: &str) -> Visitor {
         self.note_client(source);
         Visitor::new(source, self.address)
     }
 
-    /// Somebody comes from there, or is said to: no trace of it may be left.
+    /// Adds the address of a client, real or forwarded. No output may contain it.
     pub fn note_client(&self, source: &str) {
         self.clients.lock().unwrap().insert(source.parse().unwrap());
     }
 
-    /// The status of the answer to a GET by a new visitor from `127.1.1.1`.
+    /// Returns the status of the response to a GET request of a new client at `127.1.1.1`.
     #[must_use]
     #[track_caller]
     pub fn answers(&self, path: &str) -> u16 {
         self.visitor("127.1.1.1").status(path)
     }
 
-    /// What `seawall status --json` says.
+    /// Returns the output of `seawall status --json`.
     #[must_use]
     #[track_caller]
     pub fn status(&self) -> StatusReport {
@@ -424,14 +424,14 @@ impl Server {
         serde_json::from_str(&ran.out).unwrap()
     }
 
-    /// What it says of its proxy.
+    /// Returns the proxy's part of the status.
     #[must_use]
     #[track_caller]
     pub fn proxy(&self) -> ProxyStatus {
         self.status().proxy
     }
 
-    /// Waits until this generation judges, and hands back the status.
+    /// Waits until this generation is active, and returns the status.
     #[track_caller]
     pub fn wait_generation(&self, generation: u64) -> StatusReport {
         wait_for(&format!("generation {generation}; it says {:#?}", self.lines()), || {
@@ -442,31 +442,31 @@ impl Server {
         })
     }
 
-    /// Waits until the last reload was refused, and hands back why.
+    /// Waits until the status has an error of the last reload, and returns it.
     #[track_caller]
     pub fn wait_error(&self) -> PolicyError {
         wait_for("an error in the status", || self.status().policy.last_error)
     }
 
-    /// Waits until nothing is wrong with the files.
+    /// Waits until the status has no error of the files.
     #[track_caller]
     pub fn wait_no_error(&self) {
         wait_until("no error in the status", || self.status().policy.last_error.is_none());
     }
 
-    /// Waits for a line that holds `part`.
+    /// Waits for a log line that contains `part`.
     #[track_caller]
     pub fn wait_line(&self, part: &str) -> String {
         self.wait_line_within(part, LONG)
     }
 
-    /// The same for what takes longer than [`LONG`] on a machine with much else to do.
+    /// The same with another timeout, for lines that take longer than [`LONG`] on a busy machine.
     #[track_caller]
     pub fn wait_line_within(&self, part: &str, within: Duration) -> String {
         self.said.wait_for(part, within)
     }
 
-    /// What it has said so far.
+    /// Returns the log lines so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.said.lines()
@@ -489,7 +489,7 @@ impl Server {
         }
     }
 
-    /// Whether it has a thread of this name now.
+    /// Returns whether it has a thread of this name.
     #[must_use]
     pub fn has_thread(&self, name: &str) -> bool {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten();
@@ -497,13 +497,13 @@ impl Server {
         names.flatten().any(|comm| comm.trim_end() == name)
     }
 
-    /// The process that serves now: the last that took over, else the first.
+    /// Returns the process id of the serving process: the last child of an upgrade, else the first.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.heirs().last().copied().unwrap_or(self.child.id())
     }
 
-    /// The processes that took over, in order.
+    /// Returns the child processes of upgrades, in order.
     fn heirs(&self) -> Vec<u32> {
         let said = self.lines();
         let serves =
@@ -511,17 +511,17 @@ impl Server {
         serves.filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
     }
 
-    /// Whether this process is still there.
+    /// Returns whether this process exists.
     #[must_use]
     pub fn lives(pid: u32) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that has ended and was not asked how is as good as gone.
+        // A zombie counts as ended.
         stat.rsplit(')')
             .next()
             .is_some_and(|rest| !matches!(rest.trim().chars().next(), None | Some('Z')))
     }
 
-    /// Bytes of memory that it has now (Linux).
+    /// Returns its resident memory in bytes (Linux).
     #[must_use]
     #[track_caller]
     pub fn resident_bytes(&self) -> u64 {
@@ -530,26 +530,25 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Milliseconds of processor time that it has used so far, its own and the kernel's for it
-    /// (Linux).
+    /// Returns its CPU time so far in milliseconds, in user and kernel mode (Linux).
     #[must_use]
     #[track_caller]
     pub fn cpu_ms(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The name in parentheses may hold spaces; utime and stime are the 14th and 15th fields.
+        // The name in parentheses may contain spaces. utime and stime are fields 14 and 15.
         let fields = stat.rsplit(')').next().unwrap().split_whitespace();
         let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
         ticks * MS_PER_TICK
     }
 
-    /// Waits for the end of the first process, whoever took over from it.
+    /// Waits for the end of the first process, also after an upgrade.
     #[track_caller]
     pub fn wait_exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
         wait_for("the end of seawall", || child.try_wait().unwrap())
     }
 
-    /// Waits for its end.
+    /// Waits for its end and its last line.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
         let status = self.wait_exit();
@@ -558,13 +557,13 @@ impl Server {
         status
     }
 
-    /// Whether it still runs.
+    /// Returns whether it still runs.
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// The folder it runs in.
+    /// Returns its folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.setup.dir.path()
@@ -572,12 +571,12 @@ impl Server {
 }
 
 impl Server {
-    /// The traces of visitors that it has left, without addresses that people wrote down themselves:
-    /// those stand in what is said of their policies.
+    /// Returns the traces of clients in its output. Addresses in the files of the test are omitted,
+    /// because messages about policies contain them.
     fn traces(&self) -> Vec<String> {
         self.said.wait_end();
         let mut all = written_below(self.folder());
-        // Encrypted bytes and machine code are any bytes; the test of their own looks at them.
+        // Encrypted files contain any bytes; a test of their own checks them.
         all.retain(|written| !written.name.contains("/state/snapshot"));
         all.push(Written::new("standard error", self.lines().join("\n")));
         let by_hand = by_hand_below(self.folder());
@@ -592,7 +591,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if the process has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let took_over = |pid: &u32| {
@@ -600,7 +599,7 @@ impl Drop for Server {
             words.ends_with(b"--upgrade-child\0")
         };
         self.heirs().into_iter().filter(took_over).for_each(|pid| _ = Signal::Kill.send(pid));
-        // A test that fails has its own words.
+        // A failed test has its own message.
         if !std::thread::panicking() {
             let traces = self.traces();
             assert!(traces.is_empty(), "addresses of visitors were written: {traces:#?}");

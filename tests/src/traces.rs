@@ -1,29 +1,29 @@
-//! Searching everything that a server wrote for the addresses of its visitors.
+//! A search for the addresses of clients in everything that a server wrote.
 //!
-//! An address is looked for in every way in which programs write one: with dots and colons, as one
-//! number, in hexadecimal, as a list of numbers, backwards as in the names of the DNS, and as its
-//! bare bytes in either order.
+//! An address is searched in every form in which programs write one: with dots and colons, as one
+//! number, in hexadecimal, as a list of numbers, in reverse order as in DNS names, and as bytes in
+//! both orders.
 
 use std::net::IpAddr;
 use std::path::Path;
 
-/// Bytes of a file in which four bare bytes are looked for: in what is larger (machine code) they
-/// stand by chance.
+/// Maximum bytes of a file in which the four bytes of an address are searched. A larger file
+/// (machine code) contains them by chance.
 const FILE_BYTES_MAX: usize = 64 << 10;
 
-/// Something that was written.
+/// A file, or other output of a server.
 #[derive(Debug, Clone)]
 pub struct Written {
-    /// Where.
+    /// Its name.
     pub name: String,
-    /// What.
+    /// Its content.
     pub bytes: Vec<u8>,
-    /// The same for a search that does not care for upper and lower case.
+    /// The content in lower case, for a search without regard to case.
     lower: Vec<u8>,
 }
 
 impl Written {
-    /// What was written there.
+    /// Creates the record of an output.
     #[must_use]
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
@@ -36,7 +36,7 @@ impl Written {
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    // The first byte is searched for by itself, which is fast.
+    // A search for the first byte alone is fast.
     let Some(first) = part.first() else { return false };
     let mut from = 0;
     while let Some(at) = bytes[from..].iter().position(|byte| byte == first) {
@@ -48,7 +48,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     false
 }
 
-/// Every way to write an address as text, in lower case.
+/// Returns every form of an address as text, in lower case.
 fn spellings(ip: IpAddr) -> Vec<String> {
     let listed = |bytes: &[u8]| bytes.iter().map(u8::to_string).collect::<Vec<_>>();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -67,7 +67,7 @@ fn spellings(ip: IpAddr) -> Vec<String> {
                 hex(&octets),
                 hex(&back),
                 u32::from(v4).to_string(),
-                // Inside an address of IPv6.
+                // The form inside an IPv6 address.
                 format!("{:x}:{:x}", u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
             ]
         }
@@ -83,7 +83,7 @@ fn spellings(ip: IpAddr) -> Vec<String> {
                 nibbles.join("."),
                 hex(&octets),
                 u128::from(v6).to_string(),
-                // The /56 is what a client counts as, and the /64 what a household has.
+                // A client is a /56, and a household has a /64.
                 segments[..3].iter().map(|part| format!("{part:x}")).collect::<Vec<_>>().join(":"),
                 hex(&octets[..7]),
             ]
@@ -91,7 +91,7 @@ fn spellings(ip: IpAddr) -> Vec<String> {
     }
 }
 
-/// The bare bytes of an address, in the order of the network and the other way round.
+/// Returns the bytes of an address, in network order and in reverse order.
 fn bare(ip: IpAddr) -> [Vec<u8>; 2] {
     let bytes = match ip {
         IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -101,7 +101,7 @@ fn bare(ip: IpAddr) -> [Vec<u8>; 2] {
     [bytes, back]
 }
 
-/// Where `ip` stands in what was written, and how.
+/// Returns the first place and form of `ip` in the outputs.
 #[must_use]
 pub fn trace_of(ip: IpAddr, all: &[Written]) -> Option<String> {
     let texts = spellings(ip);
@@ -116,9 +116,9 @@ pub fn trace_of(ip: IpAddr, all: &[Written]) -> Option<String> {
     })
 }
 
-/// Every file below `folder` that the program wrote: without the configuration, the policies that
-/// people wrote, and copies of these (what an earlier generation was made of lies under its own
-/// digest).
+/// Returns every file below `folder` that the program wrote: without the configuration, the
+/// policies that the test wrote, and their copies. Files of earlier generations are stored under
+/// their digest.
 #[must_use]
 pub fn written_below(folder: &Path) -> Vec<Written> {
     let mut found = Vec::new();
@@ -130,7 +130,7 @@ pub fn written_below(folder: &Path) -> Vec<Written> {
     found
 }
 
-/// What people wrote below `folder`, as [`written_below`] leaves it out.
+/// Returns the files that the test wrote below `folder`, which [`written_below`] omits.
 #[must_use]
 pub(crate) fn by_hand_below(folder: &Path) -> Vec<Written> {
     let mut found = Vec::new();
@@ -149,7 +149,7 @@ fn is_by_hand(path: &Path) -> bool {
     is_copy || is_policy || path.ends_with("seawall.toml")
 }
 
-/// Hands each file to `each`; what is gone meanwhile, or is no file, is passed over.
+/// Calls `each` with each file. A file that is removed meanwhile is skipped.
 fn visit(folder: &Path, each: &mut dyn FnMut(&Path, Vec<u8>)) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -168,7 +168,7 @@ fn visit(folder: &Path, each: &mut dyn FnMut(&Path, Vec<u8>)) {
 mod tests {
     use super::*;
 
-    /// A search that has never found anything may be no search.
+    /// Proves that the search can find something.
     #[test]
     fn every_spelling_is_found_and_others_addresses_are_not() {
         let found = |ip: &str, bytes: &[u8]| {

@@ -1,7 +1,7 @@
-//! A visitor: a small HTTP/1.1 client that chooses the address it comes from.
+//! A small HTTP/1.1 client with a source address of its choice.
 //!
-//! It never tries again. A connection that ends where an answer was due is an error that the test
-//! sees, since that is what a visitor would have seen.
+//! It never retries. A connection that ends without a response is an error that the test sees, as a
+//! real client would.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,29 +11,29 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::server::SITE;
 use crate::wait::LONG;
 
-/// Most bytes of an answer that are read.
+/// Maximum bytes of a response.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Its status.
+    /// The status code.
     pub status: u16,
-    /// Its head, as it came.
+    /// The response header, as received.
     pub head: String,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The value of the first field `name`.
+    /// Returns the value of the first header `name`.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         fields.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim())
     }
 
-    /// Its body as text.
+    /// Returns the body as text.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -49,14 +49,15 @@ pub struct Visitor {
     held: Vec<u8>,
 }
 
-/// A GET for [`SITE`] that keeps the connection.
+/// Returns a GET request for [`SITE`] that keeps the connection open.
 #[must_use]
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {SITE}\r\n\r\n")
 }
 
 impl Visitor {
-    /// From `source`, which must be an address of this machine: all of `127.0.0.0/8` is.
+    /// Creates a client with the address `source`, which must belong to this machine, such as one
+    /// of `127.0.0.0/8`.
     #[must_use]
     pub fn new(source: &str, to: SocketAddr) -> Self {
         Self { source: source.parse().unwrap(), to, stream: None, held: Vec::new() }
@@ -65,7 +66,7 @@ impl Visitor {
     /// Connects, unless connected.
     ///
     /// # Errors
-    /// Nobody listens, or it is refused.
+    /// No program listens, or the connection is rejected.
     pub fn connect(&mut self) -> io::Result<&mut TcpStream> {
         if self.stream.is_none() {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
@@ -81,7 +82,7 @@ impl Visitor {
         self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub fn leave(&mut self) {
         self.stream = None;
     }
@@ -89,23 +90,23 @@ impl Visitor {
     /// Sends bytes.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is closed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.connect()?.write_all(bytes.as_ref())
     }
 
-    /// Asks for `path` and reads the answer.
+    /// Sends a GET request for `path` and reads the response.
     ///
     /// # Errors
-    /// There is no whole answer.
+    /// The response is incomplete.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.ask(get(path))
     }
 
-    /// Sends a request and reads its answer; that of a HEAD has no body.
+    /// Sends a request and reads its response. A response to HEAD has no body.
     ///
     /// # Errors
-    /// There is no whole answer.
+    /// The response is incomplete.
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> io::Result<Answer> {
         let request = request.as_ref();
         self.send(request)?;
@@ -116,7 +117,7 @@ impl Visitor {
         answer
     }
 
-    /// The status of the answer to a GET, which must come.
+    /// Returns the status of the response to a GET request.
     #[track_caller]
     pub fn status(&mut self, path: &str) -> u16 {
         match self.get(path) {
@@ -125,10 +126,10 @@ impl Visitor {
         }
     }
 
-    /// Reads one answer.
+    /// Reads one response.
     ///
     /// # Errors
-    /// It does not come whole.
+    /// The response is incomplete.
     pub fn read_answer(&mut self, is_to_head: bool) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.held.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -166,16 +167,16 @@ impl Visitor {
         Ok(())
     }
 
-    /// Reads until the other side ends the connection, however it does; what came before counts.
+    /// Reads until the other side closes or resets the connection; returns the bytes before that.
     pub fn read_until_end(&mut self) -> Vec<u8> {
         while self.more().is_ok() {}
         std::mem::take(&mut self.held)
     }
 
-    /// Reads until the other side ends the connection, and says how that was.
+    /// Reads until the other side closes the connection.
     ///
     /// # Errors
-    /// It ended with a reset, or did not end.
+    /// The connection was reset, or not closed.
     pub fn read_rest(&mut self) -> io::Result<Vec<u8>> {
         loop {
             match self.more() {

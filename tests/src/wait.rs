@@ -1,39 +1,38 @@
-//! Waiting for what another process or thread brings about.
+//! Waiting for an event of another process or thread.
 //!
-//! The one place that reads a clock. The bound is far beyond what anything takes, so that a slow
-//! machine makes a test slower and never red.
+//! Only this module reads a clock. The timeout is far longer than any event takes, so a slow
+//! machine makes a test slower and does not fail it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// After this a test has failed: whatever it waits for takes milliseconds.
+/// The usual timeout: the events take milliseconds.
 pub const LONG: Duration = Duration::from_secs(40);
-/// A server compiles whatever a test gives it in less, however busy the machine is: that takes many
-/// seconds of a processor, behind all else that runs.
+/// The timeout for compiling a component: it takes many seconds of CPU time on a busy machine.
 pub const COMPILED: Duration = Duration::from_secs(240);
-/// Between two looks.
+/// Time between two checks.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Measures how long something took.
+/// Measures a duration.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// From now on.
+    /// Starts now.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "a test is an edge: its bounds need a clock")]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time since.
+    /// Returns the time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// Tells threads to stop, when dropped: a test that fails must not wait for them for ever.
+/// Tells threads to stop when dropped: a failed test must not wait for them.
 #[derive(Debug)]
 pub struct StopAtEnd<'f>(pub &'f AtomicBool);
 
@@ -43,13 +42,13 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Looks until there is something to give back.
+/// Calls `look` until it returns a value, and returns the value.
 #[track_caller]
 pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_for_within(LONG, what, look)
 }
 
-/// The same for what takes longer than [`LONG`] on a machine with much else to do.
+/// The same with another timeout, for events that take longer than [`LONG`] on a busy machine.
 #[track_caller]
 pub fn wait_for_within<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
@@ -62,13 +61,13 @@ pub fn wait_for_within<T>(within: Duration, what: &str, mut look: impl FnMut() -
     }
 }
 
-/// Looks until it is so.
+/// Waits until `is_so` returns true.
 #[track_caller]
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
 }
 
-/// The same for what takes longer than [`LONG`] on a machine with much else to do.
+/// The same with another timeout, for events that take longer than [`LONG`] on a busy machine.
 #[track_caller]
 pub fn wait_until_within(within: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for_within(within, what, || is_so().then_some(()));

@@ -1,36 +1,36 @@
-//! What an edit does to the counters of a policy.
+//! The effect of an edit on the counters of a policy.
 
 use serde::{Deserialize, Serialize};
 
-/// What a reload did to the state, by the names of counters.
+/// The effect of a reload on the counters, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CounterReport {
-    /// Counts continue.
+    /// The counts continue.
     pub kept: Vec<String>,
-    /// Counts continue, and what is counted from now on is under another condition.
+    /// The counts continue. New counts are under another condition.
     pub condition_changed: Vec<String>,
-    /// Counts are kept and read over another window, or in a table of another size.
+    /// The counts continue with another window or another table size.
     pub rescaled: Vec<String>,
-    /// The name counts by another key or something else now: counting starts anew, and holds end.
+    /// The counter has another key or counts something else: it starts at zero, and holds end.
     pub reset: Vec<CounterReset>,
-    /// Was not there before: counting starts.
+    /// New counters.
     pub new: Vec<String>,
-    /// Is no longer there; a limit's holds end with it.
+    /// Removed counters. The holds of a limit end with it.
     pub removed: Vec<String>,
 }
 
-/// A counter that starts anew under its old name.
+/// A counter that starts at zero under its old name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterReset {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The rules, limits and levels that ask it, which read nothing at first.
+    /// The rules, limits and levels that read it. They read zero at first.
     pub used_by: Vec<String>,
 }
 
 impl CounterReport {
-    /// One line for each fate that befell any counter.
+    /// Returns one line for each effect that any counter had.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let reset = |reset: &CounterReset| match reset.used_by.as_slice() {

@@ -1,19 +1,19 @@
-//! Counters that are declared once: live, as the proxy adds to them, and as numbers of a report.
+//! Counters that are declared once, for the proxy and for reports.
 //!
-//! Each event costs a relaxed add: no lock, no lookup by name. The name of a field is its name in
-//! JSON, and in a group of reasons the value of the label `reason` too.
+//! Each event costs one relaxed add, without a lock or a lookup by name. The name of a field is its
+//! name in JSON. In a group of reasons it is also the value of the label `reason`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is counted live.
+/// A counter or a group of counters of the proxy.
 pub trait Live {
-    /// The same at one moment.
+    /// The values at one moment.
     type Report;
 
-    /// Returns what is counted so far.
+    /// Returns the values so far.
     fn report(&self) -> Self::Report;
 }
 
@@ -25,7 +25,7 @@ impl Live for AtomicU64 {
     }
 }
 
-/// Declares a group of counters twice, live and as a report.
+/// Declares a group of counters twice, for the proxy and for a report.
 macro_rules! counters {
     (
         $(#[doc = $about:literal])+
@@ -52,7 +52,7 @@ macro_rules! counters {
     };
 }
 
-/// Declares a group of counters of one kind of event, of which each is a reason or a result.
+/// Declares a group of counters of one kind of event. Each counter is for a reason or a result.
 macro_rules! reasons {
     (
         $(#[doc = $about:literal])+
@@ -64,16 +64,16 @@ macro_rules! reasons {
         }
 
         impl $report {
-            /// The values of the label, each with what it means.
+            /// The values of the label, each with its meaning.
             pub const REASONS: &'static [(&'static str, &'static str)] =
                 &[$((stringify!($name), concat!($($doc),+)),)+];
 
-            /// The counters by their names.
+            /// Returns the counters with their names.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()
             }
 
-            /// The sum of all.
+            /// Returns the sum of all counters.
             #[must_use]
             pub fn sum(&self) -> u64 {
                 self.named().fold(0, |sum, (_, count)| sum.saturating_add(count))
@@ -82,17 +82,17 @@ macro_rules! reasons {
     };
 }
 
-/// Counters by words that are known at the start, in their order.
+/// Counters by word. The words are known at the start and keep their order.
 #[derive(Debug, Default)]
 pub struct WordCounters(Box<[(&'static str, AtomicU64)]>);
 
 impl WordCounters {
-    /// One counter for each word.
+    /// Creates one counter for each word.
     pub fn new(words: impl Iterator<Item = &'static str>) -> Self {
         Self(words.map(|word| (word, AtomicU64::new(0))).collect())
     }
 
-    /// Counts the word number `nth`.
+    /// Adds one to the counter of the word number `nth`.
     pub fn count(&self, nth: usize) {
         if let Some((_, counter)) = self.0.get(nth) {
             counter.fetch_add(1, Relaxed);
@@ -108,12 +108,12 @@ impl Live for WordCounters {
     }
 }
 
-/// A part of something, kept in percent and told as a ratio: 1 is all of it.
+/// The use of a resource, stored in percent and reported as a ratio: 1 is all of it.
 #[derive(Debug, Default)]
 pub struct PercentGauge(AtomicU64);
 
 impl PercentGauge {
-    /// Sets it.
+    /// Sets the use.
     pub fn set_percent(&self, percent: u64) {
         self.0.store(percent, Relaxed);
     }
@@ -135,7 +135,7 @@ pub struct ResponseCounters([AtomicU64; 5]);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResponseCounts {
-    /// Connections that were switched to another protocol.
+    /// Connections that were upgraded to another protocol.
     #[serde(rename = "1xx")]
     pub informational: u64,
     /// Successful responses.
@@ -144,16 +144,16 @@ pub struct ResponseCounts {
     /// Redirections.
     #[serde(rename = "3xx")]
     pub redirection: u64,
-    /// Responses that name an error of the client.
+    /// Errors of the client.
     #[serde(rename = "4xx")]
     pub client_error: u64,
-    /// Responses that name an error of the server.
+    /// Errors of the server.
     #[serde(rename = "5xx")]
     pub server_error: u64,
 }
 
 impl ResponseCounters {
-    /// Counts a response with this status; 0, which is none, is not counted.
+    /// Counts a response with this status. 0 means no response and is not counted.
     pub fn count(&self, status: u16) {
         let class = usize::from(status / 100).checked_sub(1);
         if let Some(counter) = class.and_then(|class| self.0.get(class)) {
@@ -173,7 +173,7 @@ impl Live for ResponseCounters {
 }
 
 impl ResponseCounts {
-    /// The counters by their classes.
+    /// Returns the counters with their classes.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("1xx", self.informational),
@@ -186,23 +186,23 @@ impl ResponseCounts {
     }
 }
 
-/// The upper bounds of a histogram's buckets, in milliseconds; the last bucket has none.
+/// The upper bounds of the buckets of a histogram, in milliseconds. The last bucket has none.
 pub const LATENCY_BOUNDS_MS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
-/// Buckets, with the one that has no bound.
+/// Number of buckets, with the one without a bound.
 const BUCKETS: usize = LATENCY_BOUNDS_MS.len() + 1;
 
-/// Durations by size.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     sum_ms: AtomicU64,
 }
 
-/// Durations by size, at one moment.
+/// A histogram of durations at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HistogramReport {
-    /// Observations by bucket, each in one bucket only: at most 5, 10, 25, 50, 100, 250, 500, 1,000,
+    /// Durations by bucket, each in one bucket only: at most 5, 10, 25, 50, 100, 250, 500, 1,000,
     /// 2,500 and 10,000 ms, and more.
     pub buckets: [u64; BUCKETS],
     /// The sum of all durations, in milliseconds.
@@ -230,19 +230,19 @@ impl Live for Histogram {
 }
 
 impl HistogramReport {
-    /// How many durations there are.
+    /// Returns the number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// The sum of both.
+    /// Returns the sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         self.with(other, u64::saturating_add)
     }
 
-    /// What came since `earlier`.
+    /// Returns the difference since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         self.with(earlier, u64::saturating_sub)

@@ -13,7 +13,7 @@ use crate::{CounterReport, FileDigest, ReloadCause, TestCounts};
 pub struct Past {
     /// Its number.
     pub generation: u64,
-    /// When it was published, as RFC 3339.
+    /// The time of publication, as RFC 3339.
     pub loaded_at: String,
     /// The same in milliseconds since 1970.
     pub loaded_ms: u64,
@@ -33,7 +33,7 @@ pub struct Past {
     pub parts: MarksOfParts,
     /// Number of members whose part is no longer stored and missing in `parts`.
     pub parts_gone: usize,
-    /// Whose files differ from those of the previous generation.
+    /// The owners whose files differ from those of the previous generation.
     pub changed: Changed,
     /// Equal for generations of the same files.
     pub content: String,
@@ -43,7 +43,7 @@ pub struct Past {
     pub policies: String,
     /// The generation that introduced the active files of the operator.
     pub host_since: u64,
-    /// What happened to the counters.
+    /// The changes of the counters.
     pub counters: CounterReport,
     /// The results of its tests.
     pub tests: TestCounts,
@@ -51,16 +51,16 @@ pub struct Past {
     pub warnings: usize,
 }
 
-/// Whose files differ from those of the previous generation.
+/// The owners whose files differ from those of the previous generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Changed {
-    /// Whether the operator's do.
+    /// The difference of the operator's files.
     pub host: HostChange,
-    /// The members whose part does, by name.
+    /// The members whose parts differ, by name.
     pub members: Vec<Box<str>>,
 }
 
-/// What differs in the operator's files.
+/// The difference of the operator's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostChange {

@@ -1,8 +1,8 @@
-//! What the admin socket is asked and what it answers.
+//! Requests and responses of the admin socket.
 //!
-//! The server fills these types; the command line, tools and tests read them. A name of a field is
-//! the name in JSON. Counters are declared here once, live and as numbers of a report, so that no
-//! counter can be lost on the way from the proxy to a metric.
+//! The server fills these types; the command line, tools and tests read them. The name of a field
+//! is its name in JSON. Each counter is declared here once, for the proxy and for reports, so no
+//! counter can be missing in the metrics.
 
 #[macro_use]
 mod counters;

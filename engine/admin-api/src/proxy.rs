@@ -1,4 +1,4 @@
-//! What the proxy counts, grouped as the metrics are.
+//! The counters of the proxy, in the groups of the metrics.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Histogram, PercentGauge, ResponseCounters, WordCounters};
 
 counters! {
-    /// What the proxy counts, over all sites.
+    /// The counters of the proxy over all sites.
     ProxyMetrics => ProxyStatus {
         /// Client connections.
         connections: ConnectionCounters,
@@ -268,7 +268,7 @@ reasons! {
 }
 
 counters! {
-    /// What is counted for each site.
+    /// The counters of one site.
     SiteMetrics => SiteCounts {
         /// Requests that belong to the site.
         requests_total: AtomicU64,
@@ -323,29 +323,29 @@ reasons! {
     }
 }
 
-/// What one site does now and has done.
+/// The traffic of one site.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SiteTraffic {
-    /// The weight of its fair share.
+    /// The weight of the site's fair share.
     pub weight: u32,
     /// Whether requests or connections wait, or have just been rejected, for lack of a resource.
     pub congested: bool,
     /// Open connections.
     pub connections_active: u64,
-    /// Its fair share of all connections, where all sites want theirs.
+    /// The fair share of all connections, if all sites use theirs.
     pub connections_fair_share: u64,
-    /// Requests that are at its origins.
+    /// Requests at the origins.
     pub requests_active: u64,
-    /// The most requests that may be at its origins.
+    /// Maximum of requests at the origins.
     pub requests_limit: u64,
-    /// Uploads that are under way.
+    /// Active uploads.
     pub uploads_active: u64,
     /// Open tunnels.
     pub tunnels_active: u64,
     /// Requests in the queue.
     pub queue_length: u64,
-    /// What has been counted.
+    /// The counters of the site.
     #[serde(flatten)]
     pub counts: SiteCounts,
 }
@@ -354,33 +354,33 @@ pub struct SiteTraffic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OriginState {
-    /// It gets requests.
+    /// The origin gets requests.
     Up,
-    /// Its circuit breaker is open: it gets none.
+    /// The circuit breaker is open: the origin gets no requests.
     Down,
-    /// It gets a few requests as a trial.
+    /// The circuit breaker is half-open: the origin gets a few requests as a test.
     HalfOpen,
 }
 
 /// One origin of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginStatus {
-    /// The site's name.
+    /// The name of the site.
     pub site: String,
-    /// Where it listens.
+    /// The address of the origin.
     pub address: SocketAddr,
     /// Whether it gets requests.
     pub state: OriginState,
-    /// Milliseconds since it has this state; none where it has been up from the start.
+    /// Milliseconds since it has this state; none if it has been up since the start.
     pub since_ms: Option<u64>,
-    /// Requests that are at it.
+    /// Requests at the origin.
     pub requests_active: u64,
-    /// Requests that were sent to it, with retries.
+    /// Requests that were sent to the origin, with retries.
     pub requests: u64,
-    /// Requests that failed because of it.
+    /// Requests that failed because of the origin.
     pub failures: u64,
-    /// Times that it went down.
+    /// Number of changes to down.
     pub down_transitions: u64,
-    /// Times that it came up again.
+    /// Number of changes to up.
     pub up_transitions: u64,
 }

@@ -1,18 +1,18 @@
-//! What the admin socket is asked and what it answers, in words that an operator's tool can read.
+//! Requests and responses of the admin socket, apart from the status.
 //!
-//! These are the wire forms of the admin socket: the CLI, a dashboard and a test read the same
-//! values, so they are plain data and know nothing of rulesets.
+//! The CLI, a dashboard and tests read the same values. They are plain data and do not depend on
+//! rulesets.
 
 use seawall_model::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::CounterReport;
 
-/// Why a reload was tried; a later one wins where several came together.
+/// The cause of a reload. If several come together, the last in this list counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadCause {
-    /// The regular look, behind everything that notifies.
+    /// The regular poll, in case no notification comes.
     Poll,
     /// Files changed.
     Change,
@@ -22,44 +22,44 @@ pub enum ReloadCause {
     Command,
     /// `seawall rollback`.
     Rollback,
-    /// The process started.
+    /// A start of the process.
     Start,
-    /// The process took over from one that ran.
+    /// An upgrade: the process replaced its parent.
     Upgrade,
 }
 
-/// What came of having a successor started.
+/// The result of an upgrade.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum UpgradeOutcome {
-    /// It serves.
+    /// The child process serves.
     Done {
-        /// Its process.
+        /// The process id of the child.
         pid: u32,
-        /// Milliseconds from its start until it served.
+        /// Milliseconds from the start of the child until it served.
         duration_ms: u64,
-        /// Milliseconds of these in which newcomers waited.
+        /// Milliseconds of these in which accepting was paused.
         accept_paused_ms: u64,
     },
-    /// It does not, and nothing has changed.
+    /// The parent process serves, and nothing has changed.
     Rejected {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// One complaint about a policy, with its place.
+/// One diagnostic about a policy, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyError {
-    /// Below the policy root.
+    /// The file, as a path below the policy folder.
     pub file: String,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// Counted from 1.
+    /// The column, counted from 1.
     pub column: u32,
     /// The diagnostic's code.
     pub code: String,
-    /// What is wrong.
+    /// The message.
     pub message: String,
 }
 
@@ -71,25 +71,26 @@ impl std::fmt::Display for PolicyError {
     }
 }
 
-/// Why nothing was published. `complaints` is never empty.
+/// The errors because of which nothing was published. `errors` is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRejection {
     /// The errors, the first one first.
     pub errors: Vec<PolicyError>,
-    /// The same as a person reads it, with the lines of the policy.
+    /// The same as text, with the lines of the policy.
     pub rendered: String,
 }
 
-/// How the tests of a policy ended.
+/// The results of a policy's tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TestCounts {
-    /// As they should.
+    /// Passed tests.
     pub passed: usize,
-    /// Otherwise: tests of members that the host's rules break.
+    /// Failed tests. Only tests of members can fail in a published generation, because of the
+    /// operator's rules.
     pub failed: usize,
 }
 
-/// What was ended because an edit was wrong.
+/// Numbers of penalties that were ended because an edit was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClearedPenalties {
     /// Bans.
@@ -98,20 +99,20 @@ pub struct ClearedPenalties {
     pub holds: usize,
 }
 
-/// Members whose files are not in force.
+/// Members whose files are not active.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MembersRefused {
-    /// How many members' files are refused.
+    /// Number of members whose files are rejected.
     pub refused: usize,
-    /// How many members' files are yet to be looked at.
+    /// Number of members whose files have not been read yet.
     pub waiting: usize,
-    /// The first member whose files are refused, with what is wrong and what serves instead, on one
-    /// line.
+    /// One line about the first member with rejected files: the error, and the part that is active
+    /// instead.
     pub first: Option<String>,
 }
 
 impl MembersRefused {
-    /// What is to be told: the first of them, and how many there are.
+    /// Returns a text with the first member and the number of members.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let files = |n: usize| if n == 1 { "1 member".to_owned() } else { format!("{n} members") };
@@ -128,199 +129,200 @@ impl MembersRefused {
     }
 }
 
-/// How a reload ended.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ReloadOutcome {
-    /// A new generation judges.
+    /// A new generation is active.
     Published {
-        /// Its number.
+        /// The number of the generation.
         generation: u64,
-        /// Milliseconds from the first look at the files.
+        /// Milliseconds since the first read of the files.
         duration_ms: u64,
-        /// What became of the counters.
+        /// The changes of the counters.
         counters: CounterReport,
-        /// What is probably not what was meant, as text.
+        /// Warnings, as text.
         warnings: Vec<String>,
-        /// The generation whose files it is made of, where somebody went back to it.
+        /// For a rollback, the generation whose files it consists of.
         restored_from: Option<u64>,
-        /// What was ended with it, where that was asked for.
+        /// The penalties that were ended, if the request asked for it.
         cleared: Option<ClearedPenalties>,
     },
-    /// The files hold what is running.
+    /// The files are those of the active generation.
     Unchanged {
-        /// The number of what is running.
+        /// The number of the active generation.
         generation: u64,
-        /// What was ended all the same, where that was asked for.
+        /// The penalties that were ended, if the request asked for it. This also works without a
+        /// change.
         cleared: Option<ClearedPenalties>,
-        /// The members whose files are not in force all the same.
+        /// The members whose files are not active.
         #[serde(default)]
         members: MembersRefused,
     },
-    /// The old generation goes on.
+    /// The files have errors. The earlier generation stays active.
     Rejected {
-        /// Its number.
+        /// The number of the active generation.
         generation: u64,
-        /// Why.
+        /// The errors.
         rejection: PolicyRejection,
     },
 }
 
-/// One file that a generation was made of.
+/// One file of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDigest {
-    /// Below the policy root.
+    /// The path below the policy folder.
     pub path: String,
-    /// SHA-256 of its content, in hexadecimal digits.
+    /// SHA-256 of the content, in hexadecimal digits.
     pub sha256: String,
 }
 
-/// What `POST /reload` may be sent with.
+/// The body of `POST /reload`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
-    /// The rule whose bans and holds are to end with it.
+    /// The rule whose bans and holds the reload ends.
     pub lift: Option<String>,
 }
 
-/// What `POST /rollback` is sent with.
+/// The body of `POST /rollback`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
-    /// The generation; without it the newest before that was made of other files.
+    /// The generation; by default the newest earlier one with other files.
     pub to: Option<u64>,
-    /// Whose files go back.
+    /// The owner of the files that are rolled back.
     #[serde(default)]
     pub back: Back,
-    /// Whether what later generations set is to end.
+    /// Whether the bans and holds of later generations end.
     #[serde(default)]
     pub lift: bool,
 }
 
-/// Whose files somebody goes back with.
+/// The owner of the files that are rolled back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Back {
-    /// The host's; members keep what they have.
+    /// The operator's files. The members' parts stay.
     #[default]
     Host,
-    /// This member's alone.
+    /// The files of one member.
     Member(Box<str>),
-    /// The host's, and of each member the part that was in force.
+    /// The operator's files, and the part of each member that was active then.
     All,
 }
 
-/// What set a ban.
+/// The origin of a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BanSource {
     /// A rule or limit.
     Rule,
-    /// An operator.
+    /// The operator.
     Manual,
 }
 
-/// A ban, as it is told.
+/// An active ban.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanEntry {
     /// An address, a network or `AS64500`.
     pub target: String,
-    /// The member on whose sites it holds; everywhere if absent.
+    /// The member on whose sites the ban applies; without it, on all sites.
     pub member: Option<String>,
-    /// Milliseconds until it ends.
+    /// Milliseconds until the ban ends.
     pub remaining_ms: u64,
-    /// What set it.
+    /// The origin of the ban.
     pub source: BanSource,
-    /// The rule or limit that set it; none where an operator did.
+    /// The rule or limit that set the ban; none if the operator did.
     pub rule: Option<String>,
-    /// The generation that the rule belongs to.
+    /// The generation of the rule.
     pub generation: u64,
 }
 
-/// The bans that run.
+/// The active bans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanList {
-    /// At most 10,000, those that end first first.
+    /// At most 10,000, in the order in which they end.
     pub bans: Vec<BanEntry>,
-    /// How many there are in all.
+    /// The number of active bans.
     pub total: usize,
-    /// How many were rejected since the start because the table was full.
+    /// Bans that were rejected since the start because the table was full.
     pub rejected: u64,
 }
 
-/// What is asked for.
+/// A change of bans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "do", rename_all = "snake_case")]
 pub enum BanRequest {
-    /// Set one.
+    /// Sets a ban.
     Add {
-        /// An address, which stands for its client, a network or `AS64500`.
+        /// An address (which means its client), a network or `AS64500`.
         target: String,
-        /// How long.
+        /// The duration in milliseconds.
         for_ms: u64,
     },
-    /// End one of the host's, or of a member's.
+    /// Ends a ban of the operator's rules or of a member's.
     Remove {
-        /// As listed.
+        /// The target, as listed.
         target: String,
-        /// Whose.
+        /// The member whose rules set the ban; none for the operator's.
         member: Option<String>,
     },
-    /// End all, or those that a rule or a generation set.
+    /// Ends all bans, or those of a rule or a generation.
     Clear {
-        /// The rule's full name.
+        /// The full name of the rule.
         rule: Option<String>,
-        /// The generation's number.
+        /// The number of the generation.
         generation: Option<u64>,
     },
 }
 
-/// What came of it.
+/// The result of a [`BanRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum BanResponse {
-    /// It is active.
+    /// The ban is active.
     Set {
-        /// What is banned.
+        /// The banned target.
         target: String,
-        /// For how long.
+        /// Milliseconds until the ban ends.
         remaining_ms: u64,
     },
-    /// So many were ended.
+    /// Bans were ended.
     Cleared {
-        /// How many.
+        /// The number of ended bans.
         bans: usize,
     },
-    /// Nothing was done.
+    /// Nothing was changed.
     Rejected {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What is asked for.
+/// A change of a level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LevelRequest {
-    /// The level; none ends what was set.
+    /// The level; none ends the manual level.
     pub level: Option<String>,
-    /// For how long.
+    /// The duration in milliseconds.
     pub for_ms: u64,
-    /// The site, by its first host; the whole host if absent.
+    /// The site, by its first host; without it, the whole server.
     pub site: Option<String>,
 }
 
-/// What came of it.
+/// The result of a [`LevelRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum LevelResponse {
-    /// It is in force.
+    /// The level is active.
     Set,
-    /// What was set is ended; the conditions decide.
+    /// The manual level is ended. The conditions of the levels decide again.
     Cleared,
-    /// Nothing was done.
+    /// Nothing was changed.
     Rejected {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
-//! The answer to `GET /status`.
+//! The response to `GET /status`.
 //!
-//! Names and numbers only: no address of a client comes near it.
+//! It contains names and numbers only, and no address of a client.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::{
     SiteTraffic, UpgradeOutcome,
 };
 
-/// What a running server says of itself.
+/// The status of a running server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
-    /// When this was said, in milliseconds since 1970.
+    /// The time of this report, in milliseconds since 1970.
     pub time_ms: u64,
     /// The process.
     pub process: ProcessStatus,
@@ -26,9 +26,9 @@ pub struct StatusReport {
     pub sites: Vec<SiteStatus>,
     /// Origins of sites.
     pub origins: Vec<OriginStatus>,
-    /// Members by the part that is in force.
+    /// Members by the part that is active.
     pub member_parts: MemberParts,
-    /// Members whose files are not in force.
+    /// Members whose files are not active.
     pub members: Vec<MemberStatus>,
     /// Rules and limits of the active generation.
     pub rules: Vec<RuleStatus>,
@@ -57,19 +57,19 @@ pub struct StatusReport {
 }
 
 impl StatusReport {
-    /// The site with this name.
+    /// Returns the site with this name.
     #[must_use]
     pub fn site(&self, name: &str) -> Option<&SiteStatus> {
         self.sites.iter().find(|site| site.name == name)
     }
 }
 
-/// What the proxy adds to a report.
+/// The proxy's part of the status.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProxyReport {
-    /// What is counted over all sites.
+    /// Counters over all sites.
     pub proxy: ProxyStatus,
-    /// What each site does, in the order of the configuration.
+    /// The traffic of each site, in the order of the configuration.
     pub sites: Vec<SiteTraffic>,
     /// Origins of sites.
     pub origins: Vec<OriginStatus>,
@@ -81,11 +81,11 @@ pub struct ProxyReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessStatus {
-    /// Its number.
+    /// The process id.
     pub pid: u32,
     /// The version of its program.
     pub version: String,
-    /// How the last upgrade ended, if one was tried.
+    /// The result of the last upgrade, if there was one.
     pub last_upgrade: Option<UpgradeOutcome>,
 }
 
@@ -97,17 +97,17 @@ pub struct PolicyStatus {
     pub generation: u64,
     /// The root policy file.
     pub file: PathBuf,
-    /// What the policy says of itself behind `policy 1`.
+    /// The revision that the policy names after `policy 1`.
     pub revision: Option<String>,
-    /// When the active generation was published, as RFC 3339.
+    /// The time at which the active generation was published, as RFC 3339.
     pub published_at: String,
     /// Milliseconds since then.
     pub age_ms: u64,
-    /// Why the files on the disk are not in force.
+    /// The error because of which the files on the disk are not active.
     pub last_error: Option<PolicyError>,
     /// The last reload that published a generation or was rejected.
     pub last_reload: Option<LastReload>,
-    /// Reloads by how they ended.
+    /// Reloads by result.
     pub reloads: ReloadCounts,
     /// The level of the server.
     pub level: String,
@@ -115,7 +115,7 @@ pub struct PolicyStatus {
     pub manual_levels: Vec<ManualLevelStatus>,
     /// Tests in the policy.
     pub tests: usize,
-    /// The generation in force after a rollback, while the files on the disk are ignored.
+    /// The rollback pin, while the files on the disk are ignored.
     pub rollback: Option<RollbackPin>,
 }
 
@@ -124,13 +124,13 @@ pub struct PolicyStatus {
 pub struct LastReload {
     /// Milliseconds from the first read of the files to the end.
     pub duration_ms: u64,
-    /// What led to it.
+    /// The cause of the reload.
     pub cause: ReloadCause,
-    /// What became of the counters; none where the reload was rejected.
+    /// The changes of the counters; none if the reload was rejected.
     pub counters: Option<CounterReport>,
 }
 
-/// How reloads ended since the start.
+/// Reloads since the start, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReloadCounts {
@@ -145,11 +145,11 @@ pub struct ReloadCounts {
 /// A level that an operator set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManualLevelStatus {
-    /// The site; the whole server if absent.
+    /// The site; without it, the whole server.
     pub site: Option<String>,
     /// The level.
     pub level: String,
-    /// Milliseconds until it ends.
+    /// Milliseconds until the level ends.
     pub remaining_ms: u64,
 }
 
@@ -163,17 +163,17 @@ pub struct SiteStatus {
     pub hosts: Vec<String>,
     /// Its origins, as URLs.
     pub origins: Vec<String>,
-    /// The member that it belongs to.
+    /// The member that the site belongs to.
     pub member: Option<String>,
     /// Its level.
     pub level: String,
-    /// What it does.
+    /// The traffic of the site.
     #[serde(flatten)]
     pub traffic: SiteTraffic,
 }
 
 impl SiteStatus {
-    /// Whether anything has happened at it.
+    /// Returns whether the site has had any traffic.
     #[must_use]
     pub fn is_visited(&self) -> bool {
         let counts = &self.traffic.counts;
@@ -183,42 +183,42 @@ impl SiteStatus {
     }
 }
 
-/// Members by the part that is in force.
+/// Members by the part that is active.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemberParts {
-    /// That of their files.
+    /// Members with the part of their files.
     pub current: usize,
-    /// Their last good part.
+    /// Members with their last good part.
     pub kept: usize,
-    /// None.
+    /// Members without a part.
     pub absent: usize,
 }
 
-/// What is in force of a member whose files are not.
+/// The active part of a member whose files are not active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartInForce {
     /// The last good part.
     Kept,
-    /// Nothing.
+    /// No part.
     Absent,
 }
 
-/// A member whose files are not in force.
+/// A member whose files are not active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberStatus {
     /// The member's name.
     pub name: String,
-    /// What is in force instead.
+    /// The part that is active instead.
     pub part: PartInForce,
-    /// The generation since which it is.
+    /// The generation since which this part is active.
     pub since_generation: Option<u64>,
-    /// Since when the files are rejected, or wait, as RFC 3339.
+    /// The time since which the files are rejected or wait, as RFC 3339.
     pub rejected_since: String,
     /// Whether the files have not been read yet.
     pub waiting: bool,
-    /// Errors that are not in `problems`.
+    /// Number of errors that are not in `problems`.
     pub more: usize,
     /// The first errors.
     pub problems: Vec<PolicyError>,
@@ -229,23 +229,23 @@ pub struct MemberStatus {
 pub struct RuleStatus {
     /// Its full name.
     pub name: String,
-    /// Times that it applied.
+    /// Number of requests to which it applied.
     pub hits: u64,
-    /// Times that it would have applied, in shadow.
+    /// Number of requests to which it would have applied, as a shadow rule.
     pub shadow_hits: u64,
 }
 
-/// Where the content of a list comes from.
+/// The source of a list's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListSource {
-    /// It is written in the policy.
+    /// The policy.
     Inline,
-    /// Its file.
+    /// The file.
     File,
-    /// The last good copy of its file.
+    /// The last good copy of the file.
     Cached,
-    /// Nowhere: the list is empty.
+    /// None: the list is empty.
     Empty,
 }
 
@@ -256,15 +256,15 @@ pub struct ListStatus {
     pub name: String,
     /// Its file.
     pub file: Option<String>,
-    /// How many entries it has.
+    /// The number of entries.
     pub entries: usize,
     /// Lines of its file that could not be read.
     pub invalid_lines: usize,
-    /// How many entries it had, where it lost more than half of them.
+    /// The earlier number of entries, if the list lost more than half of them.
     pub shrank_from: Option<usize>,
-    /// Milliseconds since its content came into force.
+    /// Milliseconds since its content became active.
     pub age_ms: u64,
-    /// Where its content comes from.
+    /// The source of its content.
     pub source: ListSource,
 }
 
@@ -278,15 +278,15 @@ pub struct ExternStatus {
     pub calls: u64,
     /// Calls that the result cache answered.
     pub cache_hits: u64,
-    /// Calls that got their time once more.
+    /// Calls whose deadline was extended.
     pub deadline_extensions: u64,
     /// Failed calls, by reason.
     pub failures: BTreeMap<String, u64>,
-    /// The most fuel that one call took.
+    /// The maximum fuel of one call.
     pub fuel_max: u64,
-    /// Times that it was quarantined.
+    /// Number of quarantines.
     pub quarantines: u64,
-    /// Milliseconds until its quarantine ends; 0 where it has none.
+    /// Milliseconds until the quarantine ends; 0 without quarantine.
     pub quarantine_remaining_ms: u64,
 }
 
@@ -294,7 +294,7 @@ pub struct ExternStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FuelStatus {
-    /// Requests for which the server's rules ran out of fuel.
+    /// Requests for which the operator's rules ran out of fuel.
     pub out: u64,
     /// Members' rules.
     pub members: Vec<MemberFuelStatus>,
@@ -306,11 +306,11 @@ pub struct FuelStatus {
 pub struct MemberFuelStatus {
     /// The member's name.
     pub name: String,
-    /// Requests for which the rules ran out of fuel and were passed over.
+    /// Requests for which the rules were skipped because they ran out of fuel.
     pub passed_over: u64,
-    /// Times that the rules were quarantined.
+    /// Number of quarantines of the rules.
     pub quarantines: u64,
-    /// Milliseconds until the quarantine ends; 0 where there is none.
+    /// Milliseconds until the quarantine of the rules ends; 0 without quarantine.
     pub quarantine_remaining_ms: u64,
 }
 
@@ -330,7 +330,7 @@ pub struct BanCounts {
 pub struct WasmStatus {
     /// Components in memory.
     pub components: u64,
-    /// Functions of them that are bound.
+    /// Functions of components that are bound.
     pub functions: u64,
     /// Instances in memory.
     pub instances: u64,
@@ -342,11 +342,11 @@ pub struct WasmStatus {
 pub struct CounterTableStatus {
     /// The counter's name.
     pub name: String,
-    /// Keys that it holds.
+    /// Keys in the table.
     pub keys: u64,
-    /// Keys that it can hold.
+    /// Maximum number of keys.
     pub capacity: u64,
-    /// Keys that were removed for others.
+    /// Keys that were evicted.
     pub evictions: u64,
     /// Keys that were rejected because the table was full.
     pub rejected: u64,
@@ -356,7 +356,7 @@ pub struct CounterTableStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogStatus {
-    /// Lines that were not written, by class.
+    /// Suppressed lines, by class.
     pub suppressed_lines: BTreeMap<String, u64>,
 }
 
@@ -366,12 +366,12 @@ pub struct LogStatus {
 pub struct SnapshotStatus {
     /// Milliseconds since the last good snapshot.
     pub age_ms: Option<u64>,
-    /// Its size.
+    /// The size of the last good snapshot.
     pub bytes: Option<u64>,
-    /// How long it took to write.
+    /// Milliseconds that it took to write it.
     pub duration_ms: Option<u64>,
-    /// Keys that did not fit into it.
+    /// Keys that did not fit into the last snapshot.
     pub omitted_keys: u64,
-    /// Why no snapshot can be written.
+    /// The error because of which no snapshot can be written.
     pub last_error: Option<String>,
 }

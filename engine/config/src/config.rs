@@ -9,53 +9,53 @@ use seawall_model::{HostPattern, Prefix};
 
 use crate::Limits;
 
-/// A checked configuration; its paths no longer depend on its folder.
+/// A checked configuration. Its paths do not depend on the folder of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Addresses for HTTP without TLS.
     pub listen: Vec<SocketAddr>,
     /// Addresses for HTTP over TLS. One of the two lists is not empty.
     pub listen_tls: Vec<SocketAddr>,
-    /// What clients are shown on `listen_tls`.
+    /// The certificates of `listen_tls`.
     pub certificates: CertificateSource,
     /// The admin socket's path.
     pub socket: PathBuf,
     /// The root policy file. Its folder is the policy folder.
     pub policy_file: PathBuf,
-    /// The folder for what outlives the process.
+    /// The folder of the state that survives the process.
     pub state_dir: PathBuf,
     /// The limits.
     pub limits: Limits,
-    /// Networks that no limit per client or per network applies to.
+    /// Networks without limits per client and per network.
     pub exempt: Vec<Prefix>,
-    /// Networks that are never banned, besides the loopback.
+    /// Networks that are never banned, in addition to the loopback addresses.
     pub ban_exempt: Vec<Prefix>,
     /// The proxies that may name the client.
     pub trusted_proxies: TrustedProxies,
     /// The sites, in the order of the file. Never empty.
     pub sites: Vec<SiteConfig>,
-    /// Minisign public keys; if there is any, components must be signed with one of them.
+    /// Minisign public keys. If the list is not empty, one of them must have signed each component.
     pub trusted_keys: Vec<Box<str>>,
-    /// What is logged.
+    /// The lowest level of log lines that are written.
     pub log_level: log::LevelFilter,
 }
 
-/// What clients of TLS are shown.
+/// The source of the certificates for TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// Nothing: there is no address for TLS.
+    /// None: there is no address for TLS.
     #[default]
     None,
-    /// A certificate that is made at start, which no client trusts.
+    /// A certificate that is created at start. No client trusts it.
     SelfSigned,
-    /// These files.
+    /// The files of `[[tls.certificate]]`.
     Files(Vec<CertificateFiles>),
 }
 
 /// One `[[tls.certificate]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The chain, as PEM.
+    /// The certificate chain, as PEM.
     pub cert: PathBuf,
     /// The private key, as PEM.
     pub key: PathBuf,
@@ -72,12 +72,12 @@ pub enum ClientHeader {
     XRealIp,
 }
 
-/// The proxies that may name the client, and how they do.
+/// The proxies that may name the client, and the form in which they do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
-    /// Their networks. Empty: no proxy is trusted.
+    /// The networks of the proxies. If empty, no proxy is trusted.
     pub networks: Vec<Prefix>,
-    /// Whether each of their connections begins with a PROXY protocol header.
+    /// Whether each connection of a proxy begins with a PROXY protocol header.
     pub proxy_protocol: bool,
     /// The header that names the client of a request.
     pub header: Option<ClientHeader>,
@@ -97,21 +97,21 @@ impl TrustedProxies {
 pub struct SiteConfig {
     /// The site's name: its first host, as written.
     pub name: Box<str>,
-    /// Its hosts. Never empty.
+    /// The hosts. Never empty.
     pub hosts: Vec<HostPattern>,
-    /// Its origins; 1 to [`ORIGINS_MAX`](crate::ORIGINS_MAX), each once.
+    /// The origins: 1 to [`ORIGINS_MAX`](crate::ORIGINS_MAX), each once.
     pub origins: Vec<Origin>,
     /// The path that health checks request.
     pub health_check_path: Option<Box<str>>,
-    /// The member that it belongs to.
+    /// The member that the site belongs to.
     pub member: Option<Box<str>>,
-    /// Its part in shared resources; 1 by default.
+    /// The weight of the site in shared resources; 1 by default.
     pub weight: u32,
-    /// Requests at one of its origins, if that differs from `[origins]`.
+    /// Maximum of requests at one origin, if it differs from `[origins]`.
     pub max_requests_per_origin: Option<u32>,
-    /// Timeouts that differ from `[origins]`; each prefix once.
+    /// Timeouts that differ from `[origins]`, each prefix once.
     pub timeouts: Vec<OriginTimeouts>,
-    /// Extensions of the scripts that its origins run, without a dot.
+    /// Extensions of the scripts that the origins run, without a dot.
     pub scripts: Vec<Box<str>>,
 }
 
@@ -120,9 +120,9 @@ pub struct SiteConfig {
 pub struct OriginTimeouts {
     /// The prefix; empty for all paths.
     pub path_prefix: Box<str>,
-    /// From the end of a request to the response header.
+    /// Timeout from the end of a request to the response header.
     pub response_header: Option<Duration>,
-    /// For silence within a response.
+    /// Timeout of silence within a response.
     pub read: Option<Duration>,
 }
 
@@ -136,7 +136,7 @@ pub struct Origin {
 }
 
 impl fmt::Display for Origin {
-    /// As `host:port`, an IPv6 address in brackets.
+    /// Writes `host:port`, an IPv6 address in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),

@@ -1,9 +1,9 @@
-//! The macro that declares limits: one line for type, unit, default and range of each.
+//! The macro that declares limits: one line for the type, unit, default and range of each.
 //!
-//! The structs, their defaults and the table that parser, documentation and schema are made from
-//! all come from the same line, so none of them can disagree with another.
+//! The structs, their defaults and the table for the parser, the documentation and the schema come
+//! from the same line, so they cannot differ from each other.
 
-/// The factor of a unit, and the number of a default.
+/// Converts a declared unit to its factor, and a declared default to its number.
 macro_rules! scale {
     () => {
         1
@@ -73,7 +73,7 @@ macro_rules! limits {
             }
         )+
 
-        /// Every section of limits, and what it is for.
+        /// Every section of limits with its description.
         pub(crate) const LIMIT_SECTIONS: &[(&str, &str)] =
             &[$((stringify!($section), concat!($($section_doc),+)),)+];
 

@@ -1,30 +1,30 @@
 //! Diagnostics of the configuration file, each with its place.
 //!
-//! Columns count characters, not bytes, from 1: that is what an editor shows.
+//! Columns count characters, not bytes, from 1, as editors show them.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Most diagnostics that are shown of one file, as of a policy.
+/// Most diagnostics of one file that are shown, as for a policy.
 pub const CONFIG_DIAGNOSTICS_MAX: usize = 20;
 
-/// Most diagnostics that are kept to be ordered by place; further ones are only counted, so that a
-/// file full of errors costs no more than one with a thousand.
+/// Most diagnostics that are stored and sorted by place. Further ones are only counted, so a file
+/// full of errors costs no more than one with a thousand.
 const KEPT_MAX: usize = 1_000;
 
 /// One error in the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigDiagnostic {
-    /// The file, as it was named.
+    /// The file, as the caller named it.
     pub file: PathBuf,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// In characters, counted from 1.
+    /// The column in characters, counted from 1.
     pub column: u32,
-    /// What is wrong.
+    /// The error.
     pub message: String,
-    /// How to correct it.
+    /// The correction.
     pub help: Option<String>,
 }
 
@@ -41,12 +41,12 @@ impl fmt::Display for ConfigDiagnostic {
 pub struct ConfigError {
     /// The errors, at most [`CONFIG_DIAGNOSTICS_MAX`].
     pub diagnostics: Vec<ConfigDiagnostic>,
-    /// How many more there are.
+    /// The number of further errors.
     pub omitted: usize,
 }
 
 impl ConfigError {
-    /// An error of the file as a whole.
+    /// Returns one error about the file as a whole.
     #[must_use]
     pub fn whole(path: &Path, message: String) -> Self {
         let file = path.to_owned();
@@ -78,7 +78,7 @@ pub(crate) struct Diagnostics<'t> {
     /// The byte at which each line starts.
     lines: Vec<usize>,
     found: Vec<(usize, ConfigDiagnostic)>,
-    /// How many were counted and not kept.
+    /// The number of diagnostics that were counted and not stored.
     omitted: usize,
     is_incomplete: bool,
 }
@@ -95,7 +95,7 @@ impl<'t> Diagnostics<'t> {
         self.found.len() >= KEPT_MAX
     }
 
-    /// Counts a diagnostic without keeping it.
+    /// Counts a diagnostic without storing it.
     pub(crate) const fn omit(&mut self) {
         self.omitted = self.omitted.saturating_add(1);
         self.is_incomplete = true;
@@ -112,20 +112,20 @@ impl<'t> Diagnostics<'t> {
         self.found.push((span.start, one));
     }
 
-    /// Says that something required is missing, unless a key could not be read: that key may be the
-    /// missing one.
+    /// Adds a diagnostic about a missing key or section. If a key could not be read, it may be the
+    /// missing one, and no diagnostic is added.
     pub(crate) fn push_missing(&mut self, span: Range<usize>, message: String, help: &str) {
         if !self.is_incomplete {
             self.push(span, message, Some(help.to_owned()));
         }
     }
 
-    /// Notes that a key could not be read.
+    /// Records that a key could not be read.
     pub(crate) const fn set_incomplete(&mut self) {
         self.is_incomplete = true;
     }
 
-    /// Returns how many diagnostics there are.
+    /// Returns the number of diagnostics.
     pub(crate) const fn count(&self) -> usize {
         self.found.len().saturating_add(self.omitted)
     }
@@ -148,7 +148,7 @@ impl<'t> Diagnostics<'t> {
         short(self.lines.partition_point(|start| *start <= byte))
     }
 
-    /// Returns the place of `span` in words.
+    /// Returns the place of `span` as text.
     pub(crate) fn place_text(&self, span: Range<usize>) -> String {
         let (line, column) = self.place(span.start);
         format!("line {line}, column {column}")

@@ -1,7 +1,7 @@
 //! The parsed file, and reading values of one kind from it.
 //!
-//! A value of the wrong kind is a diagnostic, and reading goes on without it. Callers take a default
-//! then: a configuration with a diagnostic is never used.
+//! A value of the wrong kind causes a diagnostic and is skipped. The caller uses a default, because
+//! a configuration with a diagnostic is never used.
 
 use std::ops::Range;
 
@@ -15,23 +15,23 @@ use crate::setting::{Key, Kind, Number, Unit};
 /// A string and its place.
 pub(crate) type Text<'d> = Placed<&'d str>;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
     pub(crate) at: Range<usize>,
 }
 
-/// A section of the file; an absent one has no keys.
+/// A section of the file. An absent section has no keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'d> {
     pub(crate) name: &'static str,
-    /// Where its header stands; the start of the file for an absent section.
+    /// The place of its header; the start of the file for an absent section.
     pub(crate) at: Range<usize>,
     table: Option<&'d DeTable<'d>>,
 }
 
-/// The word for the kind of a value.
+/// Returns the word for the kind of a value.
 pub(crate) const fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -44,7 +44,7 @@ pub(crate) const fn kind_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Says that the value of `key` is of another kind than `expected`.
+/// Adds a diagnostic: the value of `key` is of another kind than `expected`.
 fn wrong_kind(key: &str, expected: &str, value: &Spanned<DeValue<'_>>, said: &mut Diagnostics<'_>) {
     let found = kind_of(value.get_ref());
     said.push(value.span(), format!("`{key}` must be {expected}, not {found}"), None);
@@ -52,7 +52,7 @@ fn wrong_kind(key: &str, expected: &str, value: &Spanned<DeValue<'_>>, said: &mu
 }
 
 impl<'d> Part<'d> {
-    /// The section `name` of the whole file.
+    /// Returns the section `name` of the file.
     pub(crate) fn of_root(root: &'d DeTable<'d>, name: &'static str) -> Self {
         let found = root.get(name);
         let table = found.and_then(|value| value.get_ref().as_table());
@@ -60,7 +60,7 @@ impl<'d> Part<'d> {
         Self { name, at, table }
     }
 
-    /// The sections `name` of the whole file.
+    /// Returns the sections `name` of the file.
     pub(crate) fn all_of_root(root: &'d DeTable<'d>, name: &'static str) -> Vec<Self> {
         let found = root.get(name).and_then(|value| value.get_ref().as_array());
         Self::all(found, name)
@@ -74,7 +74,7 @@ impl<'d> Part<'d> {
         found.into_iter().flat_map(|items| items.iter()).filter_map(one).collect()
     }
 
-    /// The sections inside this one that the key `key` holds.
+    /// Returns the sections in the list `key` of this section.
     pub(crate) fn parts(&self, key: &str, name: &'static str) -> Vec<Self> {
         Self::all(self.get(key).and_then(|value| value.get_ref().as_array()), name)
     }
@@ -125,7 +125,7 @@ impl<'d> Part<'d> {
         Some(Placed { value: found, at: value.span() })
     }
 
-    /// The number of a key, in milliseconds for a duration, if it is in its range.
+    /// Returns the number of a key, if it is in its range. A duration is in milliseconds.
     pub(crate) fn number(&self, key: &Key, said: &mut Diagnostics<'_>) -> Option<u64> {
         let Kind::Number(number) = key.kind else { return None };
         let value = self.get(key.name)?;
@@ -151,7 +151,7 @@ impl<'d> Part<'d> {
     }
 }
 
-/// Why a value is no number of a setting.
+/// The reason why a value is not valid as a number of a setting.
 enum WrongNumber {
     Range,
     Kind(&'static str),
@@ -166,7 +166,7 @@ const fn expected(unit: Unit) -> &'static str {
     }
 }
 
-/// A whole number; a duration needs a unit.
+/// Returns a whole number; a duration needs a unit.
 fn whole(key: &str, integer: &DeInteger<'_>, number: Number) -> Result<u64, WrongNumber> {
     if number.unit == Unit::Time {
         return Err(without_unit(key, integer.as_str()));
@@ -182,7 +182,7 @@ fn without_unit(key: &str, digits: &str) -> WrongNumber {
     WrongNumber::Said(format!("`{key}` is a duration without a unit"), help)
 }
 
-/// A string as a duration or as a size.
+/// Returns a string as a duration or as a size.
 fn quantity_of(key: &str, text: &str, number: Number) -> Result<u64, WrongNumber> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match number.unit {

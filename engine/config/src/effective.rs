@@ -1,4 +1,4 @@
-//! The effective configuration: every key with its value, and where the value comes from.
+//! The effective configuration: every key with its value and the source of the value.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::keys::{SECTIONS, keys_of};
 use crate::limits::LIMITS;
 use crate::setting::{Key, Kind, Number};
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The default of the key, or of the section that the key overrides.
     Default,
-    /// This line of the file.
+    /// A line of the file.
     Line(u32),
 }
 
@@ -28,22 +28,22 @@ pub enum Source {
 pub struct EffectiveValue {
     /// The key.
     pub key: &'static str,
-    /// Its value; `None` for one that is not set and has no default.
+    /// The value; `None` for a key that is not set and has no default.
     pub value: Option<Value>,
-    /// The value as the file writes it.
+    /// The value in the form of the file.
     text: String,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
 /// One section of the effective configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectiveSection {
-    /// Its name, without brackets.
+    /// The name, without brackets.
     pub name: &'static str,
     /// Whether it may appear more than once.
     pub is_list: bool,
-    /// Its keys.
+    /// The keys.
     pub values: Vec<EffectiveValue>,
 }
 
@@ -55,7 +55,7 @@ pub struct EffectiveConfig {
 }
 
 impl fmt::Display for EffectiveConfig {
-    /// As TOML; a comment tells where each value comes from. The text loads as a configuration.
+    /// Writes TOML, with the source of each value as a comment. The text loads as a configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, section) in self.sections.iter().enumerate() {
             if number > 0 {
@@ -78,7 +78,7 @@ impl fmt::Display for EffectiveConfig {
 }
 
 impl EffectiveConfig {
-    /// As JSON: a list of sections, each with the list of its keys.
+    /// Writes JSON: a list of sections, each with the list of its keys.
     #[must_use]
     pub fn json(&self) -> Json {
         let one = |one: &EffectiveValue| {
@@ -102,10 +102,10 @@ impl EffectiveConfig {
     }
 }
 
-/// A value and how the file writes it.
+/// A value, and the same in the form of the file.
 type Shown = (Value, String);
 
-/// What is known of a configuration when its values are listed.
+/// The inputs for the list of effective values.
 struct Listing<'l> {
     config: &'l Config,
     places: &'l Diagnostics<'l>,
@@ -191,7 +191,7 @@ impl Listing<'_> {
     }
 }
 
-/// The timeouts of `first`, and those of `below` where it has none.
+/// Returns the timeouts of `first`, and those of `below` for the ones that `first` lacks.
 fn over(first: Option<&OriginTimeouts>, below: &OriginTimeouts) -> OriginTimeouts {
     OriginTimeouts {
         path_prefix: below.path_prefix.clone(),
@@ -209,7 +209,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The value of a key that stands once in the file.
+/// Returns the value of a key that can appear once in the file.
 fn global(config: &Config, key: &Key) -> Option<Shown> {
     let trusted = &config.trusted_proxies;
     Some(match (key.section, key.name) {

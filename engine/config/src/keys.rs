@@ -1,7 +1,7 @@
 //! Every section and every key of the configuration file.
 //!
-//! Limits come from their declaration; the other keys are listed here. Names are checked, completed
-//! and shown from these tables, so a key that is not in them does not exist.
+//! Limits come from their declaration; the other keys are listed here. Checks, completion and
+//! documentation use these tables, so no other key exists.
 
 use crate::limits::{LIMIT_SECTIONS, LIMITS};
 use crate::setting::{Key, Kind, Number, Unit};
@@ -9,7 +9,7 @@ use crate::setting::{Key, Kind, Number, Unit};
 /// A section of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Section {
-    /// Its name, without brackets.
+    /// The name, without brackets.
     pub name: &'static str,
     /// Whether it may appear more than once, as `[[site]]`.
     pub is_list: bool,
@@ -17,7 +17,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Returns what it is for.
+    /// Returns the description.
     #[must_use]
     pub fn doc(&self) -> &'static str {
         let declared = LIMIT_SECTIONS.iter().find(|(name, _)| *name == self.name);
@@ -29,7 +29,7 @@ const fn one(name: &'static str, own_doc: &'static str) -> Section {
     Section { name, is_list: false, own_doc }
 }
 
-/// A section with limits, whose declaration says what it is for.
+/// A section with limits. Its description is in the declaration of the limits.
 const fn limits(name: &'static str) -> Section {
     Section { name, is_list: false, own_doc: "" }
 }
@@ -66,21 +66,21 @@ pub const SECTIONS: &[Section] = &[
     many("site.route", "Timeouts for the paths of a site that begin with a prefix."),
 ];
 
-/// Words for `[log] level`.
+/// The values of `[log] level`.
 pub(crate) const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
-/// Words for `[trusted_proxies] header`.
+/// The values of `[trusted_proxies] header`.
 pub(crate) const CLIENT_HEADERS: &[&str] = &["x-forwarded-for", "forwarded", "x-real-ip"];
 
-/// The greatest weight of a site.
+/// The maximum weight of a site.
 pub const SITE_WEIGHT_MAX: u32 = 1_000;
 
 pub(crate) const WEIGHT: Number =
     Number { unit: Unit::Count, default: Some(1), min: 1, max: SITE_WEIGHT_MAX as u64 };
 
-/// The same range as in `[origins]`, which gives the default; a test compares them.
+/// The same range as in `[origins]`, which has the default. A test compares them.
 pub(crate) const REQUESTS_PER_ORIGIN: Number =
     Number { unit: Unit::Count, default: None, min: 1, max: 1_000_000 };
-/// As above, for `response_header_timeout` and `read_timeout`.
+/// The same for `response_header_timeout` and `read_timeout`.
 pub(crate) const ORIGIN_TIMEOUT: Number =
     Number { unit: Unit::Time, default: None, min: 10, max: 3_600_000 };
 
@@ -88,7 +88,7 @@ const fn key(section: &'static str, name: &'static str, kind: Kind, doc: &'stati
     Key { section, name, kind, doc }
 }
 
-/// Every key that is no limit of the whole server.
+/// Every key that is not a limit of the whole server.
 pub(crate) const OTHER_KEYS: &[Key] = &[
     key("listen", "http", Kind::Texts, "Addresses for HTTP without TLS, as `0.0.0.0:80`."),
     key("listen", "https", Kind::Texts, "Addresses for HTTP over TLS, as `0.0.0.0:443`."),
@@ -186,7 +186,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
     SECTIONS.iter().flat_map(|section| keys_of(section.name))
 }
 
-/// Returns the keys of one section: first those that are no limits, then the limits.
+/// Returns the keys of one section. The limits come last.
 pub fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
     let limits = LIMITS.iter().map(|limit| &limit.key);
     OTHER_KEYS.iter().chain(limits).filter(move |key| key.section == section)

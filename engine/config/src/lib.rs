@@ -1,10 +1,10 @@
 //! `seawall.toml`: every setting declared once, parsed with its place and checked.
 //!
-//! [`LIMITS`] and the table of other keys say what exists. The parser, the range checks, the table
-//! in `docs/limits.md`, the JSON schema and `seawall config show` all follow from them. The data
-//! plane takes [`Limits`] as it is. Nothing here reads a file or a clock.
+//! [`LIMITS`] and the table of other keys contain every setting. The parser, the range checks, the
+//! table in `docs/limits.md`, the JSON schema and `seawall config show` follow from them. The data
+//! plane uses [`Limits`] unchanged. This crate reads no file and no clock.
 //!
-//! A configuration with one error is not used: [`parse`] returns every error or a checked
+//! A configuration with an error is not used: [`parse`] returns every error, or a checked
 //! [`Config`].
 
 mod config;
@@ -55,21 +55,21 @@ use diagnostics::Diagnostics;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
-/// Most errors of the syntax that are looked at: each is searched for in the text.
+/// Most syntax errors that are reported: for each one, its place is searched in the text.
 const SYNTAX_ERRORS_MAX: usize = 100;
 
-/// Parses and checks the bytes of the file at `path`; relative paths in it start at its folder.
+/// Parses and checks the bytes of the file at `path`. Relative paths in it start at its folder.
 ///
 /// # Errors
-/// Every error in it, each with its place.
+/// Returns every error in the file with its place.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
     with_document(path, bytes, |config, _, _| config)
 }
 
-/// Parses and checks as [`parse`], and returns every effective value with its origin.
+/// Parses and checks like [`parse`], and returns every effective value with its source.
 ///
 /// # Errors
-/// Every error in it, each with its place.
+/// Returns every error in the file with its place.
 pub fn effective(path: &Path, bytes: &[u8]) -> Result<EffectiveConfig, ConfigError> {
     with_document(path, bytes, |config, root, places| effective::of(&config, root, places))
 }

@@ -1,4 +1,4 @@
-//! Names of sections and keys: unknown, misplaced and renamed ones, each with its correction.
+//! Checks of the names of sections and keys: unknown, misplaced and renamed, with the correction.
 
 use seawall_policy::diagnostic::nearest;
 use toml::Spanned;
@@ -10,11 +10,11 @@ use crate::keys::{self, SECTIONS, Section};
 use crate::renamed::{self, REPLACED_SECTION};
 use crate::setting::{Key, Kind};
 
-/// Names that are reserved for features that do not exist yet: `section.key`, or a section.
+/// Sections, and keys as `section.key`, that are reserved for features that do not exist yet.
 const RESERVED: &[&str] = &["geo", "pages", "fleet", "admin.http", "admin.token_file"];
 
-/// Says that a feature does not exist. A protection that is configured and not there is worse than
-/// an error.
+/// Adds a diagnostic about a feature that does not exist. To ignore the key would be worse: the
+/// operator would rely on a protection that is not there.
 pub(crate) fn say_unsupported(what: &str, at: std::ops::Range<usize>, said: &mut Diagnostics<'_>) {
     let help = "remove it: this version would ignore it".to_owned();
     said.push(at, format!("{what} is not supported yet"), Some(help));
@@ -45,7 +45,7 @@ pub(crate) fn check(root: &DeTable<'_>, said: &mut Diagnostics<'_>) {
     }
 }
 
-/// What to say of a name outside all sections.
+/// Returns message and help for a name outside all sections.
 fn unknown_at_root((key, value): Entry<'_, '_>) -> (String, String) {
     let name = key.get_ref().as_ref();
     let shown = name.escape_debug();
@@ -62,7 +62,7 @@ fn unknown_at_root((key, value): Entry<'_, '_>) -> (String, String) {
     (format!("unknown key `{shown}`"), "every key stands in a section".to_owned())
 }
 
-/// The sections of one name: one table, or a list of them.
+/// Checks the sections of one name: one table, or a list of tables.
 fn check_section(section: &'static Section, entry: Entry<'_, '_>, said: &mut Diagnostics<'_>) {
     let (key, value) = entry;
     match (value.get_ref(), section.is_list) {
@@ -111,7 +111,7 @@ fn check_keys(section: &'static Section, table: &DeTable<'_>, said: &mut Diagnos
     }
 }
 
-/// A key that its section does not have.
+/// Adds a diagnostic about a key that the section does not have.
 fn say_unknown(section: &str, (key, value): Entry<'_, '_>, said: &mut Diagnostics<'_>) {
     let name = key.get_ref().as_ref();
     if RESERVED.contains(&format!("{section}.{name}").as_str()) {
@@ -137,7 +137,7 @@ fn say_unknown(section: &str, (key, value): Entry<'_, '_>, said: &mut Diagnostic
     said.push(key.span(), message, Some(help));
 }
 
-/// The section `[limits]`, which one section for each topic replaced.
+/// Checks the old section `[limits]`. Now each topic has its own section.
 fn check_replaced((key, value): Entry<'_, '_>, said: &mut Diagnostics<'_>) {
     let before = said.count();
     if let Some(table) = value.get_ref().as_table() {
@@ -167,7 +167,7 @@ fn say_unknown_limit(entry: Entry<'_, '_>, said: &mut Diagnostics<'_>) {
     said.push(entry.0.span(), message, Some(help));
 }
 
-/// The first key of this name in any section.
+/// Returns the first key of this name in any section.
 fn home_of(name: &str) -> Option<&'static Key> {
     keys::keys().find(|key| key.name == name)
 }
@@ -179,7 +179,7 @@ fn header(section: &str) -> String {
     }
 }
 
-/// The nearest of `known`, or all of them if they are few.
+/// Returns a text with the nearest of `known`, or with all of them if they are few.
 fn suggestion(name: &str, known: Vec<&str>) -> String {
     match nearest(name, known.iter().copied()) {
         Some(word) => format!("did you mean `{word}`?"),

@@ -5,7 +5,7 @@ use crate::setting::{Number, Unit};
 const TIMES: [(&str, u64); 3] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 const SIZES: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// The largest unit that divides `number` without a rest, if that leaves a short number.
+/// Returns the largest unit that divides `number` without a remainder, if the result is short.
 fn split(number: u64, units: &[(&'static str, u64)]) -> Option<(u64, &'static str)> {
     const COUNT_MAX: u64 = 9_999;
     let fits = |(_, factor): &&(&str, u64)| number != 0 && number.is_multiple_of(*factor);
@@ -34,7 +34,7 @@ pub(crate) fn grouped(number: u64, by: char) -> String {
 }
 
 impl Number {
-    /// Returns `number` as the file writes it: `10_000`, `"10s"` or `"64KiB"`.
+    /// Returns `number` in the form of the file: `10_000`, `"10s"` or `"64KiB"`.
     #[must_use]
     pub fn toml(&self, number: u64) -> String {
         match self.unit {
@@ -47,7 +47,7 @@ impl Number {
         }
     }
 
-    /// Returns `number` as a reader sees it: `10,000`, `10 s`, `64 KiB` or `80 %`.
+    /// Returns `number` in the form of documents: `10,000`, `10 s`, `64 KiB` or `80 %`.
     #[must_use]
     pub fn text(&self, number: u64) -> String {
         let spaced = |(count, unit): (u64, &str)| format!("{} {unit}", grouped(count, ','));
@@ -70,13 +70,13 @@ impl Number {
         }
     }
 
-    /// Returns the range as a reader sees it.
+    /// Returns the range in the form of documents.
     #[must_use]
     pub fn range_text(&self) -> String {
         format!("{} to {}", self.text(self.min), self.text(self.max))
     }
 
-    /// Returns the range in the words of the file.
+    /// Returns the range in the form of the file.
     #[must_use]
     pub fn range(&self) -> String {
         let bare = |number| match self.unit {

@@ -1,15 +1,15 @@
-//! The generated part of `docs/limits.md`: a table of each section.
+//! The generated part of `docs/limits.md`: one table for each section.
 
 use crate::keys::{SECTIONS, keys_of};
 use crate::limits::LIMITS;
 use crate::setting::Kind;
 
-/// The line of the document before the generated part.
+/// The line before the generated part.
 pub const BEGIN: &str = "<!-- generated: settings; `cargo xtask reference` writes this part -->";
-/// The line behind it.
+/// The line after the generated part.
 pub const END: &str = "<!-- end of the generated part -->";
 
-/// Returns the generated part, both marks included.
+/// Returns the generated part with both markers.
 #[must_use]
 pub fn settings() -> String {
     let mut page = format!("{BEGIN}\n");
@@ -38,7 +38,7 @@ pub fn settings() -> String {
     page
 }
 
-/// Returns `page` with its generated part replaced; `None` for a page without the two marks.
+/// Returns `page` with a new generated part; `None` for a page without the two markers.
 #[must_use]
 pub fn replace(page: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;

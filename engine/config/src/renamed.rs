@@ -1,4 +1,4 @@
-//! Keys that were renamed, so that an old file gets an error that names the new key.
+//! Renamed keys. An old file gets an error that names the new key.
 
 use toml::de::DeValue;
 
@@ -97,10 +97,10 @@ renamed! {
     "site" "inflight_max" => "site" "max_requests_per_origin";
 }
 
-/// The section that the other sections replaced.
+/// The old section that several new sections replaced.
 pub(crate) const REPLACED_SECTION: &str = "limits";
 
-/// Returns what became of a key. An old limit is found in every section.
+/// Returns the new key for an old one. An old limit is found in every section.
 pub(crate) fn find(section: &str, key: &str) -> Option<&'static Renamed> {
     let is_old = |one: &&Renamed| {
         one.old == key && (one.section == section || one.section == REPLACED_SECTION)
@@ -109,7 +109,7 @@ pub(crate) fn find(section: &str, key: &str) -> Option<&'static Renamed> {
 }
 
 impl Renamed {
-    /// Returns the line that replaces the old one, with `written` as the text of the old value.
+    /// Returns the line that replaces the old one. `written` is the text of the old value.
     pub(crate) fn line(&self, value: &DeValue<'_>, written: &str) -> Option<String> {
         const WRITTEN_BYTES_MAX: usize = 100;
         let is_time = match keys::find(self.new_section, self.new)?.kind {

@@ -9,8 +9,9 @@ use crate::setting::{Key, Kind, Number, Unit};
 const DURATION: &str = "^([0-9]+(us|ms|s|m|h|d|w))+$";
 const SIZE: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
-/// Sections, and keys of a section, that must be there.
+/// Required sections.
 const REQUIRED_SECTIONS: &[&str] = &["listen", "policy", "state", "site"];
+/// Required keys of a section, if the section is in the file.
 const REQUIRED_KEYS: &[(&str, &str)] = &[
     ("policy", "file"),
     ("state", "dir"),

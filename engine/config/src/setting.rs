@@ -1,13 +1,13 @@
-//! What is known of one setting: its unit, its range, its default and its description.
+//! The declaration of one setting: unit, range, default and description.
 
 use std::time::Duration;
 
-/// What the number of a setting measures.
+/// The unit of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A count of things.
+    /// A count.
     Count,
-    /// A part of a hundred.
+    /// A percentage.
     Percent,
     /// The length of a network prefix.
     Bits,
@@ -17,26 +17,26 @@ pub enum Unit {
     Bytes,
     /// Bytes in a second; the file may say `"10MiB"`.
     BytesPerSecond,
-    /// Fuel of the evaluation; a unit takes about a nanosecond.
+    /// Fuel of the evaluation; one unit is about a nanosecond.
     Fuel,
-    /// A duration, which is kept in milliseconds; the file says `"10s"`.
+    /// A duration, stored in milliseconds; the file says `"10s"`.
     Time,
 }
 
-/// The numbers that a setting takes.
+/// The valid numbers of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
-    /// What they measure.
+    /// The unit.
     pub unit: Unit,
-    /// The number if the file does not set one; `None` is for a limit that is off.
+    /// The number if the file does not set one; `None` if the limit is off by default.
     pub default: Option<u64>,
-    /// The least.
+    /// The minimum.
     pub min: u64,
-    /// The most.
+    /// The maximum.
     pub max: u64,
 }
 
-/// What the value of a key is.
+/// The kind of value of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A number in a range.
@@ -56,13 +56,13 @@ pub enum Kind {
 /// One key of the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Its section, without brackets.
+    /// The section, without brackets.
     pub section: &'static str,
-    /// Its name in the section.
+    /// The name in the section.
     pub name: &'static str,
-    /// What its value is.
+    /// The kind of its value.
     pub kind: Kind,
-    /// What it does, in one or more sentences.
+    /// The description, in one or more sentences.
     pub doc: &'static str,
 }
 
@@ -71,19 +71,19 @@ pub struct Key {
 pub struct Limit {
     /// The key.
     pub key: Key,
-    /// The numbers that it takes.
+    /// The valid numbers.
     pub number: Number,
     pub(crate) set: fn(&mut crate::Limits, u64),
     pub(crate) get: fn(&crate::Limits) -> Option<u64>,
 }
 
-/// A type that the number of a limit can have.
+/// A type for the number of a limit.
 pub(crate) trait Value {
     fn from_number(number: Option<u64>) -> Self;
     fn number(&self) -> Option<u64>;
 }
 
-/// A whole number; the range of each limit fits into its type, which a test checks.
+/// Implements the trait for whole numbers. A test checks that each range fits into its type.
 macro_rules! whole_numbers {
     ($($type:ty),+) => {$(
         impl Value for $type {

@@ -1,8 +1,8 @@
-//! How requests and connections are counted.
+//! Functions to count requests and connections.
 //!
 //! The counters are declared in `seawall-admin-api`, once for the proxy, reports and metrics. They
-//! are plain atomics that any worker adds to: no lock, no lookup. None of them names a client, a
-//! host or a path.
+//! are plain atomics that all workers add to, without a lock or a lookup. No counter contains a
+//! client, a host or a path.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,7 +15,7 @@ use crate::http1::head::HeadError;
 use crate::listener::proxy_protocol::ProxyHeaderError;
 use crate::upstream::stream::BadAnswer;
 
-/// Counters that know the words for invalid headers.
+/// Returns the counters, with the reasons for invalid headers.
 pub(crate) fn proxy_metrics() -> ProxyMetrics {
     ProxyMetrics {
         requests: RequestCounters {
@@ -27,7 +27,7 @@ pub(crate) fn proxy_metrics() -> ProxyMetrics {
     }
 }
 
-/// Counts a connection that is past a concurrency limit.
+/// Counts a connection that a concurrency limit rejected.
 pub(crate) fn reject_connection(counters: &ProxyMetrics, why: LimitReached) {
     let rejected: &ConnectionRejectionCounters = &counters.connections.rejected;
     count(match why {
@@ -37,7 +37,7 @@ pub(crate) fn reject_connection(counters: &ProxyMetrics, why: LimitReached) {
     });
 }
 
-/// Counts a connection of a trusted proxy that named no client. A proxy that left is no error.
+/// Counts a connection of a trusted proxy that named no client. A closed connection is no error.
 pub(crate) fn reject_proxy_header(counters: &ProxyMetrics, why: ProxyHeaderError) {
     let rejected = &counters.connections.rejected;
     match why {

@@ -1,7 +1,8 @@
-//! The cases: each way that is known to make two readers see different requests in the same bytes.
+//! The cases: each known way to make two parsers see different requests in the same bytes.
 //!
-//! They are made from lists of spellings, so that a new spelling is one line and meets every shape.
-//! A path in a case is written `/CASE/…`; the case's number is put there, in as many bytes.
+//! They are generated from lists of spellings, so a new spelling is one line and is combined with
+//! every shape. A path in a case is written `/CASE/…`. The number of the case replaces it, with the
+//! same number of bytes.
 
 use seawall_tests::SITE;
 

@@ -14,7 +14,7 @@ pub const LISTEN_MAX: usize = 64;
 
 const EXAMPLE: &str = "http = [\"127.0.0.1:8080\"]";
 
-/// The addresses; `has_tls` tells whether the file has any for TLS, wrong ones included.
+/// The addresses. `has_tls` tells whether the file has any for TLS, with invalid ones.
 #[derive(Debug, Default)]
 pub(crate) struct Listen {
     pub(crate) http: Vec<SocketAddr>,
@@ -40,7 +40,7 @@ pub(crate) fn read(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Listen {
     Listen { http, https, has_tls: part.get("https").is_some() }
 }
 
-/// The addresses of one list; `places` tells which are there already.
+/// Returns the addresses of one list. `places` has the addresses that were read before.
 fn addresses(
     part: &Part<'_>,
     name: &str,

@@ -1,7 +1,7 @@
-//! From the parsed file to the checked configuration.
+//! Conversion of the parsed file to the checked configuration.
 //!
-//! A wrong value is a diagnostic and leaves a default in its place, so that one run finds every
-//! error. The caller drops the result if there is any diagnostic.
+//! A wrong value causes a diagnostic, and a default is used instead. So one run finds every error.
+//! The caller drops the result if there is any diagnostic.
 
 pub(crate) mod listen;
 pub(crate) mod networks;
@@ -23,10 +23,10 @@ use crate::document::Part;
 use crate::keys::LOG_LEVELS;
 use crate::limits::{LIMITS, Limits};
 
-/// The admin socket's path if the file has none.
+/// The default path of the admin socket.
 pub(crate) const SOCKET_DEFAULT: &str = "run/admin.sock";
 
-/// Returns the configuration, with relative paths starting at `folder`.
+/// Returns the configuration. Relative paths start at `folder`.
 pub(crate) fn config(root: &DeTable<'_>, folder: &Path, said: &mut Diagnostics<'_>) -> Config {
     let listen = listen::read(root, said);
     let policy = ("policy", "file", "file = \"policies/baseline.wall\"");
@@ -48,7 +48,7 @@ pub(crate) fn config(root: &DeTable<'_>, folder: &Path, said: &mut Diagnostics<'
     }
 }
 
-/// Returns the limits; a limit that is not set or is wrong has its default.
+/// Returns the limits. A limit that is not set, or is wrong, has its default.
 fn limits(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Limits {
     let mut limits = Limits::default();
     for limit in LIMITS {
@@ -61,7 +61,7 @@ fn limits(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Limits {
     limits
 }
 
-/// Each stage of overload must begin above the one before it.
+/// Checks that each overload stage begins above the stage before it.
 fn check_overload_order(root: &DeTable<'_>, limits: &Limits, said: &mut Diagnostics<'_>) {
     let overload = &limits.overload;
     let part = Part::of_root(root, "overload");
@@ -86,7 +86,7 @@ fn check_overload_order(root: &DeTable<'_>, limits: &Limits, said: &mut Diagnost
     }
 }
 
-/// Returns the path of a key that must be there.
+/// Returns the path of a required key.
 fn required_path(
     root: &DeTable<'_>,
     (section, key, example): (&'static str, &str, &str),

@@ -8,10 +8,10 @@ use crate::document::{Part, Placed, Text};
 
 /// Most networks that are never banned.
 pub const BANS_EXEMPT_MAX: usize = 1_000;
-/// Most networks that limits per client do not apply to.
+/// Most networks without limits per client and per network.
 pub const CONNECTIONS_EXEMPT_MAX: usize = 256;
 
-/// The networks of `[bans] exempt`.
+/// Returns the networks of `[bans] exempt`.
 pub(crate) fn bans_exempt(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Vec<Prefix> {
     let part = Part::of_root(root, "bans");
     let Some(list) = part.texts("exempt", said) else { return Vec::new() };
@@ -22,7 +22,7 @@ pub(crate) fn bans_exempt(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Vec
     networks(&list, said)
 }
 
-/// The networks of `[connections] exempt`.
+/// Returns the networks of `[connections] exempt`.
 pub(crate) fn connections_exempt(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Vec<Prefix> {
     let part = Part::of_root(root, "connections");
     let Some(list) = part.texts("exempt", said) else { return Vec::new() };
@@ -33,7 +33,8 @@ pub(crate) fn connections_exempt(root: &DeTable<'_>, said: &mut Diagnostics<'_>)
     owned_networks(&list, "list the addresses that a school or a hospital shares", said)
 }
 
-/// Each text of a list as a network that one owner can have; `help` is for one that cannot be.
+/// Returns the texts of a list as networks. A network that is too large for one owner is an error
+/// with the text `help`.
 pub(crate) fn owned_networks(
     list: &Placed<Vec<Text<'_>>>,
     help: &str,
@@ -51,7 +52,7 @@ pub(crate) fn owned_networks(
     found
 }
 
-/// Each text of a list as a network.
+/// Returns the texts of a list as networks.
 fn networks(list: &Placed<Vec<Text<'_>>>, said: &mut Diagnostics<'_>) -> Vec<Prefix> {
     let mut found = Vec::with_capacity(list.value.len());
     for text in &list.value {

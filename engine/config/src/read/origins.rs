@@ -10,18 +10,18 @@ use crate::diagnostics::Diagnostics;
 use crate::document::{Part, Text};
 use crate::names::say_unsupported;
 
-/// Most origins of a site: each is looked at for each request.
+/// Most origins of a site: each request examines all of them.
 pub const ORIGINS_MAX: usize = 16;
 /// Most bytes of a health check's path.
 pub const HEALTH_CHECK_PATH_BYTES_MAX: usize = 256;
 /// Most script extensions of a site.
 pub const SCRIPTS_MAX: usize = 8;
-/// Most bytes of one.
+/// Most bytes of a script extension.
 const SCRIPT_BYTES_MAX: usize = 16;
 
 const EXAMPLE: &str = "origins = [\"http://127.0.0.1:9001\"]";
 
-/// The origins of a site.
+/// Returns the origins of a site.
 pub(crate) fn read(site: &Part<'_>, said: &mut Diagnostics<'_>) -> Vec<Origin> {
     if site.get("origins").is_none() {
         let message = "`origins` is missing in [[site]]".to_owned();
@@ -63,7 +63,7 @@ fn one(item: &Text<'_>, said: &mut Diagnostics<'_>) -> Option<Origin> {
     None
 }
 
-/// The path of `health_check_path`. It goes into a request as it is written.
+/// Returns the path of `health_check_path`. It is sent as it is written.
 pub(crate) fn health_check_path(site: &Part<'_>, said: &mut Diagnostics<'_>) -> Option<Box<str>> {
     let text = site.text("health_check_path", said)?;
     let path = text.value;
@@ -80,7 +80,7 @@ pub(crate) fn health_check_path(site: &Part<'_>, said: &mut Diagnostics<'_>) -> 
     None
 }
 
-/// The extensions of `scripts`, without a dot.
+/// Returns the extensions of `scripts`, without a dot.
 pub(crate) fn scripts(site: &Part<'_>, said: &mut Diagnostics<'_>) -> Vec<Box<str>> {
     let Some(list) = site.texts("scripts", said) else { return Vec::new() };
     if let Some(over) = list.value.get(SCRIPTS_MAX) {

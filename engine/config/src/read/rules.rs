@@ -1,4 +1,4 @@
-//! `[rules]`: which components are taken.
+//! `[rules]`: the keys whose components are accepted.
 
 use minisign_verify::PublicKey;
 use toml::de::DeTable;
@@ -9,7 +9,7 @@ use crate::document::Part;
 /// Most keys.
 pub const TRUSTED_KEYS_MAX: usize = 64;
 
-/// The keys of `trusted_keys`. An empty list is an error: without a key, leave the key out.
+/// Returns the keys of `trusted_keys`. An empty list is an error: its meaning is unclear.
 pub(crate) fn trusted_keys(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Vec<Box<str>> {
     let part = Part::of_root(root, "rules");
     let Some(list) = part.texts("trusted_keys", said) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! `[[site]]`: hosts, and what serves them.
+//! `[[site]]`: hosts and their origins.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use crate::diagnostics::Diagnostics;
 use crate::document::{Part, Text};
 use crate::keys;
 
-/// Most sites: each costs a part of every table that is kept per site.
+/// Most sites: each one costs an entry in every table by site.
 pub const SITES_MAX: usize = 10_000;
 
-/// Where each host stands.
+/// The place of each host.
 type Places = HashMap<HostPattern, Range<usize>>;
 
 pub(crate) fn read(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> Vec<SiteConfig> {
@@ -61,7 +61,7 @@ fn member(part: &Part<'_>, said: &mut Diagnostics<'_>) -> Option<Box<str>> {
     Some(text.value.into())
 }
 
-/// A host as DNS has it: letters of other alphabets are `xn--…` there (RFC 5891).
+/// Returns a host in its form for DNS: with `xn--…` for letters of other alphabets (RFC 5891).
 fn in_ascii(item: &Text<'_>, said: &mut Diagnostics<'_>) -> Option<String> {
     let text = item.value;
     if text.is_ascii() {
@@ -79,7 +79,7 @@ fn in_ascii(item: &Text<'_>, said: &mut Diagnostics<'_>) -> Option<String> {
     }
 }
 
-/// The name of a site and its hosts.
+/// Returns the name of a site and its hosts.
 fn hosts(
     part: &Part<'_>,
     places: &mut Places,

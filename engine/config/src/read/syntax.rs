@@ -1,10 +1,10 @@
-//! Errors of the TOML syntax, in the words of the other diagnostics.
+//! Errors of the TOML syntax as diagnostics.
 
 use toml::de::Error;
 
 use crate::diagnostics::Diagnostics;
 
-/// Says what is wrong with the syntax.
+/// Adds a diagnostic about a syntax error.
 pub(crate) fn say(error: &Error, text: &str, said: &mut Diagnostics<'_>) {
     let at = error.span().unwrap_or(0..0);
     if !error.message().starts_with("duplicate key") {
@@ -36,7 +36,7 @@ fn is_same_key(line: &str, other: &str) -> bool {
     key(line).is_some_and(|one| Some(one) == key(other))
 }
 
-/// The line that holds a byte, and where it starts.
+/// Returns the line that contains a byte, and the start of the line.
 fn line_at(text: &str, byte: usize) -> (usize, &str) {
     let before = text.get(..byte).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));

@@ -1,7 +1,6 @@
 //! Timeouts of a site and of its `[[site.route]]`.
 //!
-//! One value for all cannot serve many members: one member has long polls, another has pages that
-//! should fail soon.
+//! Members need different values: one has long polls, another has pages that should fail soon.
 
 use std::time::Duration;
 
@@ -10,12 +9,12 @@ use crate::diagnostics::Diagnostics;
 use crate::document::Part;
 use crate::keys;
 
-/// Most `[[site.route]]` of a site: each is looked at for each request.
+/// Most `[[site.route]]` of a site: each request examines all of them.
 pub const ROUTES_MAX: usize = 32;
 /// Most bytes of a `path_prefix`.
 pub const PATH_PREFIX_BYTES_MAX: usize = 256;
 
-/// The timeouts of a site: its own, then those of its routes.
+/// Returns the timeouts of a site: its own, then those of its routes.
 pub(crate) fn of_site(site: &Part<'_>, said: &mut Diagnostics<'_>) -> Vec<OriginTimeouts> {
     let routes = site.parts("route", "site.route");
     if let Some(over) = routes.get(ROUTES_MAX) {

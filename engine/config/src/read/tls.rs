@@ -1,4 +1,4 @@
-//! `[tls]`: what clients are shown on the `https` addresses.
+//! `[tls]`: the certificates of the `https` addresses.
 
 use std::path::Path;
 
@@ -9,10 +9,11 @@ use crate::config::{CertificateFiles, CertificateSource};
 use crate::diagnostics::Diagnostics;
 use crate::document::Part;
 
-/// Most certificates: each is read whole and held.
+/// Most certificates: all of them are in memory.
 pub const CERTIFICATES_MAX: usize = 10_000;
 
-/// Reads the section. Certificates without an `https` address are an error, and so is the reverse.
+/// Reads the section. Certificates without an `https` address are an error, and an `https` address
+/// without certificates is one too.
 pub(crate) fn read(
     root: &DeTable<'_>,
     (folder, has_tls): (&Path, bool),

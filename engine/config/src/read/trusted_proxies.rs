@@ -1,7 +1,7 @@
-//! `[trusted_proxies]`: which proxies may name the client, and in which form.
+//! `[trusted_proxies]`: the proxies that may name the client, and the form in which they do.
 //!
-//! The form has no default, because each would be wrong somewhere: a header that the proxies do not
-//! write themselves is written by an attacker.
+//! The form has no default, because each default would be wrong for some proxies. If the proxies do
+//! not write the header, an attacker can write it.
 
 use toml::de::DeTable;
 
@@ -11,7 +11,7 @@ use crate::diagnostics::Diagnostics;
 use crate::document::Part;
 use crate::keys::CLIENT_HEADERS;
 
-/// Most networks: each connection is looked up in all of them.
+/// Most networks: each connection is compared with all of them.
 pub const TRUSTED_NETWORKS_MAX: usize = 256;
 
 pub(crate) fn read(root: &DeTable<'_>, said: &mut Diagnostics<'_>) -> TrustedProxies {

@@ -1,11 +1,11 @@
-//! A walk over every key: each is accepted and changes the effective configuration.
+//! Every key is accepted and changes the effective configuration.
 
 use super::*;
 use crate::setting::Kind;
 
 const KEY: &str = "RWRDJtN4tIDwSSb67Yp5VuUx+6y5vPbQ+kYdV3wurGdro5Dq/G6wPD+z";
 
-/// A file with every section, in which every key that must be there is.
+/// A file with every section and every required key.
 const BASE: &str = r#"[listen]
 http = ["127.0.0.1:8080"]
 https = ["127.0.0.1:8443"]
@@ -45,7 +45,7 @@ path_prefix = "/a/"
 read_timeout = "5s"
 "#;
 
-/// A value of `key` that is not its default, and not the one in the base.
+/// Returns a value of `key` that is neither its default nor the one in [`BASE`].
 fn another(key: &Key) -> String {
     match (key.section, key.name, key.kind) {
         ("listen", "http", _) => "[\"127.0.0.2:8080\"]".into(),
@@ -68,7 +68,7 @@ fn another(key: &Key) -> String {
     }
 }
 
-/// The base with `key` set to `value`.
+/// Returns [`BASE`] with `key` set to `value`.
 fn with(key: &Key, value: &str) -> String {
     let line = format!("{} = {value}", key.name);
     let section = if key.section.contains('.') || key.section == "site" {

@@ -1,4 +1,4 @@
-//! Every error with its place, on the smallest configuration.
+//! Every error has its place, tested with the smallest configuration.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn load(text: impl AsRef<[u8]>) -> Result<Config, ConfigError> {
     parse(Path::new("/etc/seawall/seawall.toml"), text.as_ref())
 }
 
-/// `line:column: message` of each complaint.
+/// Returns `line:column: message` of each diagnostic.
 fn errors(text: impl AsRef<[u8]>) -> Vec<String> {
     let error = load(text).unwrap_err();
     error.diagnostics.iter().map(|f| format!("{}:{}: {}", f.line, f.column, f.message)).collect()
@@ -484,7 +484,7 @@ fn hosts_are_kept_as_dns_and_requests_have_them() {
     }
 }
 
-/// The cost of a file does not grow with the number of its errors.
+/// The cost of a file is bounded, whatever the number of its errors.
 #[test]
 fn a_file_full_of_errors_is_read_to_its_end() {
     let most = usize::try_from(CONFIG_BYTES_MAX).unwrap();

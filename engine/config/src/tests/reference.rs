@@ -1,4 +1,4 @@
-//! The generated files of the repository are what follows from the declaration.
+//! The generated files of the repository match the declarations.
 
 use std::path::Path;
 

@@ -1,9 +1,10 @@
-//! Wrong values and old names of settings: the place, and the line that corrects them.
+//! Wrong values and old names of settings: the place and the line with the correction.
 
 use super::*;
 use crate::setting::Kind;
 
-/// `line:column: message` and help of the only error in the smallest file with `lines` behind it.
+/// Returns `line:column: message` and help of the only error in the smallest file with `lines`
+/// added.
 #[track_caller]
 fn only_error(lines: &str) -> (String, String) {
     let error = load(format!("{SMALLEST}\n{lines}\n")).unwrap_err();

@@ -95,7 +95,7 @@ pub const FAMILIES: &[MetricFamily] = &[
     counter(
         "seawall_policy_log_lines_suppressed_total",
         &[],
-        "Log lines of `log` actions that were not written because of `policy_log_lines_per_s`.",
+        "Log lines of `log` actions that `policy_log_lines_per_second` suppressed.",
         |of, out| out.one(of.status.proxy.policy_log_suppressed),
     ),
     gauge(
