@@ -119,7 +119,6 @@ const AGAINST: &[(&str, &str, &str)] = &[
     ("proxy", "fairness", "overload"),
     ("proxy", "fairness", "routing"),
     ("proxy", "fairness", "upstream::queue"),
-    ("proxy", "upstream::stream::response_head", "upstream::stream"),
 ];
 
 /// A module by its path, as `http1::head`; the crate's root is empty.

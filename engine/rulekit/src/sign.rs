@@ -107,7 +107,10 @@ mod tests {
     fn what_is_no_secret_key_is_told_so() {
         let keys = new_keys(None).unwrap();
         for text in ["", "x", &keys.public] {
-            assert!(secret_key(text).unwrap_err().to_string().contains("not a secret key"), "{text}");
+            assert!(
+                secret_key(text).unwrap_err().to_string().contains("not a secret key"),
+                "{text}"
+            );
         }
     }
 }

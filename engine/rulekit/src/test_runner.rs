@@ -373,7 +373,10 @@ mod tests {
         let found = findings("keeps-state", "1");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].place, "cases/a.toml:1: case `n`");
-        assert!(found[0].says.starts_with("the result is 1 on a fresh instance, and 2"), "{found:?}");
+        assert!(
+            found[0].says.starts_with("the result is 1 on a fresh instance, and 2"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -38,6 +38,8 @@ const LATE_MS: u64 = 100;
 const HOLD_SLACK_MS: u64 = 250;
 /// Maximum of logged lines about the changes of one second.
 const LINES_MAX: usize = 8;
+/// Time for the rest of a response whose status is known.
+const REST_WITHIN: Duration = Duration::from_millis(50);
 /// Bytes per read.
 const READ_BYTES: usize = 1_024;
 /// `HTTP/1.1 200`: the part that contains the status.
@@ -247,9 +249,16 @@ async fn check(
 ) -> CheckResult {
     let within = limits.settings.health_check.timeout;
     let began = Instant::now();
-    let asked = ask(address, question.as_deref(), limits.settings.health_check.max_response_bytes);
+    let asked = ask(address, question.as_deref());
     match timeout(within, asked).await {
-        Ok(Ok(found)) => found,
+        Ok(Ok((found, _))) if question.is_none() => found,
+        Ok(Ok((found, mut stream))) => {
+            // The rest is read, up to a limit, so that the origin logs no broken connection. An
+            // origin that keeps the connection open has answered all the same.
+            let most = limits.settings.health_check.max_response_bytes;
+            let _still_open = timeout(REST_WITHIN, read_rest(&mut stream, most)).await;
+            found
+        }
         Ok(Err(error)) => classify_failure(&error),
         Err(_) if began.elapsed() > within + Duration::from_millis(LATE_MS) => {
             CheckResult::Inconclusive
@@ -273,14 +282,19 @@ fn classify_failure(error: &io::Error) -> CheckResult {
     }
 }
 
-async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Result<CheckResult> {
+async fn ask(address: SocketAddr, question: Option<&str>) -> io::Result<(CheckResult, TcpStream)> {
     let mut stream = TcpStream::connect(address).await?;
-    let Some(question) = question else { return Ok(CheckResult::Healthy) };
+    let Some(question) = question else {
+        return Ok((CheckResult::Healthy, stream));
+    };
     stream.write_all(question.as_bytes()).await?;
     let mut head = [0; STATUS_BYTES];
     stream.read_exact(&mut head).await?;
-    let found = read(&head);
-    // The rest is read, up to a limit, so that the origin logs no broken connection.
+    Ok((read(&head), stream))
+}
+
+/// Reads what is left of a response, at most `most` bytes.
+async fn read_rest(stream: &mut TcpStream, most: usize) {
     let mut left = most;
     let mut room = [0; READ_BYTES];
     while left > 0 {
@@ -289,7 +303,6 @@ async fn ask(address: SocketAddr, question: Option<&str>, most: usize) -> io::Re
             Ok(bytes) => left = left.saturating_sub(bytes),
         }
     }
-    Ok(found)
 }
 
 /// Returns the result from the first bytes of a response.
