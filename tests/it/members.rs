@@ -116,7 +116,7 @@ fn a_members_last_good_part_outlives_restart_and_upgrade_and_is_told() {
     assert_eq!((member.part, member.since_generation), (PartInForce::Kept, Some(1)));
     assert_eq!(member.problems[0].file, "members/ann.wall");
     let said = setup.run(&["status"]);
-    assert!(said.out.contains("her part of generation 1 is in force"), "{said:?}");
+    assert!(said.out.contains("the member's part of generation 1 is active"), "{said:?}");
 
     seawall_tests::fine(&setup.run(&["upgrade", "-c", "seawall.toml"]));
     assert_eq!(server.answers("/own"), 451, "over an upgrade");

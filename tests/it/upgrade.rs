@@ -258,7 +258,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     };
     overwrite(&server.setup.policy(ROOT), "policy 1\nfloor {");
     comes_to_nothing(&server, &["upgrade failed", "exit status: 1"]);
-    server.wait_line("the policy policies/root.wall is refused");
+    server.wait_line("the policy policies/root.wall is rejected");
     overwrite(&server.setup.policy(ROOT), policy(1));
     server.wait_no_error();
     let config = std::fs::read(server.folder().join("seawall.toml")).unwrap();

@@ -119,11 +119,11 @@ impl MembersRefused {
         let mut lines: Vec<String> = self.first.iter().cloned().collect();
         if self.refused > 0 {
             let whose = files(self.refused);
-            lines.push(format!("the files of {whose} are refused: see `seawall status`"));
+            lines.push(format!("the files of {whose} are rejected: see `seawall status`"));
         }
         if self.waiting > 0 {
             let whose = files(self.waiting);
-            lines.push(format!("the files of {whose} are looked at as soon as the others are"));
+            lines.push(format!("the files of {whose} are checked next"));
         }
         lines
     }

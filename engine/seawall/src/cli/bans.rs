@@ -38,9 +38,9 @@ pub(crate) struct List {
 /// Add a ban.
 #[derive(Debug, Args)]
 pub(crate) struct Add {
-    /// 192.0.2.7 (in IPv6 the /56 of the address), 192.0.2.0/24 or AS64500
+    /// 192.0.2.7, 192.0.2.0/24 or AS64500; an IPv6 address bans its whole /56
     target: String,
-    /// Ban it for this time, such as 90s, 1h30m or 7d
+    /// Ban it for this time, such as 90s, 1h30m or 7d; at most 30d
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
     for_ms: u64,
     #[command(flatten)]

@@ -26,15 +26,19 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Loads the configuration, or prints all its errors.
     pub(crate) fn load(&self) -> Result<Config, ExitStatus> {
-        let path = match &self.config {
-            Some(path) => path.as_path(),
-            None if !Path::new(CONFIG_HERE).exists() && Path::new(CONFIG_SYSTEM).exists() => {
-                Path::new(CONFIG_SYSTEM)
-            }
-            None => Path::new(CONFIG_HERE),
-        };
-        load_config(path)
+        load_config(config_path(self.config.as_deref()))
             .map_err(|error| fail(ExitStatus::Failure, format!("configuration\n{error}")))
+    }
+}
+
+/// Returns the configuration file: the given one, that of this folder, or that of the system.
+pub(crate) fn config_path(given: Option<&Path>) -> &Path {
+    match given {
+        Some(path) => path,
+        None if !Path::new(CONFIG_HERE).exists() && Path::new(CONFIG_SYSTEM).exists() => {
+            Path::new(CONFIG_SYSTEM)
+        }
+        None => Path::new(CONFIG_HERE),
     }
 }
 

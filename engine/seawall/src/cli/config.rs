@@ -7,6 +7,7 @@ use seawall_config::{ConfigDiagnostic, ConfigError};
 use seawall_control::{effective_config, load_config};
 use serde_json::{Value, json};
 
+use crate::cli::common::config_path;
 use crate::cli::exit::{ExitStatus, print_err, print_json, print_out};
 use crate::cli::help;
 
@@ -14,17 +15,20 @@ use crate::cli::help;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check configuration files and report every error
+    ///
+    /// The command reads nothing but these files: certificates, policies and origins are not
+    /// checked. It exits with 0 if all files are correct, and with 1 if one is not.
     #[command(after_long_help = help::CONFIG_CHECK)]
     Check(Check),
     /// Show every setting with its effective value and where the value comes from
+    ///
+    /// The output is TOML. A comment behind each value names the line that sets it, or says
+    /// `default`.
     #[command(after_long_help = help::CONFIG_SHOW)]
     Show(Show),
 }
 
-/// Check configuration files and report every error.
-///
-/// The command reads nothing but these files: certificates, policies and origins are not checked.
-/// It exits with 0 if all files are correct, and with 1 if one is not.
+/// Check configuration files.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Configuration files
@@ -35,14 +39,12 @@ pub(crate) struct Check {
     json: bool,
 }
 
-/// Show every setting with its effective value and where the value comes from.
-///
-/// The output is TOML. A comment behind each value names the line that sets it, or says `default`.
+/// Show the effective configuration.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// Configuration file
-    #[arg(value_name = "FILE", default_value = "seawall.toml")]
-    file: PathBuf,
+    /// Configuration file [default: seawall.toml here, else in /etc/seawall]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Print the settings as JSON
     #[arg(long)]
     json: bool,
@@ -82,7 +84,7 @@ impl Check {
 
 impl Show {
     fn run(&self) -> ExitStatus {
-        match effective_config(&self.file) {
+        match effective_config(config_path(self.file.as_deref())) {
             Ok(config) if self.json => print_json(format!("{:#}", config.json())),
             Ok(config) => print_out(config.to_string().trim_end()),
             Err(error) => {

@@ -11,7 +11,7 @@ use crate::cli::exit::{ExitStatus, fail, print_out};
 /// Set or clear a policy level manually.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Level {
-    /// Set a level for a limited time, whatever its conditions say
+    /// Set a level for a limited time, ignoring its conditions in the policy
     #[command(after_long_help = help::LEVEL_SET)]
     Set(Set),
     /// Clear the level that was set manually; the conditions of the policy apply again
@@ -22,9 +22,9 @@ pub(crate) enum Level {
 /// Set a level.
 #[derive(Debug, Args)]
 pub(crate) struct Set {
-    /// Level of the policy, or `normal`
+    /// Level of the policy, or `normal` for none
     name: String,
-    /// Keep it for this time, such as 90s, 1h30m or 2d; at most 7d
+    /// Keep it for this time, such as 90s, 1h30m or 2d; at most 7d. Then its conditions apply again
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
     for_ms: u64,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct Clear {
 /// The server and the sites of a level.
 #[derive(Debug, Args)]
 struct Scope {
-    /// Limit it to the site with this first host [default: all sites]
+    /// Limit it to the site whose `hosts` begin with HOST [default: all sites]
     #[arg(long, value_name = "HOST")]
     site: Option<String>,
     #[command(flatten)]

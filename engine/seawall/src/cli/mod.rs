@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Set or clear a policy level manually
     #[command(subcommand, after_long_help = help::LEVEL)]
     Level(level::Level),
-    /// List, add and remove bans
+    /// List, add, remove and clear bans
     #[command(subcommand, after_long_help = help::BANS)]
     Bans(bans::Bans),
     /// Compile one component in a confined process; started by `seawall` itself

@@ -18,15 +18,15 @@ use crate::cli::exit::{ExitStatus, print_json, print_out};
 /// Places taken from which on a counter is shown.
 const NEARLY_FULL_PERCENT: u64 = 90;
 
-/// Ask the running server how it is.
+/// Show the status of the running server.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
     server: ServerArgs,
-    /// Print all of it, as JSON
+    /// Print the full status as JSON, with the state of each origin
     #[arg(long)]
     json: bool,
-    /// Show the sites at which nothing happens, too
+    /// Also show idle sites
     #[arg(long, conflicts_with = "json")]
     all: bool,
 }
@@ -84,10 +84,10 @@ fn rollback_lines(of: &RollbackPin) -> Vec<String> {
              disk: `seawall reload` takes those"
         )
     };
-    let host = of.host.as_ref().map(|left| line("the host's", left.active_generation));
+    let host = of.host.as_ref().map(|left| line("the operator's", left.active_generation));
     let members = of.members.iter();
     let members =
-        members.map(|(name, left)| line(&format!("member {name}: her"), left.active_generation));
+        members.map(|(name, left)| line(&format!("member {name}: the"), left.active_generation));
     host.into_iter().chain(members).collect()
 }
 
@@ -95,11 +95,11 @@ fn rollback_lines(of: &RollbackPin) -> Vec<String> {
 fn member_line(of: &MemberStatus) -> String {
     let MemberStatus { name, rejected_since: since, problems, .. } = of;
     let instead = match of.since_generation {
-        Some(generation) => format!("her part of generation {generation} is in force"),
-        None => "the host's layers alone are in force".to_owned(),
+        Some(generation) => format!("the member's part of generation {generation} is active"),
+        None => "only the operator's layers are active".to_owned(),
     };
     if of.waiting {
-        return format!("member     {name}: her files are yet to be looked at; {instead}");
+        return format!("member     {name}: the files are not checked yet; {instead}");
     }
     let first = problems.first().map(ToString::to_string).unwrap_or_default();
     let more = of.more.saturating_add(problems.len().saturating_sub(1));
@@ -112,19 +112,19 @@ fn quarantine_line(of: &ExternStatus) -> Option<String> {
     let left_s = of.quarantine_remaining_ms.div_ceil(1_000);
     (left_s > 0).then(|| {
         let name = &of.name;
-        format!("quarantine {name}: not asked for {left_s} s more, its `on_failure` value answers")
+        format!("quarantine {name}: not called for {left_s} s, its `on_failure` value is used")
     })
 }
 
 /// Rules that cost more than they may.
 fn fuel_lines(of: &FuelStatus) -> Vec<String> {
     let host = (of.out > 0)
-        .then(|| format!("fuel       the host's rules were out of it {} times", of.out));
+        .then(|| format!("fuel       the operator's rules ran out of fuel {} times", of.out));
     let member = |of: &MemberFuelStatus| {
         let MemberFuelStatus { name, passed_over, .. } = of;
         let left_s = of.quarantine_remaining_ms.div_ceil(1_000);
         let away =
-            if left_s > 0 { format!("; not asked for {left_s} s more") } else { String::new() };
+            if left_s > 0 { format!("; not evaluated for {left_s} s") } else { String::new() };
         format!("fuel       member {name} was passed over {passed_over} times{away}")
     };
     let members = of.members.iter().filter(|of| of.passed_over > 0).map(member);
@@ -241,9 +241,9 @@ mod tests {
                 "rollback   the host's files of generation 2 are in force, not those on the disk: \
                  `seawall reload` takes those",
                 "member     alice: rejected since 2026-01-01T00:00:00Z: m/a.wall:18:30: N003: no \
-                 (and 4 more); her part of generation 2 is in force",
-                "member     bob: her files are yet to be looked at; the host's layers alone are in \
-                 force",
+                 (and 4 more); the member's part of generation 2 is active",
+                "member     bob: the files are not checked yet; only the operator's layers are \
+                 active",
                 "decided    allow 2",
                 "snapshot   none is written, a restart would forget: no space",
                 "list       @a: 2 entries, 1 minute old",

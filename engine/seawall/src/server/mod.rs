@@ -248,7 +248,10 @@ fn bootstrap(
         }
         print_rendered(&refusal.rendered);
         refusal.errors.iter().for_each(print_err);
-        fail(ExitStatus::Failure, format!("the policy {} is refused", config.policy_file.display()))
+        fail(
+            ExitStatus::Failure,
+            format!("the policy {} is rejected", config.policy_file.display()),
+        )
     })
 }
 

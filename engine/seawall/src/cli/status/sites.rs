@@ -66,7 +66,7 @@ fn rejected(of: &SiteTraffic) -> String {
     } = of.counts.rejected;
     let reasons = [
         (queue_full, "queue full"),
-        (queue_preempted, "gave way to known clients"),
+        (queue_preempted, "preempted by known clients"),
         (queue_timeout, "queue timeout"),
         (upload_tunnel_limit, "uploads or tunnels full"),
         (of.counts.connections_closed.over_share, "connections over fair share"),
