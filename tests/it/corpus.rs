@@ -38,7 +38,7 @@ const ADVICE: [Code; 10] = [
 /// Codes without a case, and why.
 const WITHOUT_CASE: &[(Code, &str)] = &[
     (Code::IndexTooLarge, "it takes half a million values; engine/ruleset/src/tests has one"),
-    (Code::Unsigned, "only a host that names keys says it; see signed.rs"),
+    (Code::Unsigned, "only a host that names keys says it; see signatures.rs"),
     (Code::CutOffList, "the lines of a case all end; lists.rs has one"),
     (Code::ShrunkList, "it takes a file that was longer before; lists.rs has one"),
     (Code::SearchTooLarge, "it takes 256 KiB of texts; engine/ruleset/src/tests has one"),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
-use super::tidy::{has_ending, root, walk};
+use super::repository::{has_ending, root, walk};
 
 /// A crate's steps, from the lowest one up. A module stands at the step of its longest prefix.
 type Steps = &'static [&'static [&'static str]];

@@ -5,7 +5,7 @@
 
 use syn::visit::{self, Visit};
 
-use super::tidy::texts;
+use super::repository::texts;
 
 /// A word or a phrase, and what to write instead.
 const WORDS: &[(&str, &str)] = &[

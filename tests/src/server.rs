@@ -14,9 +14,9 @@ use std::time::Duration;
 use seawall_admin_api::{PolicyError, ProxyStatus, StatusReport};
 use tempfile::TempDir;
 
+use crate::address_leaks::{Written, by_hand_below, trace_of, written_below};
 use crate::binary::{Ran, program_with, seawall};
-use crate::traces::{Written, by_hand_below, trace_of, written_below};
-use crate::visitor::Visitor;
+use crate::http_client::Visitor;
 use crate::wait::{LONG, wait_for, wait_until};
 
 /// The host of the site that every setup has.

@@ -20,7 +20,7 @@ use seawall_tests::{
     rename_over, swap_link, wait_until,
 };
 
-use crate::pure::Chance;
+use crate::rule_determinism::Chance;
 
 /// Edits of the test command.
 const EDITS: u64 = 50;

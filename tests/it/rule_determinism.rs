@@ -18,7 +18,7 @@ use seawall_wasm::{
     Arg, CallStats, CallValue, Failure, Function, Isolation, Sandbox, SandboxLimits,
 };
 
-use crate::shipped::{Rule, rules};
+use crate::shipped_rules::{Rule, rules};
 
 /// Calls over all rules together: four seconds of a processor. 100,000 take four times as long.
 const CALLS: usize = 25_000;

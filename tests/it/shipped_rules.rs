@@ -7,7 +7,7 @@ use seawall_model::Tick;
 use seawall_rulekit::{Kind, Limits, Project, TestRunner, describe, read_cases, sandbox};
 use seawall_tests::seawall;
 
-use crate::pure::Chance;
+use crate::rule_determinism::Chance;
 use seawall_wasm::{Arg, CallLimits, Component, Function, Isolation};
 
 /// Bytes of one argument: the most that the host hands over.
