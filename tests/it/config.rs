@@ -116,10 +116,10 @@ fn a_policy_that_is_missing_or_wrong_does_not_start() {
     let missing = setup();
     missing.write_config();
     std::fs::remove_file(missing.policy(ROOT)).unwrap();
-    says(&refused(&missing), &[ROOT, "the file does not exist", "is refused"]);
+    says(&refused(&missing), &[ROOT, "the file does not exist", "is rejected"]);
     let wrong = Setup::new(Origin::nowhere(), "policy 1\nfloor { rule x { when pth == 1 } }\n");
     wrong.write_config();
-    says(&refused(&wrong), &[&format!("{ROOT}:2:23: "), "pth", "is refused"]);
+    says(&refused(&wrong), &[&format!("{ROOT}:2:23: "), "pth", "is rejected"]);
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn a_member_goes_back_alone_until_her_files_change() {
     assert!(fine(&said).contains("made of the files of generation 1"), "{said:?}");
     assert_eq!(answers(), [200, 410, 451], "hers alone");
     assert_eq!(rollback(&server).unwrap().members["ann"].active_generation, 1);
-    assert!(fine(&run(&["status"])).contains("member ann: her files of generation 1"));
+    assert!(fine(&run(&["status"])).contains("rolled back to generation 1: member ann's files on disk"));
     refused(
         &run(&["rollback", "--member", "ann"]),
         &["no earlier generation with other files of member ann"],
@@ -403,7 +403,7 @@ fn a_reload_that_changes_nothing_tells_whose_files_are_refused() {
     let said = fine(&said);
     assert!(said.contains("member ann: refused: members/ann.wall:"), "{said}");
     assert!(said.contains("the member's part of generation 1 stays active"), "{said}");
-    assert!(said.contains("the files of 1 member are refused"), "{said}");
+    assert!(said.contains("the files of 1 member are rejected"), "{said}");
     assert!(said.contains("no change:"), "{said}");
     let told = json(&["reload", "--json"]);
     assert_eq!((&told["outcome"], &told["members"]["refused"]), (&"unchanged".into(), &1.into()));

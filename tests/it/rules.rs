@@ -71,7 +71,7 @@ fn a_rule_in_quarantine_is_told_and_let_back_by_hand() {
     server.wait_line("rule f failed too often and is in quarantine for 60 s");
     assert_eq!((failures(&server, "fuel"), failures(&server, "quarantined")), (20, 1));
     let status = server.setup.run(&["status"]);
-    assert!(status.out.contains("quarantine f: not asked for "), "{status:?}");
+    assert!(status.out.contains("quarantine f: not called for "), "{status:?}");
     let unknown = server.setup.run(&["rule", "enable", "g"]);
     assert!(
         unknown.code == Some(1) && unknown.err.contains("no extern and no member `g`"),

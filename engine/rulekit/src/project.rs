@@ -266,7 +266,7 @@ mod tests {
         for (text, part) in [
             (GOOD.replace("name = \"odd\"", "name = \"../odd\""), "is not a valid rule name"),
             (GOOD.replace("0.1.0\"\nl", "9.9.9\"\nl"), "builds for `seawall:rule@0.1.0`"),
-            (GOOD.replace("\"rust\"", "\"cobol\""), "builds `rust`, `js`, `python`"),
+            (GOOD.replace("\"rust\"", "\"cobol\""), "supports `rust`, `js`, `python`"),
             (format!("{GOOD}more = 1\n"), "line 6"),
             ("nonsense".to_owned(), "rule.toml"),
         ] {
@@ -292,7 +292,7 @@ mod tests {
             ("name = \"even\"", "has `odd_one`"),
             ("name = \"odd_one\"\nresult = \"bool\"", "the function is odd_one(ua: string"),
             ("name = \"odd_one\"\nparams = []", "the function is odd_one(ua: string"),
-            ("name = \"odd_one\"\non_failure = \"\"", "result's type, int"),
+            ("name = \"odd_one\"\non_failure = \"\"", "the type of its result, int"),
         ] {
             let error = with(wrong).hold_against(&[odd()]).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -384,7 +384,7 @@ mod tests {
         let found = findings("keeps-state", "7");
         assert_eq!(found[0].says, "the result is 1, but 7 was expected");
         let found = findings("endless-loop", "7");
-        assert!(found[0].says.starts_with("gives no answer (fuel)"), "{found:?}");
+        assert!(found[0].says.starts_with("the call fails (fuel)"), "{found:?}");
     }
 
     #[test]

@@ -173,8 +173,8 @@ mod tests {
             ("delete", vec![], "int", "a keyword of JavaScript: use `delete_rule`"),
             ("a", vec!["ua"], "int", "such as \"ua: string\""),
             ("a", vec!["ua: text"], "int", "string, ip or headers"),
-            ("a", vec!["U: int"], "int", "`U` cannot be a name"),
-            ("a", vec!["b: int", "b: int"], "int", "two `b`"),
+            ("a", vec!["U: int"], "int", "`U` is not a valid name"),
+            ("a", vec!["b: int", "b: int"], "int", "two parameters `b`"),
             ("a", vec!["b: int"; 7], "int", "more than 6"),
             ("a", vec![], "ip", "write bool, int or string"),
         ] {

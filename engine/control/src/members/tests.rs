@@ -31,7 +31,7 @@ fn what_is_the_same_as_before_is_told_by_its_number_alone() {
     let roster = |refused| Roster { refused, total: 3, in_force: BTreeMap::new() };
     let before = all(&[("ann", of("one")), ("bob", of("one"))]);
     assert_eq!(roster(before.clone()).news(&BTreeMap::new()).len(), 3);
-    let sum = "the files of 2 members are refused: see `seawall status`";
+    let sum = "the files of 2 members are rejected: see `seawall status`";
     assert_eq!(roster(before.clone()).news(&before), [sum]);
     let other = all(&[("ann", of("two")), ("bob", of("one"))]);
     let lines = roster(other).news(&before);

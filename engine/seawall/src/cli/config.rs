@@ -16,8 +16,7 @@ use crate::cli::help;
 pub(crate) enum ConfigCommand {
     /// Check configuration files and report every error
     ///
-    /// The command reads nothing but these files: certificates, policies and origins are not
-    /// checked. It exits with 0 if all files are correct, and with 1 if one is not.
+    /// The command reads these files only: it does not check certificates, policies or origins.
     #[command(after_long_help = help::CONFIG_CHECK)]
     Check(Check),
     /// Show every setting with its effective value and where the value comes from

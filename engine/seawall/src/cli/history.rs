@@ -49,7 +49,7 @@ pub(crate) struct Diff {
 /// Roll back to an earlier generation.
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
-    /// Restore this generation of `seawall history` [default: the newest earlier one whose files differ]
+    /// Generation to restore [default: the newest earlier one whose files differ]
     generation: Option<u64>,
     /// Restore only the files of this member
     #[arg(long, value_name = "NAME", conflicts_with_all = ["all", "clear_penalties"])]
@@ -57,7 +57,7 @@ pub(crate) struct Rollback {
     /// Restore the files of the operator and of all members
     #[arg(long)]
     all: bool,
-    /// Also clear the bans and holds that the generations after the restored one have set
+    /// Also clear the bans and holds of the generations after the restored one
     #[arg(long)]
     clear_penalties: bool,
     /// Print the outcome as JSON

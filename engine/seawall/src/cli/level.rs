@@ -24,7 +24,7 @@ pub(crate) enum Level {
 pub(crate) struct Set {
     /// Level of the policy, or `normal` for none
     name: String,
-    /// Keep it for this time, such as 90s, 1h30m or 2d; at most 7d. Then its conditions apply again
+    /// Keep it for this time, such as 90s, 1h30m or 2d; at most 7d
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ms)]
     for_ms: u64,
     #[command(flatten)]

@@ -80,14 +80,14 @@ fn human(status: &StatusReport) -> Vec<String> {
 fn rollback_lines(of: &RollbackPin) -> Vec<String> {
     let line = |whose: &str, generation: u64| {
         format!(
-            "rollback   {whose} files of generation {generation} are in force, not those on the \
-             disk: `seawall reload` takes those"
+            "rollback   rolled back to generation {generation}: {whose} files on disk are ignored \
+             until they change or `seawall reload`"
         )
     };
     let host = of.host.as_ref().map(|left| line("the operator's", left.active_generation));
     let members = of.members.iter();
     let members =
-        members.map(|(name, left)| line(&format!("member {name}: the"), left.active_generation));
+        members.map(|(name, left)| line(&format!("member {name}'s"), left.active_generation));
     host.into_iter().chain(members).collect()
 }
 
@@ -148,7 +148,9 @@ fn counter_line(of: &CounterTableStatus) -> Option<String> {
 /// What is wrong with the snapshots, or how many keys do not fit into one.
 fn snapshot_line(of: &SnapshotStatus) -> Option<String> {
     if let Some(error) = &of.last_error {
-        return Some(format!("snapshot   none is written, a restart would forget: {error}"));
+        return Some(format!(
+            "snapshot   cannot be written (a restart would lose counters and bans): {error}"
+        ));
     }
     let omitted = of.omitted_keys;
     (omitted > 0).then(|| format!("snapshot   {omitted} keys do not fit into it"))
@@ -160,7 +162,7 @@ fn list_line(list: &ListStatus) -> String {
     let age = age_words(Duration::from_millis(list.age_ms));
     let file = list.file.as_deref().unwrap_or_default();
     let instead = match list.source {
-        ListSource::Cached => format!("; {file} cannot be used, the last good copy is in force"),
+        ListSource::Cached => format!("; {file} cannot be read; using the cached copy"),
         ListSource::Empty => format!("; {file} cannot be used, the list is empty"),
         ListSource::Inline | ListSource::File => String::new(),
     };
@@ -238,22 +240,22 @@ mod tests {
                 "last error a.wall:4:5: N003: no such name",
                 "reload     kept: a, b",
                 "reload     reset: c (asked by floor.x)",
-                "rollback   the host's files of generation 2 are in force, not those on the disk: \
-                 `seawall reload` takes those",
+                "rollback   rolled back to generation 2: the operator's files on disk are ignored until \
+                 they change or `seawall reload`",
                 "member     alice: rejected since 2026-01-01T00:00:00Z: m/a.wall:18:30: N003: no \
                  (and 4 more); the member's part of generation 2 is active",
                 "member     bob: the files are not checked yet; only the operator's layers are \
                  active",
                 "decided    allow 2",
-                "snapshot   none is written, a restart would forget: no space",
+                "snapshot   cannot be written (a restart would lose counters and bans): no space",
                 "list       @a: 2 entries, 1 minute old",
-                "list       @b: 9 entries, 2 hours old; b.txt cannot be used, the last good copy \
-                 is in force",
+                "list       @b: 9 entries, 2 hours old; b.txt cannot be read; using the cached \
+                 copy",
                 "list       @c: 9 entries, 1 second old; it had 20 before: more than half of them \
                  are gone",
                 "counter    full: 90 of 100 keys used (90 %), 0 evicted, 0 rejected",
                 "counter    lossy: 8 of 8 keys used (100 %), 5 evicted, 1 rejected",
-                "quarantine g: not asked for 10 s more, its `on_failure` value answers",
+                "quarantine g: not called for 10 s, its `on_failure` value is used",
                 "rule       floor.x: 9",
             ]
         );
