@@ -176,7 +176,7 @@ mod tests {
             ("a", vec!["U: int"], "int", "`U` is not a valid name"),
             ("a", vec!["b: int", "b: int"], "int", "two parameters `b`"),
             ("a", vec!["b: int"; 7], "int", "more than 6"),
-            ("a", vec![], "ip", "write bool, int or string"),
+            ("a", vec![], "ip", "use bool, int or string"),
         ] {
             let error = format!("{:#}", one(name, &params, result).unwrap_err());
             assert!(error.contains(part) && error.contains(&format!("`{name}`")), "{error}");
