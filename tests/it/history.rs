@@ -331,7 +331,9 @@ fn a_member_goes_back_alone_until_her_files_change() {
     assert!(fine(&said).contains("made of the files of generation 1"), "{said:?}");
     assert_eq!(answers(), [200, 410, 451], "hers alone");
     assert_eq!(rollback(&server).unwrap().members["ann"].active_generation, 1);
-    assert!(fine(&run(&["status"])).contains("rolled back to generation 1: member ann's files on disk"));
+    assert!(
+        fine(&run(&["status"])).contains("rolled back to generation 1: member ann's files on disk")
+    );
     refused(
         &run(&["rollback", "--member", "ann"]),
         &["no earlier generation with other files of member ann"],

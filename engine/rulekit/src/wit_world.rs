@@ -189,7 +189,7 @@ mod tests {
         assert!(error.contains("`params` and `result` are missing"), "{error}");
         let whole = || Written { params: Some(&[]), ..bare() };
         let error = functions([whole(), whole()].into_iter(), Language::Python).unwrap_err();
-        assert!(error.to_string().contains("two `a`"), "{error}");
+        assert!(error.to_string().contains("two functions `a`"), "{error}");
         let many = (0..33).map(|_| whole());
         assert!(functions(many, Language::Python).is_err());
     }
