@@ -67,7 +67,7 @@ fn a_wrong_edit_is_undone_in_one_step_with_all_that_it_set() {
     assert_eq!(greedy.status("/page"), 429, "this hold was none");
     assert_eq!(fs::read_to_string(server.setup.policy(ROOT)).unwrap(), policy(MISTAKE));
     assert_eq!(rollback(&server).unwrap().host.unwrap().active_generation, 1);
-    assert!(fine(&server.setup.run(&["status"])).contains("generation 1 are in force"));
+    assert!(fine(&server.setup.run(&["status"])).contains("rolled back to generation 1"));
     // The next save is what counts again.
     save(&server, &policy("rule gone { when path == \"/gone\" then block 410 }"), 4);
     assert_eq!(server.answers("/gone"), 410);
