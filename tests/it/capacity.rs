@@ -49,14 +49,14 @@ fn connections_that_say_nothing_make_room_for_visitors() {
     };
     let silent: Vec<_> = (1..=60).map(connect).collect();
     for n in 0..5 {
-        // Whoever came just now is left time to speak; no room is made by them.
+        // A connection that has just come has time for its request: it is not evicted.
         let answer = wait_for("a visitor is served", || {
             server.visitor(&format!("127.5.2.{n}")).get("/").ok()
         });
         assert_eq!(answer.status, 200);
     }
     assert!(server.proxy().connections.closed.evicted > 0);
-    wait_until("whoever had to go has gone", || server.proxy().connections.active <= 40);
+    wait_until("the evicted connections are closed", || server.proxy().connections.active <= 40);
     // One that asked before goes after those that never did, and a busy one not at all.
     assert_eq!(kept.get("/").unwrap().status, 200);
     origin.gate().open();

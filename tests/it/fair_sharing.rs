@@ -175,7 +175,7 @@ fn connections_count_for_their_site_and_leave_room_for_others() {
     );
     let only_they = || server.proxy().connections.active == held.len() as u64;
     for n in 1..=40 {
-        wait_until("whoever was there before has gone", only_they);
+        wait_until("the earlier connections are closed", only_they);
         let answer = server.visitor(&format!("127.9.20.{n}")).ask(ask(OTHER, "/")).unwrap();
         assert_eq!(answer.status, 200);
     }

@@ -231,9 +231,9 @@ fn both_versions_and_answers_of_our_own_are_responses_with_a_duration() {
     });
     assert_eq!(statuses, [200, 403, 200]);
     assert_eq!(server.answers("/no"), 403);
-    let mut stranger = server.visitor("127.9.8.6");
+    let mut new_client = server.visitor("127.9.8.6");
     let elsewhere = "GET / HTTP/1.1\r\nHost: b.example\r\nConnection: close\r\n\r\n";
-    assert_eq!(stranger.ask(elsewhere).unwrap().status, 421);
+    assert_eq!(new_client.ask(elsewhere).unwrap().status, 421);
     wait_until("all are counted", || {
         let status = server.status();
         let counts = &status.sites[0].traffic.counts;

@@ -283,7 +283,7 @@ fn a_site_that_says_itself_that_it_is_not_well_is_left_alone_until_it_is() {
     wait_until("it was asked", || well.proxy().health_checks.sum() >= 3);
     assert_eq!((well.answers("/"), well.proxy().health_checks.failure), (200, 0));
     let unwell = Setup::new(origin.address, POLICY).health("/close").start();
-    wait_until("it is left alone", || origin_at(&unwell, 0).state == OriginState::Down);
+    wait_until("its circuit breaker opens", || origin_at(&unwell, 0).state == OriginState::Down);
     assert_eq!((unwell.answers("/"), unwell.proxy().requests.rejected.no_healthy_origin), (503, 1));
 }
 
@@ -292,7 +292,7 @@ fn so_many_checks_in_a_row_must_fail_as_the_limits_say() {
     let origin = Origin::start();
     let limits = "health_check.fall = 3\nhealth_check.interval = \"100ms\"";
     let server = Setup::new(origin.address, POLICY).health("/close").limits(limits).start();
-    wait_until("it is left alone", || server.answers("/") == 503);
+    wait_until("its circuit breaker opens", || server.answers("/") == 503);
     let checks = server.proxy().health_checks.failure;
     assert!(checks >= 3, "{checks}");
     assert_eq!(origin_at(&server, 0).down_transitions, 1);

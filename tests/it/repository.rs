@@ -197,7 +197,7 @@ pub(crate) fn texts() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What is wrong with a Rust file, whoever wrote it.
+/// Returns the faults of a Rust file.
 fn rust_complaints(name: &str, text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     if !text.starts_with("//!") {

@@ -572,7 +572,7 @@ fn many_crumbs_are_as_long_as_one_cookie() {
     });
 }
 
-/// A cookie in more fields than its limit, however short they are; and a client that goes on.
+/// A cookie in more fields than its limit, however short they are; and a client that does not stop.
 #[test]
 fn too_many_crumbs_are_refused_and_then_the_connection_ends() {
     let (origin, server) = started();

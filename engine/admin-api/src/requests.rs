@@ -168,6 +168,27 @@ pub enum ReloadOutcome {
     },
 }
 
+impl ReloadOutcome {
+    /// Returns the outcome in one line, for the log and the command line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Published { generation, duration_ms, restored_from, .. } => {
+                let from =
+                    restored_from.map(|past| format!(", made of the files of generation {past}"));
+                let from = from.unwrap_or_default();
+                format!("generation {generation} is active ({duration_ms} ms){from}")
+            }
+            Self::Unchanged { generation, .. } => {
+                format!("no change: generation {generation} stays active")
+            }
+            Self::Rejected { generation, .. } => {
+                format!("rejected: generation {generation} stays active")
+            }
+        }
+    }
+}
+
 /// One file of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDigest {

@@ -17,7 +17,7 @@ pub struct ProxyConfig {
     pub listen: Vec<SocketAddr>,
     /// Where to listen for HTTP over TLS; nothing is served there without `shown`.
     pub listen_tls: Vec<SocketAddr>,
-    /// Sockets that listen already, given by whoever served before; those under an address that is
+    /// Sockets that listen already, given by the parent process; those under an address that is
     /// not listened on any more are closed.
     pub handed: Vec<ListeningSocket>,
     /// The certificates.

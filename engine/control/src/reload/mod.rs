@@ -328,43 +328,26 @@ impl<F: PolicyBackend> Reloader<F> {
 }
 
 fn log_outcome(cause: ReloadCause, outcome: &ReloadOutcome) {
+    let summary = outcome.summary();
     match outcome {
-        ReloadOutcome::Published {
-            generation,
-            duration_ms,
-            counters,
-            warnings,
-            restored_from,
-            ..
-        } => {
-            let from =
-                restored_from.map(|past| format!(", made of the files of generation {past}"));
-            let from = from.unwrap_or_default();
-            log::info!(
-                target: "seawall::policy",
-                "generation {generation} is active ({duration_ms} ms){from}",
-            );
-            counters
-                .lines()
-                .iter()
-                .for_each(|line| log::info!(target: "seawall::policy", "{line}"));
-            warnings.iter().for_each(|warning| log::warn!(target: "seawall::policy", "{warning}"));
+        ReloadOutcome::Published { counters, warnings, .. } => {
+            log::info!(target: "seawall::policy", "{summary}");
+            for line in counters.lines() {
+                log::info!(target: "seawall::policy", "{line}");
+            }
+            for warning in warnings {
+                log::warn!(target: "seawall::policy", "{warning}");
+            }
         }
-        ReloadOutcome::Unchanged { generation, .. } if cause >= ReloadCause::Signal => {
-            log::info!(
-                target: "seawall::policy",
-                "no change: generation {generation} stays active",
-            );
+        ReloadOutcome::Unchanged { .. } if cause >= ReloadCause::Signal => {
+            log::info!(target: "seawall::policy", "{summary}");
         }
         ReloadOutcome::Unchanged { .. } => {}
-        ReloadOutcome::Rejected { generation, rejection } => {
+        ReloadOutcome::Rejected { rejection, .. } => {
             for error in &rejection.errors {
                 log::error!(target: "seawall::policy", "{error}");
             }
-            log::error!(
-                target: "seawall::policy",
-                "the reload is rejected: generation {generation} stays active",
-            );
+            log::error!(target: "seawall::policy", "the reload is {summary}");
         }
     }
 }

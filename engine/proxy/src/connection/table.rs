@@ -79,7 +79,7 @@ impl ConnectionTable {
     pub(crate) fn evict_one(
         &self,
         limits: &ProxyLimits,
-        newcomer: EvictionPriority,
+        priority: EvictionPriority,
         is_over: impl Fn(&Connection) -> bool,
     ) -> bool {
         let mut live = self.0.lock();
@@ -89,11 +89,11 @@ impl ConnectionTable {
         let spared = next()
             .filter(|conn| !conn.is_aborted())
             .filter_map(|conn| Some(((is_over(conn), conn.idleness()?), conn)))
-            .filter(|(of, _)| of.1.idle_ms >= min_idle_before_eviction(*of, newcomer, limits))
+            .filter(|(of, _)| of.1.idle_ms >= min_idle_before_eviction(*of, priority, limits))
             .max_by_key(|(of, _)| *of);
         // A burst of new connections may have ended all of them before any has closed.
         let is_going =
-            || newcomer == EvictionPriority::High && next().any(|conn| conn.is_aborted());
+            || priority == EvictionPriority::High && next().any(|conn| conn.is_aborted());
         let is_made = spared.map(|(_, conn)| conn.abort()).is_some() || is_going();
         live.scan_cursor = (live.scan_cursor + looks).checked_rem(places).unwrap_or_default();
         is_made
@@ -159,10 +159,10 @@ impl ConnectionTable {
 /// Returns how long a connection is protected from eviction.
 fn min_idle_before_eviction(
     (is_over, of): (bool, IdleRank),
-    newcomer: EvictionPriority,
+    priority: EvictionPriority,
     limits: &ProxyLimits,
 ) -> u64 {
-    match newcomer {
+    match priority {
         EvictionPriority::High if of.no_request_yet => 0,
         _ if is_over || of.no_request_yet => limits.eviction_min_idle_new_ms,
         _ => limits.eviction_min_idle_kept_ms,

@@ -122,9 +122,9 @@ impl Acceptor {
         let edge = &self.server.edge;
         let SharedContext { limits, shares, overload, trusted, .. } = &**edge;
         let (own, all) = (&self.registry, &self.registries);
-        let make = |newcomer| {
+        let make = |priority| {
             let make =
-                |of: &ConnectionTable| of.evict_one(limits, newcomer, |conn| shares.is_over(conn));
+                |of: &ConnectionTable| of.evict_one(limits, priority, |conn| shares.is_over(conn));
             make(own) || all.iter().filter(|other| !Arc::ptr_eq(own, other)).any(|of| make(of))
         };
         let now = (edge.now)();

@@ -30,32 +30,22 @@ impl Reload {
 /// Prints the outcome of a reload or a rollback.
 pub(super) fn print_outcome(outcome: &ReloadOutcome) -> ExitStatus {
     match outcome {
-        ReloadOutcome::Published {
-            generation,
-            duration_ms,
-            counters,
-            warnings,
-            restored_from,
-            cleared,
-        } => {
+        ReloadOutcome::Published { counters, warnings, cleared, .. } => {
             warnings.iter().for_each(print_out);
-            let from =
-                restored_from.map(|past| format!(", made of the files of generation {past}"));
-            let from = from.unwrap_or_default();
-            print_out(format!("generation {generation} is active ({duration_ms} ms){from}"));
+            print_out(outcome.summary());
             counters.lines().iter().for_each(print_out);
             print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Unchanged { generation, cleared, members } => {
+        ReloadOutcome::Unchanged { cleared, members, .. } => {
             members.lines().iter().for_each(print_out);
-            print_out(format!("no change: generation {generation} stays active"));
+            print_out(outcome.summary());
             print_cleared(cleared.as_ref());
             ExitStatus::Success
         }
-        ReloadOutcome::Rejected { generation, rejection } => {
+        ReloadOutcome::Rejected { rejection, .. } => {
             print_rendered(&rejection.rendered);
-            fail(ExitStatus::Failure, format!("rejected: generation {generation} stays active"))
+            fail(ExitStatus::Failure, outcome.summary())
         }
     }
 }
