@@ -1,9 +1,8 @@
 //! The record of each decision.
 //!
-//! A [`RequestRecord`] is created with the decision and stores itself when it is dropped. So every
-//! decision is recorded exactly once, however its request ends: response, reset, closed by the
-//! client, or aborted at shutdown. A full ring buffer overwrites its oldest record; no writer
-//! waits.
+//! A [`RequestRecord`] is created with the decision and counts it when it is dropped. So every
+//! decision is counted exactly once, however its request ends: response, reset, closed by the
+//! client, or aborted at shutdown. A request that got no response is no response of its site.
 
 use std::sync::Arc;
 
