@@ -20,6 +20,7 @@ mod context;
 mod engine_log_filter;
 mod error;
 mod fairness;
+mod forward;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -92,6 +92,28 @@ impl ChunkedValidator {
         Ok(bytes.len() - rest.len())
     }
 
+    /// Walks along `bytes` and moves the data of the chunks to their front. Returns how many bytes
+    /// are the body's, and how many of those at the front are data.
+    ///
+    /// # Errors
+    /// A byte that cannot stand where it stands.
+    pub(crate) fn unchunk(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), ChunkError> {
+        let (mut at, mut kept) = (0, 0);
+        while !self.is_done() && at < bytes.len() {
+            if let ParserState::Data { left } = self.place {
+                let rest = bytes.len() - at;
+                let here = usize::try_from(left).map_or(rest, |left| left.min(rest));
+                let _moved = self.walk(bytes.get(at..at + here).unwrap_or_default())?;
+                bytes.copy_within(at..at + here, kept);
+                (at, kept) = (at + here, kept + here);
+            } else {
+                self.place = self.step(bytes.get(at).copied().unwrap_or_default())?;
+                at += 1;
+            }
+        }
+        Ok((at, kept))
+    }
+
     fn step(&mut self, byte: u8) -> Result<ParserState, ChunkError> {
         match (self.place, byte) {
             (ParserState::Size { digits, value }, _) => self.size(digits, value, byte),

@@ -1,0 +1,188 @@
+//! One direction's buffer: what may be sent, what was read behind it, and room in front for a
+//! header that grows when it is rewritten.
+
+/// Bytes in front of what is read. A rewritten header is longer by its forwarding fields at most.
+pub(crate) const HEADROOM: usize = 1_024;
+
+/// Bytes `start..ready` may be sent; `ready..end` are read and not yet part of a message.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    ready: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// A buffer for `size` bytes behind the headroom.
+    pub(crate) fn new(size: usize) -> Self {
+        let bytes = vec![0; HEADROOM.saturating_add(size)].into_boxed_slice();
+        Self { bytes, start: HEADROOM, ready: HEADROOM, end: HEADROOM }
+    }
+
+    /// What may be sent.
+    pub(crate) fn ready(&self) -> &[u8] {
+        self.bytes.get(self.start..self.ready).unwrap_or_default()
+    }
+
+    /// What was read and is not part of a message yet.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.ready..self.end).unwrap_or_default()
+    }
+
+    /// Whether it holds nothing.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Room for what comes next. Where there is none behind, what is held moves to the front.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        if self.is_empty() {
+            (self.start, self.ready, self.end) = (HEADROOM, HEADROOM, HEADROOM);
+        } else if self.end == self.bytes.len() && self.start > HEADROOM {
+            self.bytes.copy_within(self.start..self.end, HEADROOM);
+            let by = self.start - HEADROOM;
+            (self.start, self.ready, self.end) = (HEADROOM, self.ready - by, self.end - by);
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Room behind what is held, without moving it.
+    pub(crate) fn tail(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Makes it hold `size` bytes behind the headroom at least.
+    pub(crate) fn grow(&mut self, size: usize) {
+        let wanted = HEADROOM.saturating_add(size);
+        if self.bytes.len() < wanted {
+            let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+            bytes.resize(wanted, 0);
+            self.bytes = bytes.into_boxed_slice();
+        }
+    }
+
+    /// Notes that `count` bytes were read into the room.
+    pub(crate) fn came(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Notes that `count` bytes more may be sent.
+    pub(crate) fn release(&mut self, count: usize) {
+        self.ready = self.ready.saturating_add(count).min(self.end);
+    }
+
+    /// Notes that `count` bytes were sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.ready);
+    }
+
+    /// Puts `header` in the place of the next `len` bytes, and lets it be sent. Returns whether
+    /// there was room.
+    pub(crate) fn replace(&mut self, len: usize, header: &[u8]) -> bool {
+        let behind = self.ready.saturating_add(len);
+        if behind > self.end {
+            return false;
+        }
+        if self.start == self.ready && header.len() <= behind {
+            let front = behind - header.len();
+            if let Some(place) = self.bytes.get_mut(front..behind) {
+                place.copy_from_slice(header);
+            }
+            (self.start, self.ready) = (front, behind);
+            return true;
+        }
+        // Behind an interim response: the gap is closed, or what follows moves back.
+        let (after, rest) = (self.ready.saturating_add(header.len()), self.end - behind);
+        if after.saturating_add(rest) > self.bytes.len() {
+            return false;
+        }
+        self.bytes.copy_within(behind..self.end, after);
+        if let Some(place) = self.bytes.get_mut(self.ready..after) {
+            place.copy_from_slice(header);
+        }
+        (self.ready, self.end) = (after, after + rest);
+        true
+    }
+
+    /// Passes over `count` bytes that were read: they are not sent.
+    pub(crate) fn discard(&mut self, count: usize) {
+        let behind = self.ready.saturating_add(count).min(self.end);
+        self.bytes.copy_within(behind..self.end, self.ready);
+        self.end -= behind - self.ready;
+    }
+
+    /// What was read and is not part of a message yet, to be changed in place.
+    pub(crate) fn unread_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.ready..self.end).unwrap_or_default()
+    }
+
+    /// Where the next byte to send stands, for [`rewind`](Self::rewind). It holds until the next
+    /// [`room`](Self::room).
+    pub(crate) const fn position(&self) -> usize {
+        self.start
+    }
+
+    /// Sends again from `position`.
+    pub(crate) fn rewind(&mut self, position: usize) {
+        self.start = position.min(self.start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(bytes: &[u8], size: usize) -> Buffer {
+        let mut buffer = Buffer::new(size);
+        buffer.room()[..bytes.len()].copy_from_slice(bytes);
+        buffer.came(bytes.len());
+        buffer
+    }
+
+    #[test]
+    fn a_longer_header_grows_into_the_headroom() {
+        let mut buffer = filled(b"headbody", 16);
+        assert!(buffer.replace(4, b"longer-head"));
+        buffer.release(4);
+        assert_eq!((buffer.ready(), buffer.unread()), (&b"longer-headbody"[..], &b""[..]));
+    }
+
+    #[test]
+    fn a_second_header_closes_the_gap_or_moves_the_rest() {
+        let mut buffer = filled(b"AAAABBBBrest", 16);
+        assert!(buffer.replace(4, b"aaa"));
+        assert!(buffer.replace(4, b"b"));
+        assert_eq!((buffer.ready(), buffer.unread()), (&b"aaab"[..], &b"rest"[..]));
+        let mut buffer = filled(b"AAAABBBBrest", 16);
+        assert!(buffer.replace(4, b"a"));
+        assert!(buffer.replace(4, b"bbbbbb"));
+        assert_eq!((buffer.ready(), buffer.unread()), (&b"abbbbbb"[..], &b"rest"[..]));
+        let mut full = filled(b"AAAABBBB", 8);
+        assert!(full.replace(4, b"a"));
+        assert!(!full.replace(4, b"bbbbbb"), "no room");
+    }
+
+    #[test]
+    fn what_is_held_moves_to_the_front_when_the_end_is_reached() {
+        let mut buffer = filled(b"12345678", 8);
+        buffer.release(6);
+        buffer.sent(5);
+        let room = buffer.room();
+        assert_eq!(room.len(), 5);
+        room[0] = b'9';
+        buffer.came(1);
+        assert_eq!((buffer.ready(), buffer.unread()), (&b"6"[..], &b"789"[..]));
+    }
+
+    #[test]
+    fn what_was_sent_can_be_sent_again() {
+        let mut buffer = filled(b"abc", 8);
+        buffer.release(3);
+        let position = buffer.position();
+        buffer.sent(3);
+        assert!(buffer.ready().is_empty());
+        buffer.rewind(position);
+        assert_eq!(buffer.ready(), b"abc");
+    }
+}

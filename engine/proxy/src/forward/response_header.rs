@@ -1,0 +1,338 @@
+//! A response header as its client gets it.
+//!
+//! It is read strictly: what two readers could read differently never reaches a client. An origin
+//! that sends it gets no more requests on that connection, and its client is told 502.
+
+use std::mem::MaybeUninit;
+
+use crate::ProxyLimits;
+use crate::forward::body::Body;
+use crate::http1::chunked::ChunkedValidator;
+
+/// Why a response is not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResponseError {
+    /// It is no HTTP/1 header, or has a line end that is not CRLF.
+    Syntax,
+    /// More fields than `origin_head_fields_max`.
+    Fields,
+    /// More bytes than `origin_head_bytes_max`.
+    Bytes,
+    /// More interim responses than `origin_interim_max`.
+    Interim,
+    /// More than one length, a length beside chunks, or an encoding other than `chunked`.
+    Framing,
+    /// A switch of protocols that nobody asked for.
+    Upgrade,
+}
+
+/// What the client is, as far as its response depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseTo {
+    /// The request was a HEAD.
+    pub(crate) is_head: bool,
+    /// The client speaks HTTP/1.0.
+    pub(crate) is_old: bool,
+    /// The request asked for a WebSocket.
+    pub(crate) is_websocket: bool,
+    /// The connection stays open after the response, if the response lets it.
+    pub(crate) keep_alive: bool,
+}
+
+/// What a header says.
+#[derive(Debug)]
+pub(crate) struct ResponseHeader {
+    /// Its bytes as they came.
+    pub(crate) len: usize,
+    pub(crate) status: u16,
+    pub(crate) body: Body,
+    /// The body comes in chunks, and its client cannot read those.
+    pub(crate) is_unchunked: bool,
+    /// Another request may follow on the connection to the origin.
+    pub(crate) origin_keeps: bool,
+    /// Another request may follow on the connection to the client.
+    pub(crate) client_keeps: bool,
+}
+
+/// Fields that frame the response, or end here.
+#[derive(Debug, Default)]
+struct Framing {
+    length: Option<u64>,
+    is_chunked: bool,
+    closes: bool,
+    keeps: bool,
+}
+
+/// Reads a header from the beginning of `bytes`, and writes into `out` what its client gets.
+/// Returns `None` while it is incomplete.
+///
+/// # Errors
+/// The response cannot be passed on.
+pub(crate) fn read_response_header(
+    bytes: &[u8],
+    to: ResponseTo,
+    limits: &ProxyLimits,
+    out: &mut Vec<u8>,
+) -> Result<Option<ResponseHeader>, ResponseError> {
+    let mut slots = [const { MaybeUninit::uninit() }; crate::http1::head::FIELDS_CEILING];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
+    let len = match parsed {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() <= limits.origin_head_bytes_max => {
+            return Ok(None);
+        }
+        Ok(httparse::Status::Partial) => return Err(ResponseError::Bytes),
+        Err(httparse::Error::TooManyHeaders) => return Err(ResponseError::Fields),
+        Err(_) => return Err(ResponseError::Syntax),
+    };
+    let header = bytes.get(..len).ok_or(ResponseError::Syntax)?;
+    if len > limits.origin_head_bytes_max {
+        return Err(ResponseError::Bytes);
+    }
+    if response.headers.len() > limits.origin_head_fields_max {
+        return Err(ResponseError::Fields);
+    }
+    let (Some(status), Some(version)) = (response.code, response.version) else {
+        return Err(ResponseError::Syntax);
+    };
+    if !is_crlf_only(header) || !(100..=999).contains(&status) {
+        return Err(ResponseError::Syntax);
+    }
+    let is_interim = status < 200;
+    let framing = read_framing(response.headers, version == 0)?;
+    if status == 101 && !to.is_websocket {
+        return Err(ResponseError::Upgrade);
+    }
+    let body = body_of(status, to, &framing, limits);
+    let ends_with_stream = matches!(body, Body::UntilClose) && !is_interim;
+    let is_unchunked = to.is_old && matches!(body, Body::Chunked(_));
+    let origin_keeps = (framing.keeps || version == 1) && !framing.closes && !ends_with_stream;
+    let client_keeps = to.keep_alive && !ends_with_stream && !is_unchunked && status != 101;
+    let line = StatusLine { status, is_unchunked };
+    write_header(header, response.headers, line, out);
+    if status == 101 {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    } else if !client_keeps && !is_interim {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if to.is_old && !is_interim {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(Some(ResponseHeader { len, status, body, is_unchunked, origin_keeps, client_keeps }))
+}
+
+/// Every line ends in CRLF: the parser takes a bare LF too.
+fn is_crlf_only(header: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', header)
+        .all(|at| at.checked_sub(1).and_then(|before| header.get(before)) == Some(&b'\r'))
+}
+
+fn body_of(status: u16, to: ResponseTo, framing: &Framing, limits: &ProxyLimits) -> Body {
+    match status {
+        101 => Body::UntilClose,
+        100..=199 | 204 | 304 => Body::EMPTY,
+        _ if to.is_head => Body::EMPTY,
+        _ if framing.is_chunked => Body::Chunked(ChunkedValidator::new(limits)),
+        _ => framing.length.map_or(Body::UntilClose, Body::Length),
+    }
+}
+
+fn read_framing(fields: &[httparse::Header<'_>], is_old: bool) -> Result<Framing, ResponseError> {
+    let mut framing = Framing::default();
+    for field in fields {
+        match field.name.len() {
+            10 if field.name.eq_ignore_ascii_case("connection") => {
+                for option in field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    framing.closes |= option.eq_ignore_ascii_case(b"close");
+                    framing.keeps |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if field.name.eq_ignore_ascii_case("content-length") => {
+                let length = parse_length(field.value).ok_or(ResponseError::Framing)?;
+                if framing.length.replace(length).is_some() {
+                    return Err(ResponseError::Framing);
+                }
+            }
+            17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
+                let is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
+                if !is_chunked || framing.is_chunked || is_old {
+                    return Err(ResponseError::Framing);
+                }
+                framing.is_chunked = true;
+            }
+            _ => {}
+        }
+    }
+    if framing.is_chunked && framing.length.is_some() {
+        return Err(ResponseError::Framing);
+    }
+    Ok(framing)
+}
+
+/// Digits only, at most 18 of them, so that no number overflows.
+fn parse_length(text: &[u8]) -> Option<u64> {
+    let is_number = !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
+    is_number.then(|| text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
+}
+
+/// What decides about single fields.
+#[derive(Debug, Clone, Copy)]
+struct StatusLine {
+    status: u16,
+    is_unchunked: bool,
+}
+
+/// Whether a field ends here.
+fn is_removed(name: &str, line: StatusLine) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        7 => is("upgrade") || (line.is_unchunked && is("trailer")),
+        10 => is("connection") || is("keep-alive"),
+        14 => line.status == 204 && is("content-length"),
+        16 => is("proxy-connection"),
+        17 => (line.is_unchunked || line.status == 204) && is("transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// Copies the status line in HTTP/1.1 and the fields that stay, each run of them at once.
+fn write_header(
+    header: &[u8],
+    fields: &[httparse::Header<'_>],
+    line: StatusLine,
+    out: &mut Vec<u8>,
+) {
+    const VERSION: &[u8] = b"HTTP/1.1";
+    out.clear();
+    out.extend_from_slice(VERSION);
+    let offset = |name: &str| (name.as_ptr() as usize).saturating_sub(header.as_ptr() as usize);
+    let end = header.len().saturating_sub(2);
+    // Status and reason go with the first run.
+    let mut run = VERSION.len();
+    let mut fields = fields.iter().peekable();
+    while let Some(field) = fields.next() {
+        if is_removed(field.name, line) {
+            out.extend_from_slice(header.get(run..offset(field.name)).unwrap_or_default());
+            run = fields.peek().map_or(end, |next| offset(next.name));
+        }
+    }
+    out.extend_from_slice(header.get(run..end).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TO: ResponseTo =
+        ResponseTo { is_head: false, is_old: false, is_websocket: false, keep_alive: true };
+
+    fn read(
+        bytes: &str,
+        to: ResponseTo,
+    ) -> Result<Option<(ResponseHeader, String)>, ResponseError> {
+        let mut out = b"old".to_vec();
+        let header = read_response_header(bytes.as_bytes(), to, &ProxyLimits::default(), &mut out)?;
+        Ok(header.map(|header| (header, String::from_utf8(out).unwrap())))
+    }
+
+    #[test]
+    fn fields_that_end_here_are_left_out_and_the_rest_is_as_it_came() {
+        let came = "HTTP/1.1 200 OK\r\nServer: x\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\
+                    Content-Length: 2\r\nSet-Cookie:  a=1 \r\n\r\nok";
+        let (header, text) = read(came, TO).unwrap().unwrap();
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\nSet-Cookie:  a=1 \r\n\r\n"
+        );
+        assert_eq!((header.len, header.status), (came.len() - 2, 200));
+        assert!(matches!(header.body, Body::Length(2)));
+        assert!(header.origin_keeps && header.client_keeps);
+    }
+
+    #[test]
+    fn an_origin_that_closes_ends_its_connection_and_not_the_clients() {
+        let (header, text) =
+            read("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", TO)
+                .unwrap()
+                .unwrap();
+        assert!(!header.origin_keeps && header.client_keeps);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let (old, _) = read("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", TO).unwrap().unwrap();
+        assert!(!old.origin_keeps && old.client_keeps);
+    }
+
+    #[test]
+    fn a_body_without_a_length_ends_both_connections() {
+        let (header, text) = read("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", TO).unwrap().unwrap();
+        assert!(!header.origin_keeps && !header.client_keeps);
+        assert!(matches!(header.body, Body::UntilClose));
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nServer: x\r\nConnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn responses_without_a_body_have_none_whatever_they_say() {
+        let says = "Content-Length: 9\r\n\r\n";
+        for (status, to, is_kept) in [
+            ("304 Not Modified", TO, true),
+            ("200 OK", ResponseTo { is_head: true, ..TO }, true),
+            ("204 No Content", TO, false),
+        ] {
+            let (header, text) =
+                read(&format!("HTTP/1.1 {status}\r\n{says}"), to).unwrap().unwrap();
+            assert!(header.body.is_done() && header.client_keeps, "{status}");
+            assert_eq!(text.contains("Content-Length: 9"), is_kept, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_client_of_1_0_gets_no_chunks() {
+        let came = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n";
+        let (header, text) = read(came, ResponseTo { is_old: true, ..TO }).unwrap().unwrap();
+        assert!(header.is_unchunked && !header.client_keeps && header.origin_keeps);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        let (header, text) = read(came, TO).unwrap().unwrap();
+        assert!(!header.is_unchunked);
+        assert!(text.contains("Transfer-Encoding: chunked\r\nTrailer: x\r\n"));
+    }
+
+    #[test]
+    fn a_switch_of_protocols_is_passed_on_where_it_was_asked_for() {
+        let came =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        assert_eq!(read(came, TO).unwrap_err(), ResponseError::Upgrade);
+        let (header, text) = read(came, ResponseTo { is_websocket: true, ..TO }).unwrap().unwrap();
+        assert!(matches!(header.body, Body::UntilClose) && !header.client_keeps);
+        assert!(text.ends_with("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_a_part_is_waited_for() {
+        for (came, why) in [
+            ("hello\r\n\r\n", ResponseError::Syntax),
+            ("HTTP/1.1 200 OK\nContent-Length: 0\n\n", ResponseError::Syntax),
+            ("HTTP/1.1 2000 OK\r\n\r\n", ResponseError::Syntax),
+            ("HTTP/1.1 099 OK\r\n\r\n", ResponseError::Syntax),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+                ResponseError::Framing,
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n", ResponseError::Framing),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", ResponseError::Framing),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                ResponseError::Framing,
+            ),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", ResponseError::Framing),
+            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ResponseError::Framing),
+        ] {
+            assert_eq!(read(came, TO).unwrap_err(), why, "{came}");
+        }
+        assert!(read("HTTP/1.1 200 OK\r\nContent-Len", TO).unwrap().is_none());
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(300));
+        assert_eq!(read(&many, TO).unwrap_err(), ResponseError::Fields);
+        let long = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(70_000));
+        assert_eq!(read(&long, TO).unwrap_err(), ResponseError::Bytes);
+    }
+}
