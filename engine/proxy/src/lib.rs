@@ -51,7 +51,7 @@ pub use shutdown::gate::ListenerGate;
 pub use shutdown::handle::{DrainReport, ProxyHandle};
 pub use site_report::SiteReporter;
 pub use tls::{CertificateError, CertificateSet, CertificateStore};
-pub use upstream::stream::BadAnswer;
+pub use forward::response_header::ResponseError;
 
 #[cfg(test)]
 mod tests;

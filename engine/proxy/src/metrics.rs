@@ -13,14 +13,14 @@ use seawall_admin_api::{ConnectionRejectionCounters, RequestCounters, WordCounte
 use crate::admission::concurrency_limit::LimitReached;
 use crate::http1::head::HeadError;
 use crate::listener::proxy_protocol::ProxyHeaderError;
-use crate::upstream::stream::BadAnswer;
+use crate::forward::response_header::ResponseError;
 
 /// Returns the counters, with the reasons for invalid headers.
 pub(crate) fn proxy_metrics() -> ProxyMetrics {
     ProxyMetrics {
         requests: RequestCounters {
             header_errors: WordCounters::new(HeadError::ALL.iter().map(|why| why.word())),
-            origin_response_errors: WordCounters::new(BadAnswer::ALL.iter().map(|why| why.word())),
+            origin_response_errors: WordCounters::new(ResponseError::ALL.iter().map(|why| why.word())),
             ..RequestCounters::default()
         },
         ..ProxyMetrics::default()

@@ -1,14 +1,14 @@
-//! How a body ends, and how far it is.
+//! How a body ends, and how much of it is to come.
 
 use crate::ProxyLimits;
-use crate::http1::chunked::ChunkedValidator;
+use crate::http1::chunked::{ChunkFilter, ChunkedValidator};
 use crate::http1::head::Framing;
 
-/// A body whose framing is broken.
+/// A body whose framing is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyError;
 
-/// A walk along one body.
+/// What is to come of one body.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// So many bytes are still to come.
@@ -40,31 +40,24 @@ impl Body {
         }
     }
 
-    /// Returns how many of `bytes` belong to the body, and goes past them.
+    /// Returns how many bytes at the front of `bytes` belong to the body, and how many of those are
+    /// left, at the front, of what `filter` lets pass of chunks.
     ///
     /// # Errors
-    /// The framing is broken.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, BodyError> {
+    /// The framing is malformed.
+    pub(crate) fn take(
+        &mut self,
+        bytes: &mut [u8],
+        filter: ChunkFilter,
+    ) -> Result<(usize, usize), BodyError> {
         match self {
             Self::Length(left) => {
                 let here = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 *left -= here as u64;
-                Ok(here)
+                Ok((here, here))
             }
-            Self::Chunked(walk) => walk.walk(bytes).map_err(|_| BodyError),
-            Self::UntilClose => Ok(bytes.len()),
-        }
-    }
-
-    /// Returns how many bytes at the front of `bytes` belong to the body, and how many of those are
-    /// left once the framing of chunks is taken out.
-    ///
-    /// # Errors
-    /// The framing is broken.
-    pub(crate) fn take_unchunked(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), BodyError> {
-        match self {
-            Self::Chunked(walk) => walk.unchunk(bytes).map_err(|_| BodyError),
-            _ => self.take(bytes).map(|count| (count, count)),
+            Self::Chunked(walk) => walk.filter(bytes, filter).map_err(|_| BodyError),
+            Self::UntilClose => Ok((bytes.len(), bytes.len())),
         }
     }
 }
@@ -73,35 +66,51 @@ impl Body {
 mod tests {
     use super::*;
 
+    fn take(body: &mut Body, bytes: &[u8]) -> Result<(usize, usize), BodyError> {
+        body.take(&mut bytes.to_vec(), ChunkFilter::Chunks)
+    }
+
     #[test]
     fn each_framing_takes_its_own_bytes_and_no_others() {
         let limits = ProxyLimits::default();
         let mut length = Body::Length(5);
-        assert_eq!((length.take(b"abc"), length.take(b"defgh")), (Ok(3), Ok(2)));
+        assert_eq!(take(&mut length, b"abc"), Ok((3, 3)));
+        assert_eq!(take(&mut length, b"defgh"), Ok((2, 2)));
         assert!(length.is_done());
-        assert_eq!(length.take(b"next"), Ok(0));
+        assert_eq!(take(&mut length, b"next"), Ok((0, 0)));
         let mut chunked = Body::of_request(Framing::Chunked, &limits);
-        assert_eq!(chunked.take(b"3\r\nabc\r\n0\r\n\r\nGET"), Ok(13));
+        assert_eq!(take(&mut chunked, b"3\r\nabc\r\n0\r\n\r\nGET"), Ok((13, 13)));
         assert!(chunked.is_done());
-        assert_eq!(Body::of_request(Framing::Chunked, &limits).take(b"3\nabc"), Err(BodyError));
+        let mut malformed = Body::of_request(Framing::Chunked, &limits);
+        assert_eq!(take(&mut malformed, b"3\nabc"), Err(BodyError));
         let mut open = Body::UntilClose;
-        assert_eq!((open.take(b"abc"), open.is_done()), (Ok(3), false));
+        assert_eq!((take(&mut open, b"abc"), open.is_done()), (Ok((3, 3)), false));
         assert!(Body::EMPTY.is_done());
     }
 
     #[test]
-    fn chunks_become_their_data_however_they_arrive() {
-        let whole = b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nt: v\r\n\r\nnext";
-        for piece in 1..=whole.len() {
-            let mut body = Body::of_request(Framing::Chunked, &ProxyLimits::default());
-            let (mut data, mut taken) = (Vec::new(), 0);
-            for part in whole.chunks(piece) {
-                let mut part = part.to_vec();
-                let (count, kept) = body.take_unchunked(&mut part).unwrap();
-                data.extend_from_slice(&part[..kept]);
-                taken += count;
+    fn chunks_lose_what_is_not_forwarded_however_they_arrive() {
+        let whole = b"3 ;x=y\r\nabc\r\n02;z\r\nde\r\n0;last\r\nt: v\r\nu: w\r\n\r\nnext";
+        for (filter, left) in [
+            (ChunkFilter::Data, "abcde"),
+            (ChunkFilter::Chunks, "3\r\nabc\r\n02\r\nde\r\n0\r\n\r\n"),
+            (
+                ChunkFilter::ChunksAndTrailers,
+                "3\r\nabc\r\n02\r\nde\r\n0\r\nt: v\r\nu: w\r\n\r\n",
+            ),
+        ] {
+            for piece in 1..=whole.len() {
+                let mut body = Body::of_request(Framing::Chunked, &ProxyLimits::default());
+                let (mut passed, mut taken) = (Vec::new(), 0);
+                for part in whole.chunks(piece) {
+                    let mut part = part.to_vec();
+                    let (count, kept) = body.take(&mut part, filter).unwrap();
+                    passed.extend_from_slice(&part[..kept]);
+                    taken += count;
+                }
+                let passed = String::from_utf8(passed).unwrap();
+                assert_eq!((passed.as_str(), taken), (left, whole.len() - 4), "{piece}");
             }
-            assert_eq!((data.as_slice(), taken), (&b"abcde"[..], whole.len() - 4), "{piece}");
         }
     }
 }

@@ -1,11 +1,55 @@
-//! One direction's buffer: what may be sent, what was read behind it, and room in front for a
-//! header that grows when it is rewritten.
+//! The buffer of one direction: bytes that may be sent, bytes behind them that were read, and room
+//! in front for a header section that is rewritten in place.
+//!
+//! A buffer has memory only while it holds bytes. The memory comes from a store of the worker and
+//! returns to it, so that forwarding allocates nothing once a worker is warm.
 
-/// Bytes in front of what is read. A rewritten header is longer by its forwarding fields at most.
+use std::cell::RefCell;
+
+/// Bytes in front of what is read. A rewritten header section is longer by a few fields at most.
 pub(crate) const HEADROOM: usize = 1_024;
+/// Bytes behind the headroom of a small buffer: most request header sections fit.
+const SMALL_BYTES: usize = 3 * 1_024;
+/// The same of a large one. Of 16 to 256 KiB this size forwards bodies at the lowest cost.
+pub(crate) const LARGE_BYTES: usize = 32 * 1_024;
+/// Unused buffers of each size that a worker keeps: 1 MiB and 2 MiB.
+const STORED_MAX: [usize; 2] = [256, 64];
+
+/// The unused memory of one worker, by size.
+#[derive(Debug, Default)]
+struct Store([Vec<Box<[u8]>>; 2]);
+
+thread_local! {
+    static STORE: RefCell<Store> = RefCell::default();
+}
+
+impl Store {
+    const fn class(len: usize) -> Option<usize> {
+        if len == HEADROOM + SMALL_BYTES {
+            Some(0)
+        } else if len == HEADROOM + LARGE_BYTES {
+            Some(1)
+        } else {
+            None
+        }
+    }
+}
+
+/// Returns memory for `size` bytes behind the headroom.
+fn take(size: usize) -> Box<[u8]> {
+    let (class, size) = match size {
+        0..=SMALL_BYTES => (Some(0), SMALL_BYTES),
+        0..=LARGE_BYTES => (Some(1), LARGE_BYTES),
+        _ => (None, size),
+    };
+    let stored = class.and_then(|class| {
+        STORE.with_borrow_mut(|store| store.0.get_mut(class).and_then(Vec::pop))
+    });
+    stored.unwrap_or_else(|| vec![0; HEADROOM.saturating_add(size)].into_boxed_slice())
+}
 
 /// Bytes `start..ready` may be sent; `ready..end` are read and not yet part of a message.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
@@ -13,11 +57,52 @@ pub(crate) struct Buffer {
     end: usize,
 }
 
+/// The memory of a buffer returns to its worker's store, up to a maximum.
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let Some(class) = Store::class(bytes.len()) else { return };
+        // At the end of a thread the store is gone; then the memory is freed.
+        let _ = STORE.try_with(|store| {
+            if let Ok(mut store) = store.try_borrow_mut()
+                && let (Some(stored), Some(max)) = (store.0.get_mut(class), STORED_MAX.get(class))
+                && stored.len() < *max
+            {
+                stored.push(bytes);
+            }
+        });
+    }
+}
+
 impl Buffer {
     /// A buffer for `size` bytes behind the headroom.
     pub(crate) fn new(size: usize) -> Self {
-        let bytes = vec![0; HEADROOM.saturating_add(size)].into_boxed_slice();
-        Self { bytes, start: HEADROOM, ready: HEADROOM, end: HEADROOM }
+        Self { bytes: take(size), start: HEADROOM, ready: HEADROOM, end: HEADROOM }
+    }
+
+    /// Gives it the memory of a large buffer, if it has none.
+    pub(crate) fn prepare(&mut self) {
+        if self.bytes.is_empty() {
+            *self = Self::new(LARGE_BYTES);
+        }
+    }
+
+    /// Returns its memory to the worker, if it holds no bytes.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() && !self.bytes.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Appends what fits of `bytes`, as if it had been read, and returns how many bytes that were.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let count = bytes.len().min(room.len());
+        if let (Some(room), Some(bytes)) = (room.get_mut(..count), bytes.get(..count)) {
+            room.copy_from_slice(bytes);
+        }
+        self.came(count);
+        count
     }
 
     /// What may be sent.
@@ -44,11 +129,6 @@ impl Buffer {
             let by = self.start - HEADROOM;
             (self.start, self.ready, self.end) = (HEADROOM, self.ready - by, self.end - by);
         }
-        self.bytes.get_mut(self.end..).unwrap_or_default()
-    }
-
-    /// Room behind what is held, without moving it.
-    pub(crate) fn tail(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
@@ -133,8 +213,10 @@ impl Buffer {
 mod tests {
     use super::*;
 
+    /// A buffer of exactly `size` bytes behind the headroom.
     fn filled(bytes: &[u8], size: usize) -> Buffer {
-        let mut buffer = Buffer::new(size);
+        let memory = vec![0; HEADROOM + size].into_boxed_slice();
+        let mut buffer = Buffer { bytes: memory, start: HEADROOM, ready: HEADROOM, end: HEADROOM };
         buffer.room()[..bytes.len()].copy_from_slice(bytes);
         buffer.came(bytes.len());
         buffer
@@ -184,5 +266,28 @@ mod tests {
         assert!(buffer.ready().is_empty());
         buffer.rewind(position);
         assert_eq!(buffer.ready(), b"abc");
+    }
+
+    #[test]
+    fn memory_is_used_again_and_never_shows_what_it_held() {
+        let mut first = Buffer::new(LARGE_BYTES);
+        first.append(b"secret");
+        let memory = first.bytes.as_ptr();
+        drop(first);
+        let mut second = Buffer::default();
+        assert!(second.room().is_empty());
+        second.prepare();
+        assert_eq!(second.bytes.as_ptr(), memory);
+        assert!(second.is_empty() && second.ready().is_empty() && second.unread().is_empty());
+        second.rest();
+        assert!(second.bytes.is_empty());
+    }
+
+    #[test]
+    fn a_worker_keeps_so_many_unused_buffers() {
+        let held: Vec<Buffer> = (0..100).map(|_| Buffer::new(LARGE_BYTES)).collect();
+        drop(held);
+        let stored = STORE.with_borrow(|store| store.0.each_ref().map(Vec::len));
+        assert_eq!(stored, [0, STORED_MAX[1]]);
     }
 }

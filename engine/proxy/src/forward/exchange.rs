@@ -4,16 +4,27 @@
 //! fails, or nothing can move. It keeps all of its state between polls, so that a future that drives
 //! it can be dropped at any time.
 
+use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use super::ByteStream;
-use super::body::Body;
+use super::body::{Body, BodyError};
 use super::buffer::Buffer;
 use super::response_header::{ResponseError, ResponseHeader, ResponseTo, read_response_header};
+use super::{ByteStream, ClientStream};
 use crate::ProxyLimits;
+use crate::http1::chunked::ChunkFilter;
 
 /// Bytes that one poll moves at most, so that a fast origin and a fast client cannot hold a worker.
 const POLL_BYTES_MAX: usize = 256 * 1_024;
+
+/// What an exchange depends on besides its two sides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'t> {
+    pub(crate) limits: &'t ProxyLimits,
+    /// The addresses of the site's origins: a redirect to one of them becomes a path.
+    pub(crate) origins: &'t [SocketAddr],
+}
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +36,44 @@ pub(crate) enum Outcome {
         /// Another request may follow on the connection to the client.
         client_keeps: bool,
     },
-    /// The origin's connection ended before a byte of its response. The request can be sent again
-    /// where all of it is still at hand.
+    /// The connection to the origin ended before a byte of a response. The request can be sent
+    /// again if all of it is still buffered.
     Unanswered { is_whole_request_here: bool },
-    /// The response cannot be passed on, and the client has not got a byte of its final header.
+    /// The response cannot be forwarded, and no byte of its final header section was sent.
     Invalid(ResponseError),
-    /// The request's body is malformed, and the client has not got a byte of a final header.
+    /// The request body is malformed, and no byte of a final header section was sent.
     MalformedRequest,
-    /// The response ends before its end. The client must see that it is incomplete.
+    /// The response ended before its end. The client must see that it is incomplete.
     Incomplete,
     /// The client is gone.
     ClientGone,
 }
 
-/// What an exchange is about.
+/// What an exchange waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// The next bytes of the request body.
+    RequestBody,
+    /// An origin that takes no bytes of the request.
+    OriginRead,
+    /// The header section of the response.
+    ResponseHeader,
+    /// The next bytes of the response body.
+    ResponseBody,
+    /// A client that takes no bytes of the response.
+    ClientRead,
+    /// Either side of a tunnel.
+    Tunnel,
+}
+
+/// The phase of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The final header of the response is awaited.
+    /// The final header section of the response is awaited.
     Header,
-    /// The body of the response passes.
+    /// The body of the response is forwarded.
     Body,
-    /// Both sides talk freely.
+    /// Both sides send at will.
     Tunnel,
 }
 
@@ -53,9 +81,9 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Open,
-    /// The sender has ended it; what it sent may still be on its way.
+    /// The sender has ended it; its last bytes may not be sent yet.
     Ended,
-    /// The receiver knows.
+    /// The receiver has got the end.
     Shut,
 }
 
@@ -77,42 +105,45 @@ pub(crate) struct Exchange {
     is_origin_deaf: bool,
     /// The client has ended its direction.
     has_client_ended: bool,
-    /// The client has got a byte of the final header.
+    /// A byte of the final header section was sent.
     is_committed: bool,
     is_flushed: bool,
     from_client: Direction,
     from_origin: Direction,
-    /// Of the response: status, interim responses, reads for headers, bytes that the client took.
-    pub(crate) status: u16,
+    status: u16,
     interims: u32,
     header_reads: u32,
+    /// Bytes of the header sections so far.
+    header_bytes: usize,
     has_response_begun: bool,
-    pub(crate) bytes_out: u64,
-    header: Vec<u8>,
+    /// Bytes in each direction, as they were sent.
+    bytes_up: u64,
+    bytes_down: u64,
+    /// The bytes of header sections among `bytes_down`, at the end of the exchange.
+    header_bytes_down: u64,
 }
 
-/// What one direction did in a poll.
+thread_local! {
+    /// Where a worker writes header sections before they replace what came.
+    static HEADER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The bytes that one direction moved in a step.
 type Moved = Result<usize, Outcome>;
 
 impl Exchange {
-    /// An exchange whose request header is ready in `request`, with what came of its body behind.
-    /// Returns `None` if that part of the body is malformed.
-    pub(crate) fn new(
-        mut request: Buffer,
-        mut request_body: Body,
-        response: Buffer,
-        to: ResponseTo,
-    ) -> Option<Self> {
+    /// An exchange whose request header section may be sent from `request`, with the first bytes of
+    /// its body behind. Returns `None` if these bytes are malformed.
+    pub(crate) fn new(mut request: Buffer, mut request_body: Body, to: ResponseTo) -> Option<Self> {
         let start = request.position();
-        let count = request_body.take(request.unread()).ok()?;
-        request.release(count);
+        take(&mut request, &mut request_body, ChunkFilter::Chunks).ok()?;
         Some(Self {
             to,
             phase: Phase::Header,
             request,
             request_body,
             request_start: Some(start),
-            response,
+            response: Buffer::default(),
             response_body: Body::EMPTY,
             is_unchunked: false,
             origin_keeps: false,
@@ -120,19 +151,21 @@ impl Exchange {
             is_origin_deaf: false,
             has_client_ended: false,
             is_committed: false,
-            is_flushed: false,
+            is_flushed: true,
             from_client: Direction::Open,
             from_origin: Direction::Open,
             status: 0,
             interims: 0,
             header_reads: 0,
+            header_bytes: 0,
             has_response_begun: false,
-            bytes_out: 0,
-            header: Vec::new(),
+            bytes_up: 0,
+            bytes_down: 0,
+            header_bytes_down: 0,
         })
     }
 
-    /// Makes the same request ready for another origin. Returns whether all of it is at hand.
+    /// Makes the same request ready for another connection. Returns whether all of it is buffered.
     pub(crate) fn restart(&mut self) -> bool {
         let Some(start) = self.request_start else { return false };
         if self.has_response_begun || !self.request_body.is_done() {
@@ -143,29 +176,104 @@ impl Exchange {
         true
     }
 
-    /// Both buffers. What is unread in the first one is the beginning of the next request.
-    pub(crate) fn into_buffers(self) -> (Buffer, Buffer) {
-        (self.request, self.response)
+    /// Returns the status of the final header section, or of a switch of protocols; 0 before.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Returns the number of interim responses.
+    pub(crate) const fn interims(&self) -> u32 {
+        self.interims
+    }
+
+    /// Returns the bytes of the response body that were sent to the client.
+    pub(crate) const fn body_bytes_down(&self) -> u64 {
+        self.bytes_down.saturating_sub(self.header_bytes_down)
+    }
+
+    /// Returns the bytes that were moved in both directions.
+    pub(crate) const fn bytes_moved(&self) -> u64 {
+        self.bytes_up.saturating_add(self.bytes_down)
+    }
+
+    /// Returns whether the client has ended its direction.
+    pub(crate) const fn has_client_ended(&self) -> bool {
+        self.has_client_ended
+    }
+
+    /// Returns whether the final header section has come.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.phase != Phase::Header
+    }
+
+    /// Returns whether a byte of a final header section was sent.
+    pub(crate) const fn is_committed(&self) -> bool {
+        self.is_committed
+    }
+
+    /// Returns whether the client can only see the end of the response at the end of the
+    /// connection.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.is_unchunked || matches!(self.response_body, Body::UntilClose)
+    }
+
+    /// Returns whether the origin has the whole request, and owes more of its response.
+    pub(crate) fn is_origin_at_work(&self) -> bool {
+        let is_sent = self.request_body.is_done() && self.request.ready().is_empty();
+        let is_owed = match self.phase {
+            Phase::Header => true,
+            Phase::Body => !self.response_body.is_done(),
+            Phase::Tunnel => false,
+        };
+        is_sent && !self.is_origin_deaf && is_owed
+    }
+
+    /// Returns what is read of the next request.
+    pub(crate) fn pipelined(&self) -> &[u8] {
+        self.request.unread()
+    }
+
+    /// Returns bytes of interim responses that were not sent yet.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        if self.phase == Phase::Header { self.response.ready() } else { &[] }
+    }
+
+    /// The connection to the client ends after the response.
+    pub(crate) const fn end_keep_alive(&mut self) {
+        self.to.keep_alive = false;
+    }
+
+    /// Returns what is waited for when [`poll`](Self::poll) is pending.
+    pub(crate) fn waits(&self) -> Waits {
+        match self.phase {
+            Phase::Tunnel => Waits::Tunnel,
+            Phase::Body if self.is_response_sent() => Waits::ResponseBody,
+            Phase::Body => Waits::ClientRead,
+            Phase::Header if self.is_origin_deaf => Waits::ResponseHeader,
+            Phase::Header if !self.request.ready().is_empty() => Waits::OriginRead,
+            Phase::Header if !self.request_body.is_done() => Waits::RequestBody,
+            Phase::Header => Waits::ResponseHeader,
+        }
     }
 
     /// Moves what can be moved. Ready when the exchange has ended.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut impl ByteStream,
+        client: &mut impl ClientStream,
         origin: &mut impl ByteStream,
-        limits: &ProxyLimits,
+        terms: Terms<'_>,
     ) -> Poll<Outcome> {
         let mut left = POLL_BYTES_MAX;
         loop {
-            let moved = match self.step(cx, client, origin, limits) {
-                Ok(moved) => moved,
+            let read = match self.step(cx, client, origin, terms) {
+                Ok(read) => read,
                 Err(outcome) => return Poll::Ready(outcome),
             };
-            if moved == 0 {
+            if read == 0 {
                 return Poll::Pending;
             }
-            left = left.saturating_sub(moved);
+            left = left.saturating_sub(read);
             if left == 0 {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -173,62 +281,68 @@ impl Exchange {
         }
     }
 
+    /// Sends what was read, then reads more. Returns what was read: it has to be sent.
     fn step(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut impl ByteStream,
+        client: &mut impl ClientStream,
         origin: &mut impl ByteStream,
-        limits: &ProxyLimits,
+        terms: Terms<'_>,
     ) -> Moved {
-        let mut moved = self.send_request(cx, origin);
-        moved += self.read_request(cx, client)?;
-        moved += self.send_response(cx, client)?;
-        moved += self.end_directions(cx, client, origin)?;
-        moved += self.read_response(cx, origin, limits)?;
-        Ok(moved)
+        self.send_request(cx, origin);
+        self.send_response(cx, client)?;
+        self.end_directions(cx, client, origin)?;
+        let read = self.read_response(cx, origin, terms)?;
+        // The client is only read when the origin has nothing: most requests need one read of each.
+        if read > 0 && self.phase != Phase::Tunnel {
+            return Ok(read);
+        }
+        Ok(read.saturating_add(self.read_request(cx, client)?))
     }
 
-    /// Sends what the client sent. An origin that takes no more may still respond.
-    fn send_request(&mut self, cx: &mut Context<'_>, origin: &mut impl ByteStream) -> usize {
-        let mut moved = 0;
+    /// Sends the request. An origin that takes no more may still respond.
+    fn send_request(&mut self, cx: &mut Context<'_>, origin: &mut impl ByteStream) {
         while !self.is_origin_deaf && !self.request.ready().is_empty() {
             match origin.poll_write(cx, self.request.ready()) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.request.sent(count);
-                    moved += count;
+                    self.bytes_up = self.bytes_up.saturating_add(count as u64);
                 }
                 Poll::Ready(_) => self.is_origin_deaf = true,
-                Poll::Pending => return moved,
+                Poll::Pending => return,
             }
         }
         if !self.is_origin_deaf && matches!(origin.poll_flush(cx), Poll::Ready(Err(_))) {
             self.is_origin_deaf = true;
         }
-        moved
     }
 
-    /// Reads more of the request's body once what was read before has left. Without a body to
-    /// come, it reads to learn that the client is gone, one buffer at most.
-    fn read_request(&mut self, cx: &mut Context<'_>, client: &mut impl ByteStream) -> Moved {
-        let wants_body = !self.request_body.is_done();
-        let is_due = if wants_body {
-            self.request.ready().is_empty() && !self.is_origin_deaf
-        } else {
-            self.phase == Phase::Header
-        };
-        if !is_due || self.has_client_ended {
+    /// Reads more of the request body once what was read before was sent. After the body it only
+    /// learns whether the client is gone.
+    fn read_request(&mut self, cx: &mut Context<'_>, client: &mut impl ClientStream) -> Moved {
+        if self.has_client_ended {
             return Ok(0);
         }
-        if wants_body && self.request.is_empty() {
-            // What was sent is gone from the buffer.
-            self.request_start = None;
+        if self.request_body.is_done() {
+            return self.watch_client(cx, client);
         }
-        let room = if wants_body { self.request.room() } else { self.request.tail() };
+        if self.is_origin_deaf || !self.request.ready().is_empty() {
+            return Ok(0);
+        }
+        if self.request.is_empty() {
+            // What was sent is no longer in the buffer.
+            self.request_start = None;
+            self.request.prepare();
+        }
+        let room = self.request.room();
         if room.is_empty() {
             return Ok(0);
         }
         let count = match client.poll_read(cx, room) {
-            Poll::Pending => return Ok(0),
+            Poll::Pending => {
+                self.request.rest();
+                return Ok(0);
+            }
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(_)) => return Err(Outcome::ClientGone),
         };
@@ -236,40 +350,56 @@ impl Exchange {
             return self.client_ended();
         }
         self.request.came(count);
-        let Ok(body) = self.request_body.take(self.request.unread()) else {
-            return Err(if self.is_committed {
-                Outcome::Incomplete
-            } else {
-                Outcome::MalformedRequest
-            });
-        };
-        self.request.release(body);
+        self.request_came()?;
         Ok(count)
+    }
+
+    fn request_came(&mut self) -> Result<(), Outcome> {
+        // Trailers of a request could change its meaning behind the policy.
+        match take(&mut self.request, &mut self.request_body, ChunkFilter::Chunks) {
+            Ok(()) => Ok(()),
+            Err(_) if self.is_committed => Err(Outcome::Incomplete),
+            Err(_) => Err(Outcome::MalformedRequest),
+        }
+    }
+
+    fn watch_client(&mut self, cx: &mut Context<'_>, client: &mut impl ClientStream) -> Moved {
+        match client.poll_closed(cx) {
+            Poll::Pending => Ok(0),
+            Poll::Ready(Ok(())) => self.client_ended(),
+            Poll::Ready(Err(_)) => Err(Outcome::ClientGone),
+        }
     }
 
     /// The client sends no more. One that has sent its whole request still gets its response.
     fn client_ended(&mut self) -> Moved {
-        self.has_client_ended = true;
         if self.phase == Phase::Tunnel {
+            self.has_client_ended = true;
             self.from_client = Direction::Ended;
             return Ok(1);
         }
-        if self.request_body.is_done() { Ok(0) } else { Err(Outcome::ClientGone) }
+        if !self.request_body.is_done() {
+            return Err(Outcome::ClientGone);
+        }
+        self.has_client_ended = true;
+        Ok(0)
     }
 
-    fn send_response(&mut self, cx: &mut Context<'_>, client: &mut impl ByteStream) -> Moved {
-        let mut moved = 0;
+    fn send_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl ClientStream,
+    ) -> Result<(), Outcome> {
         while !self.response.ready().is_empty() {
             match client.poll_write(cx, self.response.ready()) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.response.sent(count);
-                    self.bytes_out = self.bytes_out.saturating_add(count as u64);
+                    self.bytes_down = self.bytes_down.saturating_add(count as u64);
                     self.is_committed |= self.phase != Phase::Header;
                     self.is_flushed = false;
-                    moved += count;
                 }
                 Poll::Ready(_) => return Err(Outcome::ClientGone),
-                Poll::Pending => return Ok(moved),
+                Poll::Pending => return Ok(()),
             }
         }
         if !self.is_flushed {
@@ -279,46 +409,49 @@ impl Exchange {
                 Poll::Pending => {}
             }
         }
-        Ok(moved)
+        Ok(())
+    }
+
+    fn is_response_sent(&self) -> bool {
+        self.response.ready().is_empty() && self.is_flushed
     }
 
     /// Ends what has come to its end: the exchange, or a direction of a tunnel.
     fn end_directions(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut impl ByteStream,
+        client: &mut impl ClientStream,
         origin: &mut impl ByteStream,
-    ) -> Moved {
-        let is_sent = self.response.ready().is_empty() && self.is_flushed;
-        if self.phase == Phase::Body && self.response_body.is_done() && is_sent {
+    ) -> Result<(), Outcome> {
+        if self.phase == Phase::Body && self.response_body.is_done() && self.is_response_sent() {
             return Err(self.complete());
         }
         if self.phase != Phase::Tunnel {
-            return Ok(0);
+            return Ok(());
         }
-        let mut moved = 0;
         if self.from_client == Direction::Ended
             && self.request.ready().is_empty()
             && origin.poll_shutdown(cx).is_ready()
         {
             self.from_client = Direction::Shut;
-            moved += 1;
         }
-        if self.from_origin == Direction::Ended && is_sent && client.poll_shutdown(cx).is_ready() {
+        if self.from_origin == Direction::Ended
+            && self.is_response_sent()
+            && client.poll_shutdown(cx).is_ready()
+        {
             self.from_origin = Direction::Shut;
-            moved += 1;
         }
         if self.from_client == Direction::Shut && self.from_origin == Direction::Shut {
             return Err(Outcome::Complete { origin_keeps: false, client_keeps: false });
         }
-        Ok(moved)
+        Ok(())
     }
 
     fn complete(&self) -> Outcome {
         let is_request_over =
             self.request_body.is_done() && self.request.ready().is_empty() && !self.is_origin_deaf;
         Outcome::Complete {
-            // Bytes behind the response belong to nobody's request.
+            // Bytes behind the response belong to no request.
             origin_keeps: self.origin_keeps && is_request_over && self.response.unread().is_empty(),
             client_keeps: self.client_keeps
                 && self.request_body.is_done()
@@ -331,26 +464,31 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         origin: &mut impl ByteStream,
-        limits: &ProxyLimits,
+        terms: Terms<'_>,
     ) -> Moved {
         let is_over = self.phase == Phase::Body && self.response_body.is_done();
         if is_over || !self.response.ready().is_empty() || self.from_origin != Direction::Open {
             return Ok(0);
         }
+        self.response.prepare();
         if self.response.room().is_empty() {
-            // Only a header can fill a buffer without a byte that may be sent.
-            self.response.grow(limits.origin_head_bytes_max.saturating_add(1));
+            // Only a header section can fill a buffer without a byte that may be sent.
+            let most = terms.limits.settings.origins.max_response_header_bytes;
+            self.response.grow(most.saturating_add(1));
         }
         let room = self.response.room();
         if room.is_empty() {
             return Err(Outcome::Invalid(ResponseError::Bytes));
         }
         match origin.poll_read(cx, room) {
-            Poll::Pending => Ok(0),
+            Poll::Pending => {
+                self.response.rest();
+                Ok(0)
+            }
             Poll::Ready(Ok(count)) if count > 0 => {
                 self.response.came(count);
                 self.has_response_begun = true;
-                self.response_came(limits)?;
+                self.response_came(terms)?;
                 Ok(count)
             }
             Poll::Ready(Ok(_)) => self.origin_ended(),
@@ -377,46 +515,74 @@ impl Exchange {
         }
     }
 
-    /// Reads headers until the final one, then lets the body go.
-    fn response_came(&mut self, limits: &ProxyLimits) -> Result<(), Outcome> {
+    /// Reads header sections until the final one, then releases the body.
+    fn response_came(&mut self, terms: Terms<'_>) -> Result<(), Outcome> {
         if self.phase == Phase::Header {
             self.header_reads = self.header_reads.saturating_add(1);
-            if self.header_reads > limits.origin_head_reads_max {
-                return Err(Outcome::Invalid(ResponseError::Bytes));
-            }
         }
         while self.phase == Phase::Header {
-            let keep_alive =
-                self.to.keep_alive && self.request_body.is_done() && !self.has_client_ended;
-            let to = ResponseTo { keep_alive, ..self.to };
-            let mut header = std::mem::take(&mut self.header);
-            let read = read_response_header(self.response.unread(), to, limits, &mut header);
-            self.header = header;
-            match read.map_err(Outcome::Invalid)? {
-                None => return Ok(()),
-                Some(found) => self.header_came(found, limits)?,
+            let mut header = HEADER.take();
+            let is_here = self.read_header(&mut header, terms);
+            HEADER.set(header);
+            if !is_here? {
+                return Ok(());
             }
         }
         self.body_came()
     }
 
-    fn header_came(&mut self, found: ResponseHeader, limits: &ProxyLimits) -> Result<(), Outcome> {
+    /// Reads a header section and writes into `header` what its client gets. Returns whether it was
+    /// complete.
+    fn read_header(&mut self, header: &mut Vec<u8>, terms: Terms<'_>) -> Result<bool, Outcome> {
+        let keep_alive =
+            self.to.keep_alive && self.request_body.is_done() && !self.has_client_ended;
+        let to = ResponseTo { keep_alive, ..self.to };
+        let read = read_response_header(self.response.unread(), to, terms, header);
+        let read = read.map_err(Outcome::Invalid)?;
+        let len = read.as_ref().map_or(self.response.unread().len(), |found| found.len);
+        self.check_header(len, terms.limits)?;
+        match read {
+            None if self.header_reads >= terms.limits.max_response_header_reads => {
+                Err(Outcome::Invalid(ResponseError::Drip))
+            }
+            None => Ok(false),
+            Some(found) => self.header_came(found, header, terms.limits).map(|()| true),
+        }
+    }
+
+    /// Interim responses and the final one count together.
+    fn check_header(&self, len: usize, limits: &ProxyLimits) -> Result<(), Outcome> {
+        let all = self.header_bytes.saturating_add(len);
+        if all > limits.settings.origins.max_response_header_bytes {
+            return Err(Outcome::Invalid(ResponseError::Bytes));
+        }
+        Ok(())
+    }
+
+    fn header_came(
+        &mut self,
+        found: ResponseHeader,
+        header: &[u8],
+        limits: &ProxyLimits,
+    ) -> Result<(), Outcome> {
+        self.header_bytes = self.header_bytes.saturating_add(found.len);
         let is_interim = found.status < 200 && found.status != 101;
         if is_interim {
             self.interims = self.interims.saturating_add(1);
             self.header_reads = 0;
-            if self.interims > limits.origin_interim_max {
+            if self.interims > limits.max_interim_responses {
                 return Err(Outcome::Invalid(ResponseError::Interim));
             }
             if self.to.is_old {
-                // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
+                // HTTP/1.0 has no interim responses (RFC 9110 §15.2).
                 self.response.discard(found.len);
                 return Ok(());
             }
         }
-        if !self.response.replace(found.len, &self.header) {
+        if !self.response.replace(found.len, header) {
             return Err(Outcome::Invalid(ResponseError::Bytes));
         }
+        self.header_bytes_down = self.header_bytes_down.saturating_add(header.len() as u64);
         if is_interim {
             return Ok(());
         }
@@ -429,10 +595,12 @@ impl Exchange {
             self.phase = Phase::Tunnel;
             self.request_body = Body::UntilClose;
             self.request.release(self.request.unread().len());
-            if self.has_client_ended {
-                self.from_client = Direction::Ended;
-            }
+            // What the client sent before its end is still to be read; the end then comes again.
+            self.has_client_ended = false;
         }
+        // No connection gets the request again.
+        self.request_start = None;
+        self.request.rest();
         Ok(())
     }
 
@@ -441,17 +609,22 @@ impl Exchange {
             true => Outcome::Incomplete,
             false => Outcome::Invalid(ResponseError::Framing),
         };
-        if !self.is_unchunked {
-            let taken = self.response_body.take(self.response.unread());
-            self.response.release(taken.map_err(|_| broken)?);
-            return Ok(());
-        }
-        let taken = self.response_body.take_unchunked(self.response.unread_mut());
-        let (count, kept) = taken.map_err(|_| broken)?;
-        self.response.release(kept);
-        self.response.discard(count - kept);
-        Ok(())
+        let filter = match self.is_unchunked {
+            true => ChunkFilter::Data,
+            false => ChunkFilter::ChunksAndTrailers,
+        };
+        take(&mut self.response, &mut self.response_body, filter).map_err(|_| broken)
     }
+}
+
+/// Releases what was read of a body.
+fn take(buffer: &mut Buffer, body: &mut Body, filter: ChunkFilter) -> Result<(), BodyError> {
+    let (count, kept) = body.take(buffer.unread_mut(), filter)?;
+    buffer.release(kept);
+    if kept < count {
+        buffer.discard(count - kept);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

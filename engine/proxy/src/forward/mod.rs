@@ -1,19 +1,23 @@
 //! Forwarding of one HTTP/1 request and its response, as bytes.
 //!
-//! Everything here is a state machine without I/O of its own: a client and an origin are anything
-//! that implements [`ByteStream`]. The same code runs over sockets, TLS and the streams of tests and
-//! fuzz targets.
+//! [`exchange`] is a state machine without I/O of its own: a client and an origin are anything that
+//! implements [`ByteStream`]. The same code runs over sockets, TLS and the streams of tests and fuzz
+//! targets. [`in_flight`] drives it: origins, retries, deadlines.
 //!
-//! * A header is parsed once and rewritten as bytes into the room in front of the body that came
-//!   with it, so that both leave in one write.
+//! * A header section is parsed once and rewritten as bytes, so that it leaves in one write with the
+//!   beginning of the body that came with it.
 //! * The framing of a body is checked as it passes. Nothing is copied.
 //! * Nothing is read from an origin that its client has no room for.
 //!
-//! Limitations: the choice of an origin, retries and timeouts are the caller's.
+//! Limitation: a body of a request that came with its header section is copied once.
 
 pub(crate) mod body;
 pub(crate) mod buffer;
 pub(crate) mod exchange;
+pub(crate) mod given_up;
+pub(crate) mod in_flight;
+pub(crate) mod origin_connection;
+pub(crate) mod outgoing;
 pub(crate) mod request_header;
 pub(crate) mod response_header;
 
@@ -33,4 +37,11 @@ pub(crate) trait ByteStream {
 
     /// Ends our direction; the other side may go on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// The client's side of an exchange.
+pub(crate) trait ClientStream: ByteStream {
+    /// Ready when the client has ended its direction, or is gone. What it sends meanwhile belongs to
+    /// its next request.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }

@@ -18,7 +18,7 @@ const REMOVED: [&[&str]; 26] = {
     let mut by_length: [&[&str]; 26] = [&[]; 26];
     by_length[2] = &["te"];
     by_length[5] = &["proxy"];
-    by_length[7] = &["upgrade"];
+    by_length[7] = &["trailer", "upgrade"];
     by_length[9] = &["client-ip", "forwarded", "x-real-ip"];
     by_length[10] = &["connection", "keep-alive"];
     by_length[11] = &["x-client-ip", "x-forwarded", "x-remote-ip"];
@@ -205,7 +205,7 @@ mod tests {
                 assert_eq!(name.len(), length, "{name}");
             }
         }
-        for name in crate::upstream::headers::HOP_CLAIMS {
+        for name in crate::upstream::headers::STRIPPED_FORWARDING_HEADERS {
             assert!(is_removed(name), "{name}");
             assert!(is_removed(&name.to_uppercase()), "{name}");
         }

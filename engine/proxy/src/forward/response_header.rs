@@ -1,29 +1,68 @@
-//! A response header as its client gets it.
+//! The header section of a response as its client gets it.
 //!
-//! It is read strictly: what two readers could read differently never reaches a client. An origin
-//! that sends it gets no more requests on that connection, and its client is told 502.
+//! It is parsed strictly: what two parsers could read differently never reaches a client. An origin
+//! that sends it gets no further request on that connection, and its client gets 502.
 
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ProxyLimits;
 use crate::forward::body::Body;
+use crate::forward::exchange::Terms;
 use crate::http1::chunked::ChunkedValidator;
 
-/// Why a response is not passed on.
+/// Why a response is not forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResponseError {
-    /// It is no HTTP/1 header, or has a line end that is not CRLF.
-    Syntax,
-    /// More fields than `origin_head_fields_max`.
-    Fields,
-    /// More bytes than `origin_head_bytes_max`.
+#[repr(usize)]
+pub enum ResponseError {
+    /// More bytes of header sections than `max_response_header_bytes`.
     Bytes,
-    /// More interim responses than `origin_interim_max`.
+    /// More fields in a header section than `max_response_headers`.
+    Fields,
+    /// More reads for a header section than `max_response_header_reads`.
+    Drip,
+    /// More interim responses than `max_interim_responses`.
     Interim,
-    /// More than one length, a length beside chunks, or an encoding other than `chunked`.
+    /// It is no HTTP/1 header section, or has a line end that is not CRLF.
+    Syntax,
+    /// More than one length, a length beside chunks, an encoding other than `chunked`, or a
+    /// malformed chunk before anything was sent.
     Framing,
-    /// A switch of protocols that nobody asked for.
+    /// A switch of protocols that the client did not ask for.
     Upgrade,
+}
+
+impl ResponseError {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Bytes,
+        Self::Fields,
+        Self::Drip,
+        Self::Interim,
+        Self::Syntax,
+        Self::Framing,
+        Self::Upgrade,
+    ];
+
+    /// Returns its name in metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Fields => "fields",
+            Self::Drip => "drip",
+            Self::Interim => "interim",
+            Self::Syntax => "syntax",
+            Self::Framing => "framing",
+            Self::Upgrade => "upgrade",
+        }
+    }
+
+    /// Returns whether the response exceeds a limit. A client can cause that with its request, so
+    /// it shows nothing about the origin.
+    pub(crate) const fn is_limit(self) -> bool {
+        matches!(self, Self::Bytes | Self::Fields | Self::Drip | Self::Interim)
+    }
 }
 
 /// What the client is, as far as its response depends on it.
@@ -35,8 +74,10 @@ pub(crate) struct ResponseTo {
     pub(crate) is_old: bool,
     /// The request asked for a WebSocket.
     pub(crate) is_websocket: bool,
-    /// The connection stays open after the response, if the response lets it.
+    /// The connection stays open after the response, if the response permits it.
     pub(crate) keep_alive: bool,
+    /// The connection to the origin ends after the request (`Connection: close` was sent).
+    pub(crate) closes_origin: bool,
 }
 
 /// What a header says.
@@ -71,16 +112,18 @@ struct Framing {
 pub(crate) fn read_response_header(
     bytes: &[u8],
     to: ResponseTo,
-    limits: &ProxyLimits,
+    terms: Terms<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<ResponseHeader>, ResponseError> {
+    let limits = terms.limits;
+    let bytes_max = limits.settings.origins.max_response_header_bytes;
     let mut slots = [const { MaybeUninit::uninit() }; crate::http1::head::FIELDS_CEILING];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
     let len = match parsed {
         Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) if bytes.len() <= limits.origin_head_bytes_max => {
+        Ok(httparse::Status::Partial) if bytes.len() <= bytes_max => {
             return Ok(None);
         }
         Ok(httparse::Status::Partial) => return Err(ResponseError::Bytes),
@@ -88,10 +131,10 @@ pub(crate) fn read_response_header(
         Err(_) => return Err(ResponseError::Syntax),
     };
     let header = bytes.get(..len).ok_or(ResponseError::Syntax)?;
-    if len > limits.origin_head_bytes_max {
+    if len > bytes_max {
         return Err(ResponseError::Bytes);
     }
-    if response.headers.len() > limits.origin_head_fields_max {
+    if response.headers.len() > limits.max_response_headers {
         return Err(ResponseError::Fields);
     }
     let (Some(status), Some(version)) = (response.code, response.version) else {
@@ -108,10 +151,13 @@ pub(crate) fn read_response_header(
     let body = body_of(status, to, &framing, limits);
     let ends_with_stream = matches!(body, Body::UntilClose) && !is_interim;
     let is_unchunked = to.is_old && matches!(body, Body::Chunked(_));
-    let origin_keeps = (framing.keeps || version == 1) && !framing.closes && !ends_with_stream;
+    let origin_keeps = (framing.keeps || version == 1)
+        && !framing.closes
+        && !ends_with_stream
+        && !to.closes_origin;
     let client_keeps = to.keep_alive && !ends_with_stream && !is_unchunked && status != 101;
     let line = StatusLine { status, is_unchunked };
-    write_header(header, response.headers, line, out);
+    write_header(header, response.headers, (line, terms.origins), out);
     if status == 101 {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if !client_keeps && !is_interim {
@@ -184,24 +230,70 @@ struct StatusLine {
     is_unchunked: bool,
 }
 
-/// Whether a field ends here.
-fn is_removed(name: &str, line: StatusLine) -> bool {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    match name.len() {
-        7 => is("upgrade") || (line.is_unchunked && is("trailer")),
-        10 => is("connection") || is("keep-alive"),
-        14 => line.status == 204 && is("content-length"),
-        16 => is("proxy-connection"),
-        17 => (line.is_unchunked || line.status == 204) && is("transfer-encoding"),
-        _ => false,
+/// What happens to one field.
+enum FieldAction {
+    /// It is forwarded as it came.
+    Keep,
+    Remove,
+    /// It gets another value.
+    Replace(String),
+}
+
+impl FieldAction {
+    fn removed_if(is_removed: bool) -> Self {
+        if is_removed { Self::Remove } else { Self::Keep }
     }
+}
+
+fn action(
+    field: &httparse::Header<'_>,
+    line: StatusLine,
+    origins: &[SocketAddr],
+) -> FieldAction {
+    let is = |known: &str| field.name.eq_ignore_ascii_case(known);
+    let removed_if = FieldAction::removed_if;
+    match field.name.len() {
+        7 => removed_if(is("upgrade") || (line.is_unchunked && is("trailer"))),
+        8 if is("location") => relocated(field.value, origins),
+        10 => removed_if(is("connection") || is("keep-alive")),
+        14 => removed_if(line.status == 204 && is("content-length")),
+        16 if is("content-location") => relocated(field.value, origins),
+        16 => removed_if(is("proxy-connection")),
+        17 => removed_if((line.is_unchunked || line.status == 204) && is("transfer-encoding")),
+        _ => FieldAction::Keep,
+    }
+}
+
+/// A redirect to the address of one of the site's origins becomes a path: a client never sees such
+/// an address.
+fn relocated(uri: &[u8], origins: &[SocketAddr]) -> FieldAction {
+    path_at_origin(uri, origins).map_or(FieldAction::Keep, FieldAction::Replace)
+}
+
+/// Returns the path of a URI whose authority is one of `origins`.
+fn path_at_origin(uri: &[u8], origins: &[SocketAddr]) -> Option<String> {
+    let uri = std::str::from_utf8(uri).ok()?;
+    let rest = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("//"))?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let names_origin = origins.iter().any(|origin| {
+        authority == origin.to_string() || (origin.port() == 80 && is_ip(authority, origin.ip()))
+    });
+    if !names_origin {
+        return None;
+    }
+    Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
+}
+
+fn is_ip(authority: &str, ip: IpAddr) -> bool {
+    authority.trim_matches(['[', ']']).parse() == Ok(ip)
 }
 
 /// Copies the status line in HTTP/1.1 and the fields that stay, each run of them at once.
 fn write_header(
     header: &[u8],
     fields: &[httparse::Header<'_>],
-    line: StatusLine,
+    (line, origins): (StatusLine, &[SocketAddr]),
     out: &mut Vec<u8>,
 ) {
     const VERSION: &[u8] = b"HTTP/1.1";
@@ -209,13 +301,20 @@ fn write_header(
     out.extend_from_slice(VERSION);
     let offset = |name: &str| (name.as_ptr() as usize).saturating_sub(header.as_ptr() as usize);
     let end = header.len().saturating_sub(2);
-    // Status and reason go with the first run.
+    // Status and reason are part of the first run.
     let mut run = VERSION.len();
     let mut fields = fields.iter().peekable();
     while let Some(field) = fields.next() {
-        if is_removed(field.name, line) {
-            out.extend_from_slice(header.get(run..offset(field.name)).unwrap_or_default());
-            run = fields.peek().map_or(end, |next| offset(next.name));
+        let action = action(field, line, origins);
+        if matches!(action, FieldAction::Keep) {
+            continue;
+        }
+        out.extend_from_slice(header.get(run..offset(field.name)).unwrap_or_default());
+        run = fields.peek().map_or(end, |next| offset(next.name));
+        if let FieldAction::Replace(value) = action {
+            for part in [field.name, ": ", &value, "\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
         }
     }
     out.extend_from_slice(header.get(run..end).unwrap_or_default());
@@ -226,14 +325,22 @@ mod tests {
     use super::*;
 
     const TO: ResponseTo =
-        ResponseTo { is_head: false, is_old: false, is_websocket: false, keep_alive: true };
+        ResponseTo {
+        is_head: false,
+        is_old: false,
+        is_websocket: false,
+        keep_alive: true,
+        closes_origin: false,
+    };
 
     fn read(
         bytes: &str,
         to: ResponseTo,
     ) -> Result<Option<(ResponseHeader, String)>, ResponseError> {
         let mut out = b"old".to_vec();
-        let header = read_response_header(bytes.as_bytes(), to, &ProxyLimits::default(), &mut out)?;
+        let origins = ["192.0.2.9:8080".parse().unwrap(), "192.0.2.9:80".parse().unwrap()];
+        let terms = Terms { limits: &ProxyLimits::default(), origins: &origins };
+        let header = read_response_header(bytes.as_bytes(), to, terms, &mut out)?;
         Ok(header.map(|header| (header, String::from_utf8(out).unwrap())))
     }
 
@@ -334,5 +441,23 @@ mod tests {
         assert_eq!(read(&many, TO).unwrap_err(), ResponseError::Fields);
         let long = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(70_000));
         assert_eq!(read(&long, TO).unwrap_err(), ResponseError::Bytes);
+    }
+    #[test]
+    fn a_redirect_to_an_origin_becomes_a_path() {
+        for (said, sent) in [
+            ("http://192.0.2.9:8080/a?b", "/a?b"),
+            ("//192.0.2.9:8080", "/"),
+            ("http://192.0.2.9/x", "/x"),
+            ("http://192.0.2.9:8081/x", "http://192.0.2.9:8081/x"),
+            ("https://a.example/", "https://a.example/"),
+            ("/here", "/here"),
+        ] {
+            for name in ["Location", "content-location"] {
+                let came =
+                    format!("HTTP/1.1 302 Found\r\n{name}: {said}\r\nContent-Length: 0\r\n\r\n");
+                let (_, text) = read(&came, TO).unwrap().unwrap();
+                assert!(text.contains(&format!("\r\n{name}: {sent}\r\nContent")), "{text}");
+            }
+        }
     }
 }

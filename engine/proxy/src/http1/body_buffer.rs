@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::connection::io::ResettableIo;
 use crate::http1::chunked::ChunkedValidator;
-use crate::http1::stream::BodyProgress;
+use crate::http1::head::Framing;
 use crate::http1::stream::Http1Stream;
 
 /// How much of a request is buffered.
@@ -34,31 +34,46 @@ enum BodyEnd {
     Chunks { walk: ChunkedValidator, seen: usize },
 }
 
+/// Why a body cannot be waited for.
+#[derive(Debug)]
+pub(crate) enum BodyFailure {
+    /// It is malformed; its client can still get a response.
+    Malformed,
+    /// The client has closed, or violated a limit and is reset.
+    Closed,
+}
+
 impl<S: ResettableIo> Http1Stream<S> {
-    /// Waits until the current request is complete, or as much of it as may be buffered.
+    /// Waits until the request of `head_bytes` at the front is complete, or as much of it as may be
+    /// buffered. Returns the number of bytes of its body that are here, too.
     ///
     /// # Errors
-    /// The client has closed, or violated a limit and is reset. A malformed body still gets a
-    /// response (`Connection::take_malformed_body`).
-    pub(crate) async fn buffer_body(&mut self) -> io::Result<BodyBuffered> {
-        let mut scout = match &self.body {
-            BodyProgress::Length(bytes) => {
-                let bytes = usize::try_from(*bytes).unwrap_or(usize::MAX);
-                BodyEnd::Length(self.head_left.saturating_add(bytes))
+    /// The body does not come, or is malformed.
+    pub(crate) async fn buffer_body(
+        &mut self,
+        head_bytes: usize,
+        framing: Framing,
+    ) -> Result<(BodyBuffered, usize), BodyFailure> {
+        let mut end = match framing {
+            Framing::Length(bytes) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                BodyEnd::Length(head_bytes.saturating_add(bytes))
             }
-            BodyProgress::Chunks(_) => {
-                BodyEnd::Chunks { walk: ChunkedValidator::new(&self.limits), seen: self.head_left }
+            Framing::Chunked => {
+                BodyEnd::Chunks { walk: ChunkedValidator::new(&self.limits), seen: head_bytes }
             }
         };
-        let most =
-            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
-        while !self.has_all(&mut scout)? {
-            if self.ahead.len() >= most {
-                return Ok(BodyBuffered::Partial);
+        let most = head_bytes.saturating_add(self.limits.settings.requests.request_buffer_bytes);
+        loop {
+            if let Some(bytes) = self.has_all(&mut end)? {
+                return Ok((BodyBuffered::Complete, bytes.saturating_sub(head_bytes)));
             }
-            poll_fn(|cx| self.poll_ahead(cx)).await?;
+            if self.ahead.len() >= most {
+                let here = self.ahead.len().saturating_sub(head_bytes);
+                return Ok((BodyBuffered::Partial, here));
+            }
+            poll_fn(|cx| self.poll_ahead(cx)).await.map_err(|_| BodyFailure::Closed)?;
         }
-        Ok(BodyBuffered::Complete)
     }
 
     /// Waits for `place` for as long as the client is connected. The connection is only checked if
@@ -84,31 +99,28 @@ impl<S: ResettableIo> Http1Stream<S> {
         .await
     }
 
-    /// Returns ready when the client has closed its end of the connection.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let most =
-            self.head_left.saturating_add(self.limits.settings.requests.request_buffer_bytes);
+    /// Ready when the client has closed its end of the connection.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let most = self.limits.settings.requests.request_buffer_bytes;
         let most = most.saturating_add(self.limits.max_pipelined_bytes);
         while self.ahead.len() < most {
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(read)) if read > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Ready(closed) => return Poll::Ready(closed.map(|_| ())),
                 Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Pending
     }
 
-    fn has_all(&mut self, scout: &mut BodyEnd) -> io::Result<bool> {
-        match scout {
-            BodyEnd::Length(end) => Ok(self.ahead.len() >= *end),
+    /// Returns the length of the request once all of it is here.
+    fn has_all(&mut self, end: &mut BodyEnd) -> Result<Option<usize>, BodyFailure> {
+        match end {
+            BodyEnd::Length(end) => Ok((self.ahead.len() >= *end).then_some(*end)),
             BodyEnd::Chunks { walk, seen } => {
                 let new = self.ahead.get(*seen..).unwrap_or_default();
-                match walk.walk(new) {
-                    Ok(walked) => *seen += walked,
-                    Err(_) => return Err(self.malformed_body()),
-                }
-                Ok(walk.is_done())
+                *seen += walk.walk(new).map_err(|_| BodyFailure::Malformed)?;
+                Ok(walk.is_done().then_some(*seen))
             }
         }
     }

@@ -1,8 +1,7 @@
 //! Finds the end of a chunked body, byte by byte.
 //!
-//! Pingora reads the body. This validator passes exactly its bytes to pingora and no byte of the
-//! next request. It also rejects what a lenient parser accepts: a bare LF, a sign, an endless
-//! extension. It stores no bytes.
+//! No byte of the next request is taken for the body. What a lenient parser accepts is rejected: a
+//! bare LF, a sign, an endless extension. The validator stores no bytes.
 
 use seawall_ruleset::http::is_token_byte;
 
@@ -46,6 +45,37 @@ enum ParserState {
     TrailerLf,
     EndLf,
     End,
+}
+
+/// What of a chunked body is forwarded. Extensions never are: they only concern one hop (RFC 9112
+/// §7.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChunkFilter {
+    /// The data alone.
+    Data,
+    /// The chunks, without trailers.
+    Chunks,
+    /// The chunks and the trailers.
+    ChunksAndTrailers,
+}
+
+impl ChunkFilter {
+    /// Returns whether a byte outside of the data passes that leads from one state to the next.
+    const fn passes(self, before: ParserState, after: ParserState) -> bool {
+        match (self, before, after) {
+            (Self::Data, ..)
+            | (_, _, ParserState::Blank { .. } | ParserState::Extension { .. }) => false,
+            (_, _, ParserState::EndLf) => true,
+            (
+                Self::Chunks,
+                ParserState::TrailerName { .. }
+                | ParserState::TrailerValue
+                | ParserState::TrailerLf,
+                _,
+            ) => false,
+            _ => true,
+        }
+    }
 }
 
 /// Validates one chunked body.
@@ -92,23 +122,37 @@ impl ChunkedValidator {
         Ok(bytes.len() - rest.len())
     }
 
-    /// Walks along `bytes` and moves the data of the chunks to their front. Returns how many bytes
-    /// are the body's, and how many of those at the front are data.
+    /// Validates `bytes` and moves what passes `filter` to their front. Returns how many bytes belong
+    /// to the body, and how many of those passed.
     ///
     /// # Errors
-    /// A byte that cannot stand where it stands.
-    pub(crate) fn unchunk(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), ChunkError> {
+    /// A byte is not valid at its position.
+    pub(crate) fn filter(
+        &mut self,
+        bytes: &mut [u8],
+        filter: ChunkFilter,
+    ) -> Result<(usize, usize), ChunkError> {
         let (mut at, mut kept) = (0, 0);
         while !self.is_done() && at < bytes.len() {
             if let ParserState::Data { left } = self.place {
                 let rest = bytes.len() - at;
                 let here = usize::try_from(left).map_or(rest, |left| left.min(rest));
                 let _moved = self.walk(bytes.get(at..at + here).unwrap_or_default())?;
-                bytes.copy_within(at..at + here, kept);
+                if at != kept {
+                    bytes.copy_within(at..at + here, kept);
+                }
                 (at, kept) = (at + here, kept + here);
-            } else {
-                self.place = self.step(bytes.get(at).copied().unwrap_or_default())?;
-                at += 1;
+                continue;
+            }
+            let byte = bytes.get(at).copied().unwrap_or_default();
+            let before = self.place;
+            self.place = self.step(byte)?;
+            at += 1;
+            if filter.passes(before, self.place) {
+                if let Some(place) = bytes.get_mut(kept) {
+                    *place = byte;
+                }
+                kept += 1;
             }
         }
         Ok((at, kept))

@@ -1,20 +1,20 @@
 //! Serves one client connection in HTTP/1: request after request.
 //!
-//! We read each header section and send local responses ourselves. For an admitted request pingora
-//! gets the stream, and returns it when the response is complete and the connection is kept.
+//! It reads each header section, and sends local responses. An admitted request is forwarded by
+//! [`InFlight`].
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::http::ServerSession;
 use pingora_proxy::HttpProxy;
 use seawall_model::Tick;
-use tokio::io::AsyncWriteExt;
 
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::fairness::cpu::CpuScheduler;
+use crate::forward::in_flight::{Ended, InFlight};
+use crate::forward::outgoing::OutgoingRequest;
+use crate::http1::body_buffer::BodyFailure;
 use crate::http1::head::{Framing, HeadError};
 use crate::http1::stream::{Http1Stream, NextRequest};
 use crate::http2::Http2App;
@@ -27,6 +27,7 @@ use crate::request::evaluate::{
 use crate::request::local_response::LocalResponse;
 use crate::shutdown::ShutdownSignal;
 use crate::upstream::pingora_service::PingoraService;
+use crate::upstream::pool::Pool;
 
 /// Serves the connections of a worker.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Http1Server {
     pub(crate) edge: Arc<SharedContext>,
     pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
     pub(crate) requests: Arc<Http2App>,
+    /// The worker's idle connections to origins.
+    pub(crate) pool: Arc<Pool>,
     pub(crate) stop: ShutdownSignal,
     pub(crate) processor: Arc<CpuScheduler>,
 }
@@ -61,24 +64,30 @@ impl Http1Server {
                 && stream.ahead().len() == end;
             match step.next {
                 Action::Forward(mut granted) => {
-                    stream.start_request(head_bytes, step.framing);
+                    stream.start_request();
                     if step.expects_continue {
-                        stream.send_100_continue();
+                        stream.send_100_continue(head_bytes);
                     }
-                    let here = match stream.buffer_body().await {
-                        Ok(here) => here,
-                        Err(_) if stream.conn.take_malformed_body() => {
-                            granted.note_response(400);
-                            let _closed = stream.answer(&LocalResponse::last(400), end).await;
-                            return;
+                    let (here, body_bytes) =
+                        match stream.buffer_body(head_bytes, step.framing).await {
+                            Ok(here) => here,
+                            Err(BodyFailure::Malformed) => {
+                                count(&self.edge.counters.connections.closed.invalid_chunked_body);
+                                granted.note_response(400);
+                                let _closed = stream.answer(&LocalResponse::last(400), end).await;
+                                return;
+                            }
+                            Err(BodyFailure::Closed) => return,
+                        };
+                    let placed = stream.while_here(pin!(granted.acquire_slot(here))).await;
+                    match placed {
+                        Some(Ok(admitted)) => {
+                            stream.skip(head_bytes);
+                            let last = step.client_closes;
+                            if !self.forward(&mut stream, admitted, (body_bytes, last)).await {
+                                return;
+                            }
                         }
-                        Err(_) => return,
-                    };
-                    match stream.while_here(pin!(granted.acquire_slot(here))).await {
-                        Some(Ok(admitted)) => match self.forward(stream, admitted).await {
-                            Some(back) => stream = back,
-                            None => return,
-                        },
                         Some(Err(answer)) if stream.answer(&answer, end).await => {}
                         Some(Err(_)) | None => return,
                     }
@@ -179,28 +188,46 @@ impl Http1Server {
         }
     }
 
-    /// Passes the stream to pingora for one request.
+    /// Forwards a request of which `body_bytes` are at the front of the stream. Returns whether the
+    /// connection is kept.
     async fn forward(
         &self,
-        stream: Box<Http1Stream>,
-        admitted: AdmittedRequest,
-    ) -> Option<Box<Http1Stream>> {
+        stream: &mut Http1Stream,
+        (admitted, request): (AdmittedRequest, OutgoingRequest),
+        (body_bytes, client_closes): (usize, bool),
+    ) -> bool {
         let conn = Arc::clone(&stream.conn);
-        conn.admit(admitted);
-        let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive(Some(
-            millis(self.edge.limits.settings.timeouts.idle_timeout).div_ceil(1_000),
-        ));
-        let reused = self.proxy.process_new_http(session, self.stop.watch()).await;
-        if let Some(mut unused) = conn.take_admitted() {
-            // Pingora rejected a request that we accepted; it has responded with 400.
-            count(&self.edge.counters.requests.rejected.engine_rejected);
-            unused.record_response(400, 0);
+        let (retry, body) = (request.retry(), request.body_mode());
+        let begun = request.into_exchange(stream.ahead(), body_bytes, &self.edge.limits);
+        let Some((exchange, taken)) = begun else { return false };
+        stream.skip(taken);
+        let mut request = InFlight::new(admitted, (exchange, retry), &self.pool, &conn);
+        match request.run(stream, &self.stop).await {
+            Ended::Forwarded { keeps_client: true } => {
+                stream.put_back(request.pipelined());
+                return true;
+            }
+            Ended::Forwarded { keeps_client: false } => {
+                // No data of the client is in flight that would cause a reset.
+                if client_closes && stream.ahead().is_empty() && request.pipelined().is_empty() {
+                    stream.finish().await;
+                } else {
+                    stream.close().await;
+                }
+            }
+            Ended::Failed(status) => {
+                stream.queue(request.unsent());
+                request.finish(status);
+                // A retry in a second may find an origin.
+                let retry_after_ms = (status == 503).then_some(1_000);
+                let answer = LocalResponse { retry_after_ms, body, ..LocalResponse::last(status) };
+                let _closed = stream.answer(&answer, 0).await;
+            }
+            Ended::Incomplete { is_visible: true } => stream.close().await,
+            Ended::Incomplete { is_visible: false } => stream.abort(),
+            Ended::ClientGone => {}
         }
-        let (stream, _) = reused?.consume();
-        let stream = stream.into_any().downcast::<Http1Stream>().ok()?;
-        // Pingora has finished the request; if we have not, the two disagree about its end.
-        stream.is_handed_over().then_some(stream)
+        false
     }
 }
 

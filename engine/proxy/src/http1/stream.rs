@@ -1,15 +1,14 @@
 //! The stream of a client in HTTP/1, with its limits and deadlines.
 //!
-//! **The stream finds the end of each request itself.** Its reader (our loop for a header section,
-//! pingora for the request) gets the bytes of the current request and no byte of the next.
-//! Pipelined bytes stay here or in the kernel. So no reader can find another end of the request
-//! than ours.
+//! **The end of each request is found once**, from the framing that the evaluation of its header
+//! section used. Bytes of the next request stay here or in the kernel.
 //!
-//! The stream also enforces the deadlines (header section, minimum data rate, the origin's
-//! response, the whole request, a stalled client), because only it sees when bytes move. A
-//! violation resets the connection: a normal close would cost memory and waiting.
+//! The stream also enforces the deadlines that depend on the client alone (header section, minimum
+//! data rate, a client that does not read), because only it sees when bytes move. A violation resets
+//! the connection: a normal close would cost memory and waiting.
 
 use std::fmt::Debug;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -19,20 +18,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use crate::ProxyLimits;
 use crate::connection::data_rate::{MinBodyRate, WriteStallTimer, later};
 use crate::connection::io::DownstreamIo;
 use crate::connection::io::ResettableIo;
-use crate::connection::pingora_stream::told_to_pingora;
 use crate::connection::{Connection, ConnectionPhase};
 use crate::http1::timer::DeadlineTimer;
 
+use crate::forward::in_flight::{Downstream, Violation};
+use crate::forward::{ByteStream, ClientStream};
 pub(crate) use crate::http1::body_buffer::BodyBuffered;
-use crate::http1::chunked::ChunkedValidator;
-use crate::http1::head::{Framing, HeadError, HeadScanner, Persistence};
+use crate::http1::head::{HeadError, HeadScanner, Persistence};
 use crate::metrics::{ProxyMetrics, count};
 use crate::request::local_response;
 
@@ -62,22 +61,6 @@ pub(crate) enum NextRequest {
     Closed,
 }
 
-/// How much of the current request pingora has yet to get.
-#[derive(Debug)]
-pub(crate) enum BodyProgress {
-    Length(u64),
-    Chunks(ChunkedValidator),
-}
-
-impl BodyProgress {
-    fn is_done(&self) -> bool {
-        match self {
-            Self::Length(left) => *left == 0,
-            Self::Chunks(chunks) => chunks.is_done(),
-        }
-    }
-}
-
 /// What a client may still be sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UnreadInput {
@@ -92,20 +75,14 @@ enum UnreadInput {
 pub(crate) struct Http1Stream<S: ResettableIo = DownstreamIo> {
     io: S,
     pub(crate) conn: Arc<Connection>,
-    digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
     pub(crate) limits: Arc<ProxyLimits>,
     counters: Arc<ProxyMetrics>,
     /// Received bytes that were not passed on.
     pub(crate) ahead: BytesMut,
-    /// Bytes of the header section at the front of `ahead` that pingora has yet to read.
-    pub(crate) head_left: usize,
-    pub(crate) body: BodyProgress,
     pub(crate) body_pace: MinBodyRate,
-    /// When the last byte of the request was passed on.
-    asked_at: Option<Instant>,
-    /// When the request began, or when a tunnel last moved bytes.
+    /// When the request began.
     since: Instant,
-    read_alarm: DeadlineTimer,
+    pub(crate) read_alarm: DeadlineTimer,
     out: BytesMut,
     write_pace: WriteStallTimer,
     write_alarm: DeadlineTimer,
@@ -122,14 +99,10 @@ impl<S: ResettableIo> Http1Stream<S> {
         Self {
             io,
             conn,
-            digest: None,
             limits,
             counters,
             ahead: BytesMut::new(),
-            head_left: 0,
-            body: BodyProgress::Length(0),
             body_pace: MinBodyRate::new(),
-            asked_at: None,
             since: Instant::now(),
             read_alarm: DeadlineTimer::default(),
             out: BytesMut::new(),
@@ -149,13 +122,8 @@ impl<S: ResettableIo> Http1Stream<S> {
         !self.ahead.is_empty()
     }
 
-    /// Returns whether the whole current request was passed on.
-    pub(crate) fn is_handed_over(&self) -> bool {
-        self.head_left == 0 && self.body.is_done()
-    }
-
-    /// Removes a request from the front that got a local response, with its body.
-    fn skip(&mut self, bytes: usize) {
+    /// Removes bytes from the front: a request, or the part of one that is forwarded.
+    pub(crate) fn skip(&mut self, bytes: usize) {
         self.ahead.advance(bytes.min(self.ahead.len()));
     }
 
@@ -224,31 +192,19 @@ impl<S: ResettableIo> Http1Stream<S> {
         self.violation(|c| &c.connections.closed.request_header_timeout)
     }
 
-    /// Passes the request at the front to pingora: its header section of `head_bytes`, then its
-    /// body.
-    pub(crate) fn start_request(&mut self, head_bytes: usize, framing: Framing) {
-        self.conn.set_phase(ConnectionPhase::AwaitingResponse);
-        if self.digest.is_none() {
-            self.digest = crate::connection::pingora_stream::digest_of(&self.conn);
+    /// Puts back what was read of the next request.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let rest = std::mem::replace(&mut self.ahead, BytesMut::from(bytes));
+            self.ahead.extend_from_slice(&rest);
         }
-        self.head_left = head_bytes;
-        self.body = match framing {
-            Framing::Length(bytes) => BodyProgress::Length(bytes),
-            Framing::Chunked => BodyProgress::Chunks(ChunkedValidator::new(&self.limits)),
-        };
-        self.body_pace = MinBodyRate::new();
-        self.asked_at = None;
-        self.since = Instant::now();
     }
 
-    /// Handles a malformed body. If no response was sent yet, the client can still get one.
-    pub(crate) fn malformed_body(&mut self) -> io::Error {
-        if self.conn.phase() != ConnectionPhase::AwaitingResponse {
-            return self.violation(|c| &c.connections.closed.invalid_chunked_body);
-        }
-        count(&self.counters.connections.closed.invalid_chunked_body);
-        self.conn.note_malformed_body();
-        io::ErrorKind::InvalidData.into()
+    /// Begins the time of a request.
+    pub(crate) fn start_request(&mut self) {
+        self.conn.set_phase(ConnectionPhase::AwaitingResponse);
+        self.body_pace = MinBodyRate::new();
+        self.since = Instant::now();
     }
 
     fn violation(&mut self, counter: fn(&ProxyMetrics) -> &AtomicU64) -> io::Error {
@@ -276,62 +232,6 @@ impl<S: ResettableIo> Http1Stream<S> {
         }
     }
 
-    /// Reads for pingora: the current request's bytes, then nothing until the connection ends.
-    fn poll_request(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.head_left > 0 {
-            let handed = self.take_for_pingora(buf, self.head_left);
-            self.head_left -= handed;
-            return Poll::Ready(Ok(()));
-        }
-        if self.conn.phase() == ConnectionPhase::Tunnel {
-            return self.poll_tunnel(cx, buf);
-        }
-        if self.body.is_done() {
-            return self.poll_buffer_pipelined(cx);
-        }
-        if self.ahead.is_empty()
-            && let Poll::Ready(read) = self.poll_fill(cx)
-        {
-            let read = read?;
-            self.body_pace.moved(read, Instant::now());
-            if read == 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        if self.ahead.is_empty() { self.poll_body_alarm(cx) } else { self.hand_body(buf) }
-    }
-
-    /// Moves up to `most` bytes from `ahead`.
-    fn take_for_pingora(&mut self, buf: &mut ReadBuf<'_>, most: usize) -> usize {
-        let n = most.min(self.ahead.len()).min(buf.remaining());
-        buf.put_slice(self.ahead.get(..n).unwrap_or_default());
-        self.ahead.advance(n);
-        n
-    }
-
-    fn hand_body(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let room = buf.remaining().min(self.ahead.len());
-        let ours = match &mut self.body {
-            BodyProgress::Length(left) => {
-                let n = room.min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= n as u64;
-                n
-            }
-            BodyProgress::Chunks(chunks) => {
-                let Ok(n) = chunks.walk(self.ahead.get(..room).unwrap_or_default()) else {
-                    return Poll::Ready(Err(self.malformed_body()));
-                };
-                n
-            }
-        };
-        self.take_for_pingora(buf, ours);
-        Poll::Ready(Ok(()))
-    }
-
     pub(crate) fn poll_body_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let now = Instant::now();
         let slow = self.body_pace.waits(now, &self.limits);
@@ -347,51 +247,6 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     fn total_deadline(&self) -> Instant {
         later(self.since, self.limits.settings.timeouts.request_timeout)
-    }
-
-    /// Buffers what follows a complete request: it belongs to the next one. Pingora only learns of
-    /// the end of the connection and of deadlines.
-    fn poll_buffer_pipelined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.ahead.len() < self.limits.max_pipelined_bytes {
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => break,
-            }
-        }
-        let now = Instant::now();
-        let asked_at = *self.asked_at.get_or_insert(now);
-        let total = self.total_deadline();
-        if self.conn.phase() != ConnectionPhase::AwaitingResponse {
-            ready!(self.read_alarm.poll(cx, total, now));
-            return Poll::Ready(Err(self.violation(|c| &c.connections.closed.request_timeout)));
-        }
-        // `102 Processing` extends the deadline (RFC 2518 §10.1).
-        let answer_by = self.conn.answer_by(asked_at);
-        ready!(self.read_alarm.poll(cx, answer_by.min(total), now));
-        // The client did nothing wrong and can still get a response.
-        self.conn.mark_origin_timeout();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    fn poll_tunnel(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty()
-            && let Poll::Ready(read) = self.poll_fill(cx)
-        {
-            let read = read?;
-            self.since = Instant::now();
-            if read == 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        if !self.ahead.is_empty() {
-            self.take_for_pingora(buf, usize::MAX);
-            return Poll::Ready(Ok(()));
-        }
-        let idle = later(self.since, self.limits.settings.timeouts.tunnel_idle_timeout);
-        ready!(self.read_alarm.poll(cx, idle, Instant::now()));
-        Poll::Ready(Err(self.violation(|c| &c.connections.closed.tunnel_idle_timeout)))
     }
 
     /// Sends pending output.
@@ -416,6 +271,24 @@ impl<S: ResettableIo> Http1Stream<S> {
         Poll::Ready(self.violation(|c| &c.connections.closed.send_timeout))
     }
 
+    /// Sends everything that is pending.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    /// Sends everything that is pending, then the end of the connection.
+    async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_end(cx)).await
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.aborted {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
     /// Sends `bytes`, or pending output, and enforces the minimum data rate.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.out);
@@ -432,9 +305,6 @@ impl<S: ResettableIo> Http1Stream<S> {
                     self.conn.mark_send_progress();
                 }
                 self.conn.stake.note_sent(&self.conn, wrote);
-                if self.conn.phase() == ConnectionPhase::Tunnel {
-                    self.since = Instant::now();
-                }
                 Poll::Ready(Ok(wrote))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -462,7 +332,12 @@ impl<S: ResettableIo> Http1Stream<S> {
     /// client.
     pub(crate) async fn close_lingering(&mut self, answer: &local_response::LocalResponse) {
         self.write_local_response(answer);
-        // A client that has closed needs no end. TLS has its own end, which must be sent.
+        self.finish().await;
+    }
+
+    /// Sends what is pending to a client that sends no more. It needs no end of its own, but TLS
+    /// has one that must be sent.
+    pub(crate) async fn finish(&mut self) {
         let _ = match self.conn.tls_info() {
             None => self.flush().await,
             Some(_) => self.shutdown().await,
@@ -473,7 +348,7 @@ impl<S: ResettableIo> Http1Stream<S> {
     /// reads and discards what the client still sends, within limits (RFC 9112 §9.6). Closing with
     /// unread bytes is a reset, which destroys the response at the client. So beyond the byte limit
     /// the rest of the time passes without reading.
-    async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.aborted
             || self.shutdown().await.is_err()
             || self.conn.phase() == ConnectionPhase::Tunnel
@@ -504,10 +379,15 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     /// Sends `100 Continue` to a client that may wait for it (RFC 9110 §10.1.1). A client that has
     /// begun to send the body does not wait.
-    pub(crate) fn send_100_continue(&mut self) {
-        if self.ahead.len() <= self.head_left {
+    pub(crate) fn send_100_continue(&mut self, head_bytes: usize) {
+        if self.ahead.len() <= head_bytes {
             self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+    }
+
+    /// Queues bytes of an interim response in front of a local response.
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
     }
 
     /// Queues a local response; it is sent with the next read, flush or close.
@@ -516,60 +396,82 @@ impl<S: ResettableIo> Http1Stream<S> {
     }
 }
 
-impl<S: ResettableIo> AsyncRead for Http1Stream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl<S: ResettableIo> ByteStream for Http1Stream<S> {
+    /// Reads what was received already, then from the connection. Before it waits, it sends pending
+    /// output.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.aborted {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        self.poll_request(cx, buf)
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.len());
+            if let (Some(room), Some(bytes)) = (buffer.get_mut(..count), self.ahead.get(..count)) {
+                room.copy_from_slice(bytes);
+            }
+            self.ahead.advance(count);
+            return Poll::Ready(Ok(count));
+        }
+        let mut buffer = ReadBuf::new(buffer);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len();
+                self.body_pace.moved(count, Instant::now());
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending
+            }
+        }
     }
-}
 
-impl<S: ResettableIo> AsyncWrite for Http1Stream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.aborted {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let room = self.limits.write_buffer_bytes;
-        if self.out.len() + bytes.len() > room {
+        if !self.out.is_empty() {
             ready!(self.poll_drain(cx))?;
         }
-        if bytes.len() > room {
-            return self.poll_send(cx, Some(bytes));
-        }
-        self.out.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        self.poll_send(cx, Some(bytes))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_drain(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.aborted {
-            return Poll::Ready(Ok(()));
-        }
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(cx)
     }
 }
 
-told_to_pingora!(Http1Stream);
+impl<S: ResettableIo> ClientStream for Http1Stream<S> {
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_gone(cx)
+    }
+}
 
-impl<S: ResettableIo> pingora_core::protocols::Ssl for Http1Stream<S> {}
+impl<S: ResettableIo> Downstream for Http1Stream<S> {
+    fn began(&self) -> Instant {
+        self.since
+    }
 
-#[async_trait::async_trait]
-impl<S: ResettableIo> pingora_core::protocols::Shutdown for Http1Stream<S> {
-    async fn shutdown(&mut self) {
-        self.close().await;
+    fn body_deadline(&mut self, now: Instant) -> Instant {
+        self.body_pace.waits(now, &self.limits)
+    }
+
+    fn alarm(&mut self) -> &mut DeadlineTimer {
+        &mut self.read_alarm
+    }
+
+    fn violated(&mut self, violation: Violation) {
+        let _error = self.violation(match violation {
+            Violation::MinBodyRate => |c| &c.connections.closed.min_body_rate,
+            Violation::RequestTimeout => |c| &c.connections.closed.request_timeout,
+            Violation::TunnelIdle => |c| &c.connections.closed.tunnel_idle_timeout,
+        });
     }
 }
 

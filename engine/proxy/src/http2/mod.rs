@@ -172,7 +172,7 @@ async fn admit(
         Err(_) => Err(granted.reject_forward_timeout()),
     };
     match placed {
-        Ok(admitted) => {
+        Ok((admitted, _)) => {
             ctx.admitted = Some(admitted);
             Ok(false)
         }

@@ -67,7 +67,7 @@ impl Worker {
             );
             let pool = Arc::new(pool);
             tokio::spawn(Arc::clone(&pool).run());
-            let service = PingoraService { edge: Arc::clone(&self.edge), pool };
+            let service = PingoraService { edge: Arc::clone(&self.edge), pool: Arc::clone(&pool) };
             let mut proxy = http_proxy(&Arc::new(conf), service);
             proxy.h2_options = Some(http2::options(limits));
             proxy.server_options = Some(http2::server_options(limits));
@@ -79,7 +79,7 @@ impl Worker {
                 stop: self.stop.clone(),
             });
             let server =
-                Http1Server { edge: self.edge, proxy, requests, stop: self.stop, processor };
+                Http1Server { edge: self.edge, proxy, requests, pool, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
             let _beating = tokio::spawn(record_heartbeat(self.beats));

@@ -15,6 +15,7 @@ use crate::admission::concurrency_limit::{ConcurrencyPermit, SlotSource};
 use crate::admission::trusted_proxies::{ConnectionOwnership, ResolvedClient};
 use crate::context::SharedContext;
 use crate::fairness::site_client::SiteClient;
+use crate::forward::outgoing::OutgoingRequest;
 use crate::http1::head::{Persistence, RequestKind};
 use crate::http1::stream::BodyBuffered;
 use crate::metrics::count;
@@ -30,6 +31,7 @@ pub(crate) struct AllowedRequest {
     case: RequestRecord,
     route: Arc<Site>,
     manner: ResponseParams,
+    request: OutgoingRequest,
 }
 
 impl AllowedRequest {
@@ -57,8 +59,8 @@ impl AllowedRequest {
     pub(crate) async fn acquire_slot(
         self,
         here: BodyBuffered,
-    ) -> Result<AdmittedRequest, LocalResponse> {
-        let Self { mut case, route, manner } = self;
+    ) -> Result<(AdmittedRequest, OutgoingRequest), LocalResponse> {
+        let Self { mut case, route, manner, request } = self;
         let edge = Arc::clone(case.edge());
         let second = Some(1_000);
         let client = manner.asker.client;
@@ -89,7 +91,9 @@ impl AllowedRequest {
         let units = std::mem::take(&mut case.units);
         let stand = Stand::new(seat, (permit, units), edge);
         let ResponseParams { purpose, asker, is_noted, timeouts, is_normal, .. } = manner;
-        Ok(AdmittedRequest { case, stand, purpose, asker, is_noted, timeouts, is_normal })
+        let admitted =
+            AdmittedRequest { case, stand, purpose, asker, is_noted, timeouts, is_normal };
+        Ok((admitted, request))
     }
 }
 
@@ -114,6 +118,10 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
+    pub(crate) fn route(&self) -> &Arc<Site> {
+        self.seat.route()
+    }
+
     fn new(
         seat: OriginSlot,
         counted: (ConcurrencyPermit, Units),
@@ -222,11 +230,17 @@ impl Drop for TarpitGuard {
 }
 
 /// Carries out a decision.
-pub(crate) fn enforce(case: RequestRecord, route: &Arc<Site>, manner: ResponseParams) -> Action {
+pub(crate) fn enforce(
+    case: RequestRecord,
+    route: &Arc<Site>,
+    manner: ResponseParams,
+    request: impl FnOnce() -> OutgoingRequest,
+) -> Action {
     match case.decision.verdict {
         Verdict::Allow if is_shed(&case, route, &manner) => reject(case, manner, 503, Some(1_000)),
         Verdict::Allow => {
-            Action::Forward(AllowedRequest { case, route: Arc::clone(route), manner })
+            let (route, request) = (Arc::clone(route), request());
+            Action::Forward(AllowedRequest { case, route, manner, request })
         }
         Verdict::Block { status, retry_after_ms } => reject(case, manner, status, retry_after_ms),
         Verdict::Throttle { retry_after_ms } => reject(case, manner, 429, Some(retry_after_ms)),

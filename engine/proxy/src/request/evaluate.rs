@@ -14,6 +14,7 @@ use crate::admission::trusted_proxies::ConnectionOwnership;
 use crate::connection::Connection;
 use crate::context::SharedContext;
 use crate::fairness::site_client::SiteClient;
+use crate::forward::outgoing::OutgoingRequest;
 use crate::http1::head::{
     Framing, HeadError, Persistence, RequestHead, header_slots, is_left_out, normalized, parse_head,
 };
@@ -212,7 +213,9 @@ fn judge_head(
     let purpose = head.kind;
     let manner =
         ResponseParams { body, persistence, purpose, asker, is_noted, timeouts, is_normal };
-    let next = enforce(case, route, manner);
+    let keep_alive = head.persistence == Persistence::Keep && mode == ConnectionMode::KeepAlive;
+    let request = || OutgoingRequest::new(bytes, &head, &asker, keep_alive);
+    let next = enforce(case, route, manner, request);
     let is_final = head.persistence == Persistence::Close;
     RequestPlan {
         next,

@@ -5,28 +5,18 @@ mod origin;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::http::ServerSession;
-use pingora_proxy::http_proxy;
 use seawall_config::TrustedProxies;
-use seawall_model::{Client, ClientPrefixes, Generation, Tick, VerdictKind};
+use seawall_model::{Generation, Tick, VerdictKind};
 use seawall_ruleset::{
     ActiveGeneration, Entry, Purpose, ReadError, RuleSetBuilder, RuleSetHandle, Sandbox,
     SandboxLimits, ServerSettings, SourceStore, Sources,
 };
 use seawall_state::{DecisionCounters, Seed, State};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use self::origin::Origin;
-use crate::connection::Connection;
-use crate::http1::head::Framing;
-use crate::http1::stream::{Http1Stream, NextRequest};
 use crate::routing::test_site;
-use crate::upstream::pingora_service::PingoraService;
 use crate::{BindError, DataPlane, HeadError, ProxyConfig, ProxyHandle, ProxyLimits};
 
 const POLICY: &str = r#"
@@ -415,35 +405,4 @@ fn a_stop_lets_requests_end_and_cuts_those_that_do_not() {
     let drained = drain.join().unwrap();
     assert_eq!((drained.completed, drained.aborted), (1, 1));
     let _ = hangs.read(&mut [0; 1]);
-}
-
-#[tokio::test]
-async fn what_nobody_admitted_is_refused_by_the_hooks_too() {
-    let origin = Origin::start();
-    let (plane, ..) = bind(config(origin.address, ProxyLimits::default())).unwrap();
-    let edge = plane.edge;
-    let (mut client, server) = tokio::io::duplex(4096);
-    let who = Client::of([192, 0, 2, 1].into(), &ClientPrefixes::default());
-    let conn = Arc::new(Connection::new(who, 1, Tick(0)));
-    let (limits, counters) = (Arc::clone(&edge.limits), Arc::clone(&edge.counters));
-    let mut stream = Http1Stream::new(server, conn, limits, counters);
-    client.write_all(get("/").as_bytes()).await.unwrap();
-    let NextRequest::Complete(len) = stream.next_head().await else { panic!("a whole head") };
-    stream.start_request(len, Framing::Length(0));
-
-    let pool = Arc::new(crate::upstream::pool::Pool::new(0, 0));
-    let proxy =
-        Arc::new(http_proxy(&Arc::default(), PingoraService { edge: Arc::clone(&edge), pool }));
-    let session = ServerSession::new_http1(Box::new(stream));
-    let (_stop, stop) = tokio::sync::watch::channel(false);
-    let read = async {
-        let mut answer = String::new();
-        client.shutdown().await.unwrap();
-        client.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    let (_, answer) = tokio::join!(proxy.process_new_http(session, &stop), read);
-    assert_eq!(statuses(&answer), ["500"], "{answer}");
-    assert_eq!(edge.counters.internal_errors.request_without_decision.load(Relaxed), 1);
-    assert!(origin.paths().is_empty());
 }

@@ -24,7 +24,7 @@ use crate::routing::Site;
 
 /// Headers in which proxies name client, scheme and target. The value of a trusted proxy in the one
 /// configured header was read before; none of them is forwarded.
-const STRIPPED_FORWARDING_HEADERS: [&str; 29] = [
+pub(crate) const STRIPPED_FORWARDING_HEADERS: [&str; 29] = [
     "x-real-ip",
     "x-client-ip",
     "x-remote-ip",

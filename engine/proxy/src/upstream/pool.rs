@@ -48,7 +48,7 @@ impl Pool {
     }
 
     /// Takes a usable connection, the last one used.
-    pub(super) fn take(&self, line: &PoolKey) -> Option<TcpStream> {
+    pub(crate) fn take(&self, line: &PoolKey) -> Option<TcpStream> {
         let mut kept = self.kept.lock();
         loop {
             let idle = kept.by_line.get_mut(line)?.pop()?;
@@ -60,7 +60,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request; if the pool is full, the longest idle is closed.
-    pub(super) fn keep(&self, line: PoolKey, io: TcpStream) {
+    pub(crate) fn keep(&self, line: PoolKey, io: TcpStream) {
         if self.most == 0 || self.idle.is_zero() || !is_silent(&io) {
             return;
         }

@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_model::{Client, ClientPrefixes, Tick};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use super::*;
+use crate::http1::body_buffer::BodyFailure;
+use crate::http1::head::Framing;
 
 impl ResettableIo for DuplexStream {
     fn reset_on_drop(&self) {}
@@ -96,19 +98,18 @@ async fn one_empty_line_before_a_head_is_skipped_and_a_second_is_not() {
     assert_eq!(both.guarded.next_head().await, NextRequest::Invalid(HeadError::Syntax));
 }
 
-/// Reads the current request as pingora would, until nothing more comes for a while.
-async fn read_request(guarded: &mut Http1Stream<DuplexStream>) -> Vec<u8> {
-    let mut seen = Vec::new();
-    let mut room = [0; 64];
-    while let Ok(read) =
-        tokio::time::timeout(Duration::from_millis(100), guarded.read(&mut room)).await
-    {
-        match read {
-            Ok(0) | Err(_) => break,
-            Ok(n) => seen.extend_from_slice(&room[..n]),
-        }
+/// Reads once.
+async fn read(guarded: &mut Http1Stream<DuplexStream>, room: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| guarded.poll_read(cx, room)).await
+}
+
+/// Writes all of `bytes`.
+async fn write(guarded: &mut Http1Stream<DuplexStream>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = poll_fn(|cx| guarded.poll_write(cx, bytes)).await?;
+        bytes = &bytes[count..];
     }
-    seen
+    Ok(())
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,57 +117,78 @@ async fn each_request_ends_where_its_framing_says() {
     for (framing, body) in [
         (Framing::Length(0), &b""[..]),
         (Framing::Length(5), b"hello"),
-        (Framing::Length(100_000), &[b'x'; 100_000]),
+        (Framing::Length(10_000), &[b'x'; 10_000]),
         (Framing::Chunked, b"5\r\nhello\r\n0\r\n\r\n"),
     ] {
         for together in [true, false] {
             let mut both = plain();
-            let first = [HEAD, body].concat();
             if together {
-                both.client.write_all(&[&first[..], HEAD].concat()).await.unwrap();
+                both.client.write_all(&[HEAD, body, HEAD].concat()).await.unwrap();
             } else {
                 both.client.write_all(HEAD).await.unwrap();
             }
             assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
-            both.guarded.start_request(HEAD.len(), framing);
+            both.guarded.start_request();
             if !together {
                 both.client.write_all(&[body, HEAD].concat()).await.unwrap();
             }
-            assert!(read_request(&mut both.guarded).await == first, "{framing:?} {together}");
-            assert!(both.guarded.is_handed_over());
+            let here = both.guarded.buffer_body(HEAD.len(), framing).await.unwrap();
+            assert_eq!(here, (BodyBuffered::Complete, body.len()), "{framing:?} {together}");
+            assert!(both.guarded.ahead()[HEAD.len()..].starts_with(body));
+            both.guarded.skip(HEAD.len() + body.len());
             assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_ahead_is_held_back_within_bounds() {
-    let limit = ProxyLimits::default().max_pipelined_bytes;
+async fn a_larger_body_is_partly_here() {
     let mut both = plain();
-    both.client.write_all(HEAD).await.unwrap();
-    both.client.write_all(&vec![b'a'; 10 * limit]).await.unwrap();
+    both.client.write_all(&[HEAD, &[b'x'; 100_000]].concat()).await.unwrap();
     both.guarded.next_head().await;
-    both.guarded.start_request(HEAD.len(), Framing::Length(0));
-    assert_eq!(read_request(&mut both.guarded).await, HEAD);
+    both.guarded.start_request();
+    let here = both.guarded.buffer_body(HEAD.len(), Framing::Length(100_000)).await.unwrap();
+    let most = ProxyLimits::default().settings.requests.request_buffer_bytes;
+    assert!(here.0 == BodyBuffered::Partial && here.1 >= most && here.1 < 100_000, "{here:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_ahead_is_held_back_within_bounds() {
+    let limits = ProxyLimits::default();
+    let limit = limits.settings.requests.request_buffer_bytes + limits.max_pipelined_bytes;
+    let mut both = plain();
+    both.client.write_all(&vec![b'a'; 10 * limit]).await.unwrap();
+    let closed = poll_fn(|cx| both.guarded.poll_closed(cx));
+    assert!(tokio::time::timeout(Duration::from_secs(1), closed).await.is_err());
     let held = both.guarded.ahead().len();
     assert!(held >= limit && held < limit + READ_BYTES, "{held}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_chunk_can_be_answered_until_an_answer_has_begun() {
-    for has_answered in [false, true] {
-        let mut both = plain();
-        both.client.write_all(&[HEAD, b"5\nhello"].concat()).await.unwrap();
-        both.guarded.next_head().await;
-        both.guarded.start_request(HEAD.len(), Framing::Chunked);
-        if has_answered {
-            both.guarded.conn.set_phase(ConnectionPhase::SendingResponse);
-        }
-        assert_eq!(read_request(&mut both.guarded).await, HEAD);
-        assert_eq!(both.counters.connections.closed.invalid_chunked_body.load(Relaxed), 1);
-        assert_eq!(both.guarded.conn.take_malformed_body(), !has_answered);
-        assert_eq!(both.guarded.aborted, has_answered);
-    }
+async fn what_was_read_of_the_next_request_comes_first_again() {
+    let mut both = plain();
+    both.client.write_all(b" / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let closed = poll_fn(|cx| both.guarded.poll_closed(cx));
+    assert!(tokio::time::timeout(Duration::from_secs(1), closed).await.is_err());
+    both.guarded.put_back(b"GET");
+    assert_eq!(both.guarded.next_head().await, NextRequest::Complete(HEAD.len()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_chunk_is_told_apart_from_a_client_that_left() {
+    let mut both = plain();
+    both.client.write_all(&[HEAD, b"5\nhello"].concat()).await.unwrap();
+    both.guarded.next_head().await;
+    both.guarded.start_request();
+    let failed = both.guarded.buffer_body(HEAD.len(), Framing::Chunked).await.unwrap_err();
+    assert!(matches!(failed, BodyFailure::Malformed) && !both.guarded.aborted);
+    let mut both = plain();
+    both.client.write_all(&[HEAD, b"5\r\nhel"].concat()).await.unwrap();
+    both.client.shutdown().await.unwrap();
+    both.guarded.next_head().await;
+    both.guarded.start_request();
+    let failed = both.guarded.buffer_body(HEAD.len(), Framing::Chunked).await.unwrap_err();
+    assert!(matches!(failed, BodyFailure::Closed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +198,7 @@ async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
         let mut both = plain();
         both.client.write_all(HEAD).await.unwrap();
         both.guarded.next_head().await;
-        both.guarded.start_request(HEAD.len(), Framing::Length(10_000));
+        both.guarded.start_request();
         let drip = async {
             for _ in 0..10_000 / per_second + 1 {
                 let _ = both.client.write_all(&vec![b'x'; per_second]).await;
@@ -184,14 +206,8 @@ async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
             }
         };
         let take = async {
-            let mut left = HEAD.len() + 10_000;
-            let mut room = [0; 4096];
-            while left > 0 {
-                match both.guarded.read(&mut room).await {
-                    Ok(n) if n > 0 => left -= n,
-                    _ => break,
-                }
-            }
+            let framing = Framing::Length(10_000);
+            let _ = both.guarded.buffer_body(HEAD.len(), framing).await;
         };
         tokio::join!(drip, take);
         assert_eq!(
@@ -203,42 +219,12 @@ async fn a_body_below_its_rate_resets_and_one_at_it_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_origin_that_says_nothing_is_told_apart_from_a_client_that_does() {
-    let mut both = plain();
-    both.client.write_all(HEAD).await.unwrap();
-    both.guarded.next_head().await;
-    both.guarded.start_request(HEAD.len(), Framing::Length(0));
-    let mut room = [0; 64];
-    assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
-    both.guarded.conn.await_answer(30_000);
-    let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
-    assert!(read.is_err() && ms == 30_000, "{ms}");
-    assert!(both.guarded.conn.take_origin_timeout() && !both.guarded.aborted);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_that_takes_too_long_in_all_resets() {
-    let mut limits = ProxyLimits::default();
-    limits.settings.timeouts.request_timeout = Duration::from_secs(60);
-    let mut both = pipe(1 << 16, limits);
-    both.client.write_all(HEAD).await.unwrap();
-    both.guarded.next_head().await;
-    both.guarded.start_request(HEAD.len(), Framing::Length(0));
-    both.guarded.conn.set_phase(ConnectionPhase::SendingResponse);
-    let mut room = [0; 64];
-    assert_eq!(both.guarded.read(&mut room).await.unwrap(), HEAD.len());
-    let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
-    assert!(read.is_err() && ms == 60_000, "{ms}");
-    assert_eq!(both.counters.connections.closed.request_timeout.load(Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_reset() {
     let mut both = pipe(1_024, ProxyLimits::default());
-    let (wrote, ms) = took_ms(both.guarded.write_all(&[b'x'; 20_000])).await;
+    let (wrote, ms) = took_ms(write(&mut both.guarded, &[b'x'; 20_000])).await;
     assert!(wrote.is_err() && ms == 20_000, "{ms}");
     assert_eq!(both.counters.connections.closed.send_timeout.load(Relaxed), 1);
-    assert!(both.guarded.write_all(b"more").await.is_err());
+    assert!(write(&mut both.guarded, b"more").await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,20 +238,20 @@ async fn a_slow_reader_is_served_as_long_as_enough_goes() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let write = async {
-        both.guarded.write_all(&[b'x'; 20_000]).await?;
+    let sent = async {
+        write(&mut both.guarded, &[b'x'; 20_000]).await?;
         both.guarded.flush().await
     };
-    let (_, (wrote, ms)) = tokio::join!(read, took_ms(write));
+    let (_, (wrote, ms)) = tokio::join!(read, took_ms(sent));
     assert!(wrote.is_ok() && ms > 30_000, "{ms}");
     assert_eq!(both.counters.connections.closed.send_timeout.load(Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn small_writes_leave_together_once_we_wait() {
+async fn local_responses_leave_together_once_we_wait() {
     let mut both = plain();
-    both.guarded.write_all(b"head ").await.unwrap();
-    both.guarded.write_all(b"body").await.unwrap();
+    both.guarded.queue(b"head ");
+    both.guarded.queue(b"body");
     let mut room = [0; 64];
     let early = tokio::time::timeout(Duration::from_secs(1), both.client.read(&mut room)).await;
     assert!(early.is_err(), "nothing leaves before a flush or a wait");
@@ -276,26 +262,11 @@ async fn small_writes_leave_together_once_we_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_opens_only_when_the_origin_agreed() {
-    let mut both = plain();
-    both.client.write_all(&[HEAD, b"early"].concat()).await.unwrap();
-    both.guarded.next_head().await;
-    both.guarded.start_request(HEAD.len(), Framing::Length(0));
-    assert_eq!(read_request(&mut both.guarded).await, HEAD);
-    both.guarded.conn.set_phase(ConnectionPhase::Tunnel);
-    assert_eq!(read_request(&mut both.guarded).await, b"early");
-    let mut room = [0; 8];
-    let (read, ms) = took_ms(both.guarded.read(&mut room)).await;
-    assert!(read.is_err() && (599_000..=600_000).contains(&ms), "{ms}");
-    assert_eq!(both.counters.connections.closed.tunnel_idle_timeout.load(Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn closing_lets_the_client_read_and_forgets_what_it_sends_within_limits() {
     let limits = ProxyLimits { lingering_close_max_bytes: 64 * 1024, ..ProxyLimits::default() };
     let mut both = pipe(256 * 1024, limits);
     both.client.write_all(&vec![b'x'; 200_000]).await.unwrap();
-    both.guarded.write_all(b"answer").await.unwrap();
+    both.guarded.queue(b"answer");
     let (_, ms) = took_ms(both.guarded.close()).await;
     assert_eq!(ms, 2_000, "what is left unread would make closing a reset");
     let mut room = vec![0; 200_000];

@@ -32,10 +32,10 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::ProxyLimits;
 use crate::connection::Connection;
+use crate::forward::response_header::ResponseError;
 use crate::upstream::pool::{Pool, PoolKey};
 use given_up::AbandonedResponse;
 use request::Request;
-pub use response_head::BadAnswer;
 use response_head::ResponseHeadReader;
 
 /// Bytes per read of a header section that did not come in one piece.
@@ -58,7 +58,7 @@ pub(crate) struct Link {
 struct Known {
     fd: Option<i32>,
     is_reused: bool,
-    refused: Option<BadAnswer>,
+    refused: Option<ResponseError>,
     /// The connection after the engine dropped it, if a response is owed.
     rest: Option<AbandonedResponse>,
 }
@@ -87,7 +87,7 @@ impl Link {
     }
 
     /// Returns why the origin's response was rejected.
-    pub(crate) fn refused(&self) -> Option<BadAnswer> {
+    pub(crate) fn refused(&self) -> Option<ResponseError> {
         self.known.lock().refused
     }
 

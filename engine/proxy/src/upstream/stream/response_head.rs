@@ -9,40 +9,12 @@
 use memchr::memchr;
 
 use crate::ProxyLimits;
+use crate::forward::response_header::ResponseError;
 
 /// Bytes of a line that are examined.
 const LINE_BYTES: usize = 64;
 /// End of a chunked body without trailers.
 const LAST_CHUNK: &[u8; 5] = b"0\r\n\r\n";
-
-/// Why an origin's response is rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadAnswer {
-    /// More bytes of heads than `max_response_header_bytes`.
-    Bytes,
-    /// More fields in heads than `max_response_headers`.
-    Fields,
-    /// More reads for heads than `max_response_header_reads`.
-    Drip,
-    /// More 1xx answers than `max_interim_responses`.
-    Interim,
-}
-
-impl BadAnswer {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Bytes, Self::Fields, Self::Drip, Self::Interim];
-
-    /// Returns its name.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Fields => "fields",
-            Self::Drip => "drip",
-            Self::Interim => "interim",
-        }
-    }
-}
 
 /// How much of the body will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +104,7 @@ impl ResponseHeadReader {
         bytes: &[u8],
         is_to_head: bool,
         limits: &ProxyLimits,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<(), ResponseError> {
         let mut rest = bytes;
         if self.awaits_head() {
             self.reads = self.reads.saturating_add(1);
@@ -145,12 +117,12 @@ impl ResponseHeadReader {
             rest = after;
             self.bytes = self.bytes.saturating_add(line.len());
             if self.bytes > limits.settings.origins.max_response_header_bytes {
-                return Err(BadAnswer::Bytes);
+                return Err(ResponseError::Bytes);
             }
             self.line(line, is_to_head, limits)?;
         }
         if self.awaits_head() && self.reads >= limits.max_response_header_reads {
-            return Err(BadAnswer::Drip);
+            return Err(ResponseError::Drip);
         }
         self.body(rest);
         Ok(())
@@ -162,7 +134,7 @@ impl ResponseHeadReader {
         part: &[u8],
         is_to_head: bool,
         limits: &ProxyLimits,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<(), ResponseError> {
         if !part.ends_with(b"\n") || !self.begun.is_empty() {
             let room = LINE_BYTES.saturating_sub(self.begun.len());
             self.begun.extend_from_slice(part.get(..room).unwrap_or(part));
@@ -180,7 +152,7 @@ impl ResponseHeadReader {
         line: &[u8],
         is_to_head: bool,
         limits: &ProxyLimits,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<(), ResponseError> {
         let is_empty = matches!(line, b"\n" | b"\r\n");
         let Some(status) = self.status else {
             // The parser skips empty lines before a header section too.
@@ -192,7 +164,7 @@ impl ResponseHeadReader {
         if !is_empty {
             self.lines = self.lines.saturating_add(1);
             if self.lines > limits.max_response_headers {
-                return Err(BadAnswer::Fields);
+                return Err(ResponseError::Fields);
             }
             self.length = self.length.or_else(|| length_of(line));
             return Ok(());
@@ -208,10 +180,10 @@ impl ResponseHeadReader {
     }
 
     /// Records an interim response.
-    fn interim(&mut self, limits: &ProxyLimits) -> Result<(), BadAnswer> {
+    fn interim(&mut self, limits: &ProxyLimits) -> Result<(), ResponseError> {
         self.interims = self.interims.saturating_add(1);
         if self.interims > limits.max_interim_responses {
-            return Err(BadAnswer::Interim);
+            return Err(ResponseError::Interim);
         }
         // Headers and reads count per header section; the bytes count for all together.
         (self.status, self.length) = (None, None);
@@ -270,7 +242,7 @@ mod tests {
     }
 
     /// Returns the result for a response that comes in pieces of so many bytes.
-    fn walk(bytes: &[u8], piece: usize) -> Result<ResponseHeadReader, BadAnswer> {
+    fn walk(bytes: &[u8], piece: usize) -> Result<ResponseHeadReader, ResponseError> {
         let mut answer = ResponseHeadReader::new();
         for piece in bytes.chunks(piece) {
             answer.came(piece, false, &limits())?;
@@ -289,7 +261,7 @@ mod tests {
         for piece in [11, 50, 1_000] {
             let answer = walk(&head_of(100), piece).unwrap();
             assert_eq!(answer.status(), Some(200), "in pieces of {piece}");
-            assert_eq!(walk(&head_of(101), piece).err(), Some(BadAnswer::Bytes));
+            assert_eq!(walk(&head_of(101), piece).err(), Some(ResponseError::Bytes));
         }
     }
 
@@ -297,19 +269,19 @@ mod tests {
     fn a_head_has_its_fields_its_reads_and_its_interim_answers() {
         let fields = |n: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
         assert!(walk(fields(3).as_bytes(), 99).is_ok());
-        assert_eq!(walk(fields(4).as_bytes(), 99).err(), Some(BadAnswer::Fields));
+        assert_eq!(walk(fields(4).as_bytes(), 99).err(), Some(ResponseError::Fields));
         assert!(walk(&head_of(50), 5).is_ok(), "ten reads");
-        assert_eq!(walk(&head_of(55), 5).err(), Some(BadAnswer::Drip));
+        assert_eq!(walk(&head_of(55), 5).err(), Some(ResponseError::Drip));
         let interim =
             |n: usize| format!("{}HTTP/1.1 204 N\r\n\r\n", "HTTP/1.1 103 E\r\n\r\n".repeat(n));
         assert_eq!(walk(interim(2).as_bytes(), 99).unwrap().status(), Some(204));
-        assert_eq!(walk(interim(3).as_bytes(), 99).err(), Some(BadAnswer::Interim));
+        assert_eq!(walk(interim(3).as_bytes(), 99).err(), Some(ResponseError::Interim));
     }
 
     #[test]
     fn interim_heads_count_among_the_bytes_of_the_answer() {
         let long = format!("HTTP/1.1 103 E\r\nX: {}\r\n\r\n", "x".repeat(40));
-        assert_eq!(walk(long.repeat(2).as_bytes(), 1_000).err(), Some(BadAnswer::Bytes));
+        assert_eq!(walk(long.repeat(2).as_bytes(), 1_000).err(), Some(ResponseError::Bytes));
     }
 
     #[test]

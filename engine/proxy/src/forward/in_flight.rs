@@ -1,0 +1,510 @@
+//! One admitted request, from the choice of its origin to the end of its response.
+//!
+//! A request is only sent twice if it cannot have had an effect: no connection was made; a kept
+//! connection ended before a response, and the method is idempotent (RFC 9110 §9.2.2); or a health
+//! check found the origin down, and the method is safe. A retry goes to an origin that has not
+//! failed the request, and only within the retry budget ([`crate::upstream`]).
+//!
+//! Deadlines only count while something is waited for. A future that drives a request can be
+//! dropped at any time: [`given_up`](super::given_up) then decides about the origin's part.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::connection::data_rate::later;
+use crate::connection::{Connection, ConnectionPhase};
+use crate::context::SharedContext;
+use crate::forward::ClientStream;
+use crate::forward::exchange::{Exchange, Outcome, Terms, Waits};
+use crate::forward::given_up;
+use crate::forward::origin_connection::{ConnectError, OriginConnection};
+use crate::forward::outgoing::RetrySafety;
+use crate::forward::response_header::ResponseError;
+use crate::http1::timer::DeadlineTimer;
+use crate::metrics::count;
+use crate::request::enforce::AdmittedRequest;
+use crate::shutdown::ShutdownSignal;
+use crate::upstream::pool::Pool;
+use crate::upstream::{Attempt, AttemptHistory, RetryDecision};
+
+/// A limit that a client has violated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Violation {
+    MinBodyRate,
+    RequestTimeout,
+    TunnelIdle,
+}
+
+/// The client's side of a request, with its deadlines.
+pub(crate) trait Downstream: ClientStream {
+    /// Returns when the request began.
+    fn began(&self) -> Instant;
+
+    /// Returns until when the next bytes of the request body must come.
+    fn body_deadline(&mut self, now: Instant) -> Instant;
+
+    /// Returns the timer for all deadlines of the request.
+    fn alarm(&mut self) -> &mut DeadlineTimer;
+
+    /// Counts the violation and makes the connection end with a reset.
+    fn violated(&mut self, violation: Violation);
+
+    /// Records whether the origin is waited for.
+    fn note_waiting(&mut self, _is_waiting: bool) {}
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The response was forwarded.
+    Forwarded { keeps_client: bool },
+    /// Nothing of a final response was sent: the client gets this status from us.
+    Failed(u16),
+    /// The response ends before its end.
+    Incomplete {
+        /// The client can tell so by the framing of the response.
+        is_visible: bool,
+    },
+    /// The client is gone, or was reset.
+    ClientGone,
+}
+
+/// Why the exchange stopped.
+enum Stop {
+    Ended(Outcome),
+    /// The origin exceeded a deadline.
+    OriginLate,
+    /// The client did, and is reset.
+    ClientLate,
+}
+
+/// What is waited for, and since when.
+#[derive(Debug)]
+struct Wait {
+    what: Waits,
+    /// What has to change for the time to begin again.
+    mark: u64,
+    since: Instant,
+}
+
+/// The parts of a request that its origin works on.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    // In this order: the connection ends before the slot at the origin is free, and that is free
+    // before the site's slot is passed on.
+    pub(super) origin: Option<OriginConnection>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) admitted: Option<AdmittedRequest>,
+    pub(super) exchange: Option<Exchange>,
+    retry: RetrySafety,
+    tries: AttemptHistory,
+    pool: Arc<Pool>,
+    conn: Arc<Connection>,
+    wait: Option<Wait>,
+    is_answer_noted: bool,
+    pub(super) is_end_noted: bool,
+}
+
+/// A request without an end was aborted with its client.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        given_up::settle(self);
+    }
+}
+
+impl InFlight {
+    pub(crate) fn new(
+        admitted: AdmittedRequest,
+        (exchange, retry): (Exchange, RetrySafety),
+        pool: &Arc<Pool>,
+        conn: &Arc<Connection>,
+    ) -> Self {
+        Self {
+            origin: None,
+            attempt: None,
+            admitted: Some(admitted),
+            exchange: Some(exchange),
+            retry,
+            tries: AttemptHistory::default(),
+            pool: Arc::clone(pool),
+            conn: Arc::clone(conn),
+            wait: None,
+            is_answer_noted: false,
+            is_end_noted: false,
+        }
+    }
+
+    /// Forwards the request and its response.
+    pub(crate) async fn run<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        stop: &ShutdownSignal,
+    ) -> Ended {
+        loop {
+            if let Err(status) = self.connect().await {
+                return self.fail(status);
+            }
+            let stopped = poll_fn(|cx| self.poll(cx, client, stop)).await;
+            client.note_waiting(false);
+            if let Some(ended) = self.settle(stopped) {
+                return ended;
+            }
+        }
+    }
+
+    /// Returns what is read of the next request.
+    pub(crate) fn pipelined(&self) -> &[u8] {
+        self.exchange.as_ref().map_or(&[], Exchange::pipelined)
+    }
+
+    /// Returns bytes of interim responses that were not sent yet.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.exchange.as_ref().map_or(&[], Exchange::unsent)
+    }
+
+    /// Ends the request after everything was sent, and records its result.
+    pub(crate) fn finish(&mut self, status: u16) {
+        (self.origin, self.attempt) = (None, None);
+        let bytes = self.exchange.take().map_or(0, |exchange| exchange.body_bytes_down());
+        if let Some(mut admitted) = self.admitted.take() {
+            admitted.record_response(status, bytes);
+        }
+    }
+
+    /// Connects to an origin, and to further ones where none was reached.
+    async fn connect(&mut self) -> Result<(), u16> {
+        loop {
+            let Some(admitted) = &self.admitted else { return Err(500) };
+            let edge = Arc::clone(admitted.edge());
+            let route = Arc::clone(admitted.route());
+            // The slot of the last attempt is free for this one.
+            (self.origin, self.attempt) = (None, None);
+            let now = (edge.now)();
+            let attempt = route.origins.choose(admitted.stay(), &self.tries, now);
+            self.tries.note_begun();
+            let Some(attempt) = attempt else {
+                count(match route.origins.is_down(now) {
+                    true => &edge.counters.requests.rejected.no_healthy_origin,
+                    false => &edge.counters.requests.rejected.origin_busy,
+                });
+                return Err(503);
+            };
+            let address = attempt.address();
+            let attempt = self.attempt.insert(attempt);
+            if let Some(io) = self.pool.take(&(route.id, address)) {
+                let origin = OriginConnection { io, is_reused: true };
+                attempt.sent_on(origin.fd(), true);
+                self.origin = Some(origin);
+                return Ok(());
+            }
+            // Boxed: few requests need it, and all would reserve its memory.
+            match Box::pin(OriginConnection::open(address, &edge.limits)).await {
+                Ok(origin) => {
+                    attempt.sent_on(origin.fd(), false);
+                    self.origin = Some(origin);
+                    return Ok(());
+                }
+                Err(why) => {
+                    if why != ConnectError::Local {
+                        attempt.unreached((edge.now)());
+                    }
+                    self.tries.note_failed(attempt.at());
+                    self.attempt = None;
+                    if !self.may_retry(&edge) {
+                        return Err(origin_failed(&edge, why == ConnectError::Timeout));
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        stop: &ShutdownSignal,
+    ) -> Poll<Stop> {
+        let (Some(admitted), Some(exchange), Some(origin)) =
+            (&self.admitted, &mut self.exchange, &mut self.origin)
+        else {
+            return Poll::Ready(Stop::Ended(Outcome::ClientGone));
+        };
+        if stop.is_asked() && !exchange.has_answered() {
+            exchange.end_keep_alive();
+        }
+        let edge = Arc::clone(admitted.edge());
+        let route = Arc::clone(admitted.route());
+        let terms = Terms { limits: &edge.limits, origins: route.origins.addresses() };
+        let polled = exchange.poll(cx, client, origin, terms);
+        self.note_progress(&edge);
+        if let Poll::Ready(outcome) = polled {
+            return Poll::Ready(Stop::Ended(outcome));
+        }
+        self.poll_deadline(cx, client, &edge)
+    }
+
+    /// Records the header section of the response, and a client that ended its direction.
+    fn note_progress(&mut self, edge: &SharedContext) {
+        let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else { return };
+        if exchange.has_client_ended() && !self.is_end_noted {
+            self.is_end_noted = true;
+            count(&edge.counters.requests.canceled);
+            count(&admitted.route().part.counts.requests_canceled_total);
+        }
+        if self.is_answer_noted || !exchange.has_answered() {
+            return;
+        }
+        self.is_answer_noted = true;
+        let status = exchange.status();
+        let phase = if status == 101 {
+            count(&edge.counters.requests.websocket_upgrades);
+            ConnectionPhase::Tunnel
+        } else {
+            ConnectionPhase::SendingResponse
+        };
+        self.conn.set_phase(phase);
+        let answered = |attempt: &mut Attempt| attempt.answered(status, (edge.now)());
+        if let Some(took_ms) = self.attempt.as_mut().and_then(answered) {
+            admitted.route().part.counts.origin_response.observe_ms(took_ms);
+        }
+    }
+
+    /// Ready when what is waited for did not come in time.
+    fn poll_deadline<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        edge: &SharedContext,
+    ) -> Poll<Stop> {
+        let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else {
+            return Poll::Pending;
+        };
+        let settings = &edge.limits.settings;
+        let now = Instant::now();
+        let waits = exchange.waits();
+        client.note_waiting(matches!(waits, Waits::ResponseHeader | Waits::ResponseBody));
+        let mark = mark(exchange, waits);
+        let is_same = |wait: &Wait| (wait.what, wait.mark) == (waits, mark);
+        let since = match &self.wait {
+            Some(wait) if is_same(wait) => wait.since,
+            _ => self.wait.insert(Wait { what: waits, mark, since: now }).since,
+        };
+        let timeouts = admitted.timeouts();
+        let of_origin = |ms: u32| later(since, Duration::from_millis(ms.into()));
+        let total = later(client.began(), settings.timeouts.request_timeout);
+        let (at, is_origins, violation) = match waits {
+            Waits::Tunnel => {
+                let idle = later(since, settings.timeouts.tunnel_idle_timeout);
+                (idle, false, Violation::TunnelIdle)
+            }
+            // The stream below enforces the deadline of a client that does not read.
+            Waits::ClientRead => (total, false, Violation::RequestTimeout),
+            Waits::RequestBody => {
+                let slow = client.body_deadline(now);
+                let is_slow = slow <= total;
+                let violation =
+                    if is_slow { Violation::MinBodyRate } else { Violation::RequestTimeout };
+                (slow.min(total), false, violation)
+            }
+            Waits::OriginRead => {
+                let at = later(since, settings.origins.write_timeout).min(total);
+                (at, true, Violation::RequestTimeout)
+            }
+            Waits::ResponseHeader => {
+                let at = of_origin(timeouts.response_header_ms).min(total);
+                (at, true, Violation::RequestTimeout)
+            }
+            Waits::ResponseBody => {
+                let at = of_origin(timeouts.read_ms);
+                (at.min(total), at <= total, Violation::RequestTimeout)
+            }
+        };
+        ready!(client.alarm().poll(cx, at, now));
+        if is_origins {
+            return Poll::Ready(Stop::OriginLate);
+        }
+        client.violated(violation);
+        Poll::Ready(Stop::ClientLate)
+    }
+
+    /// Returns how the request ended, or `None` if it is sent again.
+    fn settle(&mut self, stopped: Stop) -> Option<Ended> {
+        let edge = Arc::clone(self.admitted.as_ref()?.edge());
+        match stopped {
+            Stop::Ended(Outcome::Complete { origin_keeps, client_keeps }) => {
+                self.keep_origin(origin_keeps);
+                let status = self.exchange.as_ref().map_or(0, Exchange::status);
+                self.is_end_noted = true;
+                self.release(status);
+                Some(Ended::Forwarded { keeps_client: client_keeps })
+            }
+            Stop::Ended(Outcome::Unanswered { is_whole_request_here }) => {
+                self.unanswered(&edge, is_whole_request_here)
+            }
+            Stop::Ended(Outcome::Invalid(why)) => self.invalid(&edge, why),
+            Stop::Ended(Outcome::MalformedRequest) => {
+                count(&edge.counters.connections.closed.invalid_chunked_body);
+                Some(self.fail(400))
+            }
+            Stop::Ended(Outcome::Incomplete) => Some(self.incomplete()),
+            Stop::OriginLate => {
+                let is_committed = self.exchange.as_ref().is_some_and(Exchange::is_committed);
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.late((edge.now)());
+                }
+                if self.is_end_noted && !is_committed {
+                    count(&edge.counters.requests.canceled_timeouts);
+                    return Some(self.fail(504));
+                }
+                let status = origin_failed(&edge, true);
+                Some(if is_committed { self.incomplete() } else { self.fail(status) })
+            }
+            Stop::Ended(Outcome::ClientGone) | Stop::ClientLate => {
+                let exchange = self.exchange.as_ref()?;
+                let status = if exchange.is_committed() { exchange.status() } else { 0 };
+                let bytes = exchange.body_bytes_down();
+                if let Some(admitted) = &mut self.admitted {
+                    admitted.record_response(status, bytes);
+                }
+                given_up::settle(self);
+                Some(Ended::ClientGone)
+            }
+        }
+    }
+
+    /// The connection ended before a response.
+    fn unanswered(&mut self, edge: &SharedContext, is_whole_request_here: bool) -> Option<Ended> {
+        let attempt = self.attempt.as_mut()?;
+        let is_reused = attempt.is_on_kept();
+        if attempt.was_cut() {
+            return self.cut(edge);
+        }
+        if !is_reused {
+            attempt.unanswered((edge.now)());
+        }
+        if is_reused
+            && is_whole_request_here
+            && self.retry != RetrySafety::Never
+            && self.restart(edge)
+        {
+            return None;
+        }
+        let status = origin_failed(edge, false);
+        Some(self.fail(status))
+    }
+
+    /// A health check found the origin down and ended the connection.
+    fn cut(&mut self, edge: &SharedContext) -> Option<Ended> {
+        if let Some(attempt) = &self.attempt {
+            self.tries.note_failed(attempt.at());
+        }
+        if self.retry == RetrySafety::Safe && self.restart(edge) {
+            return None;
+        }
+        count(&edge.counters.requests.rejected.health_check_failed);
+        Some(self.fail(503))
+    }
+
+    fn restart(&mut self, edge: &SharedContext) -> bool {
+        let is_ready = self.exchange.as_mut().is_some_and(Exchange::restart);
+        (self.origin, self.attempt) = (None, None);
+        self.wait = None;
+        is_ready && self.may_retry(edge)
+    }
+
+    /// The response cannot be forwarded.
+    fn invalid(&mut self, edge: &SharedContext, why: ResponseError) -> Option<Ended> {
+        edge.counters.requests.origin_response_errors.count(why as usize);
+        let now = (edge.now)();
+        if let Some(attempt) = &mut self.attempt {
+            if why.is_limit() {
+                // It did respond: a client that causes too large a response must not make it look
+                // down.
+                let _in_time = attempt.answered(502, now);
+            } else if attempt.was_cut() {
+                return self.cut(edge);
+            } else {
+                attempt.unanswered(now);
+            }
+        }
+        let status = origin_failed(edge, false);
+        Some(self.fail(status))
+    }
+
+    fn incomplete(&mut self) -> Ended {
+        let (is_visible, status) = self.exchange.as_ref().map_or((true, 0), |exchange| {
+            (!exchange.ends_with_connection(), exchange.status())
+        });
+        self.release(status);
+        Ended::Incomplete { is_visible }
+    }
+
+    /// Releases the origin. The result is recorded when the response is sent.
+    fn fail(&mut self, status: u16) -> Ended {
+        (self.origin, self.attempt) = (None, None);
+        Ended::Failed(status)
+    }
+
+    /// Releases everything but the buffers, and records the response.
+    fn release(&mut self, status: u16) {
+        (self.origin, self.attempt) = (None, None);
+        let bytes = self.exchange.as_ref().map_or(0, Exchange::body_bytes_down);
+        if let Some(mut admitted) = self.admitted.take() {
+            admitted.record_response(status, bytes);
+        }
+    }
+
+    /// Keeps the connection for the next request, if it can have one.
+    fn keep_origin(&mut self, origin_keeps: bool) {
+        let (Some(origin), Some(attempt), Some(admitted)) =
+            (self.origin.take(), &self.attempt, &self.admitted)
+        else {
+            return;
+        };
+        if origin_keeps {
+            self.pool.keep((admitted.route().id, attempt.address()), origin.io);
+        }
+    }
+
+    /// Withdraws a retry of the request from the budget.
+    fn may_retry(&self, edge: &SharedContext) -> bool {
+        let Some(admitted) = &self.admitted else { return false };
+        let origins = &admitted.route().origins;
+        match origins.may_retry(admitted.stay(), &self.tries, &edge.limits, (edge.now)()) {
+            RetryDecision::Allowed => {
+                count(&edge.counters.retries.total);
+                true
+            }
+            RetryDecision::BudgetExhausted => {
+                count(&edge.counters.retries.denied);
+                false
+            }
+            RetryDecision::NoCandidate => false,
+        }
+    }
+}
+
+/// Returns the mark whose change begins the time of a wait again.
+fn mark(exchange: &Exchange, waits: Waits) -> u64 {
+    match waits {
+        Waits::RequestBody | Waits::ClientRead => 0,
+        // An interim response shows that the origin works on the request (RFC 2518 §10.1).
+        Waits::ResponseHeader => exchange.interims().into(),
+        Waits::OriginRead | Waits::ResponseBody | Waits::Tunnel => exchange.bytes_moved(),
+    }
+}
+
+/// Counts a failure of an origin and returns the status for the client.
+fn origin_failed(edge: &SharedContext, is_timeout: bool) -> u16 {
+    if is_timeout {
+        count(&edge.counters.requests.upstream_errors.timeout);
+        504
+    } else {
+        count(&edge.counters.requests.upstream_errors.connect_or_reset);
+        502
+    }
+}
