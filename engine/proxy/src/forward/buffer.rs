@@ -185,6 +185,32 @@ impl Buffer {
         true
     }
 
+    /// Releases what was read, with `front` before and `back` behind it. There must be room for both.
+    pub(crate) fn wrap(&mut self, front: &[u8], back: &[u8]) {
+        let read = self.end.saturating_sub(self.ready);
+        let fits_in_front = self.start == self.ready && front.len() <= self.start;
+        let from = if fits_in_front {
+            self.start = self.start.saturating_sub(front.len());
+            self.start
+        } else {
+            let to = self.ready.saturating_add(front.len());
+            if to.saturating_add(read) <= self.bytes.len() {
+                self.bytes.copy_within(self.ready..self.end, to);
+            }
+            self.ready
+        };
+        let body = from.saturating_add(front.len());
+        let behind = body.saturating_add(read);
+        if let Some(place) = self.bytes.get_mut(from..body) {
+            place.copy_from_slice(front);
+        }
+        let end = behind.saturating_add(back.len());
+        if let Some(place) = self.bytes.get_mut(behind..end) {
+            place.copy_from_slice(back);
+        }
+        (self.ready, self.end) = (end, end);
+    }
+
     /// Passes over `count` bytes that were read: they are not sent.
     pub(crate) fn discard(&mut self, count: usize) {
         let behind = self.ready.saturating_add(count).min(self.end);
@@ -255,6 +281,17 @@ mod tests {
         room[0] = b'9';
         buffer.came(1);
         assert_eq!((buffer.ready(), buffer.unread()), (&b"6"[..], &b"789"[..]));
+    }
+
+    #[test]
+    fn what_was_read_is_wrapped_in_place_or_behind_what_is_ready() {
+        let mut alone = filled(b"body", 16);
+        alone.wrap(b"4\r\n", b"\r\n");
+        assert_eq!((alone.ready(), alone.unread()), (&b"4\r\nbody\r\n"[..], &b""[..]));
+        let mut behind = filled(b"headbody", 16);
+        behind.release(4);
+        behind.wrap(b"4\r\n", b"\r\n");
+        assert_eq!(behind.ready(), b"head4\r\nbody\r\n");
     }
 
     #[test]

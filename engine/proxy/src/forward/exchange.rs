@@ -5,6 +5,7 @@
 //! it can be dropped at any time.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
@@ -17,6 +18,11 @@ use crate::http1::chunked::ChunkFilter;
 
 /// Bytes that one poll moves at most, so that a fast origin and a fast client cannot hold a worker.
 const POLL_BYTES_MAX: usize = 256 * 1_024;
+
+/// Bytes of the size line of one chunk, the line end behind its data, and the last chunk.
+const CHUNK_FRAMING_BYTES: usize = 32;
+/// The end of a body that we send in chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// What an exchange depends on besides its two sides.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +105,8 @@ pub(crate) struct Exchange {
     response: Buffer,
     response_body: Body,
     is_unchunked: bool,
+    /// The body is sent in chunks of our own.
+    is_rechunked: bool,
     origin_keeps: bool,
     client_keeps: bool,
     /// Nothing more can be sent to the origin. It may have responded before.
@@ -146,6 +154,7 @@ impl Exchange {
             response: Buffer::default(),
             response_body: Body::EMPTY,
             is_unchunked: false,
+            is_rechunked: false,
             origin_keeps: false,
             client_keeps: false,
             is_origin_deaf: false,
@@ -214,7 +223,8 @@ impl Exchange {
     /// Returns whether the client can only see the end of the response at the end of the
     /// connection.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        self.is_unchunked || matches!(self.response_body, Body::UntilClose)
+        self.is_unchunked
+            || (matches!(self.response_body, Body::UntilClose) && !self.is_rechunked)
     }
 
     /// Returns whether the origin has the whole request, and owes more of its response.
@@ -471,12 +481,15 @@ impl Exchange {
             return Ok(0);
         }
         self.response.prepare();
-        if self.response.room().is_empty() {
+        if self.response.room().len() <= CHUNK_FRAMING_BYTES {
             // Only a header section can fill a buffer without a byte that may be sent.
             let most = terms.limits.settings.origins.max_response_header_bytes;
-            self.response.grow(most.saturating_add(1));
+            self.response.grow(most.saturating_add(1 + CHUNK_FRAMING_BYTES));
         }
         let room = self.response.room();
+        // Room for the framing of a chunk of our own.
+        let most = room.len().saturating_sub(CHUNK_FRAMING_BYTES);
+        let room = room.get_mut(..most).unwrap_or_default();
         if room.is_empty() {
             return Err(Outcome::Invalid(ResponseError::Bytes));
         }
@@ -509,6 +522,9 @@ impl Exchange {
             }
             Phase::Body if matches!(self.response_body, Body::UntilClose) => {
                 self.response_body = Body::EMPTY;
+                if self.is_rechunked {
+                    self.response.wrap(LAST_CHUNK, b"");
+                }
                 Ok(1)
             }
             Phase::Body => Err(Outcome::Incomplete),
@@ -588,7 +604,7 @@ impl Exchange {
         }
         self.status = found.status;
         self.response_body = found.body;
-        self.is_unchunked = found.is_unchunked;
+        (self.is_unchunked, self.is_rechunked) = (found.is_unchunked, found.is_rechunked);
         (self.origin_keeps, self.client_keeps) = (found.origin_keeps, found.client_keeps);
         self.phase = Phase::Body;
         if found.status == 101 {
@@ -605,6 +621,10 @@ impl Exchange {
     }
 
     fn body_came(&mut self) -> Result<(), Outcome> {
+        if self.is_rechunked {
+            self.wrap_chunk();
+            return Ok(());
+        }
         let broken = match self.is_committed {
             true => Outcome::Incomplete,
             false => Outcome::Invalid(ResponseError::Framing),
@@ -614,6 +634,22 @@ impl Exchange {
             false => ChunkFilter::ChunksAndTrailers,
         };
         take(&mut self.response, &mut self.response_body, filter).map_err(|_| broken)
+    }
+}
+
+impl Exchange {
+    /// Makes a chunk of what was read of a body without a length.
+    fn wrap_chunk(&mut self) {
+        let read = self.response.unread().len();
+        if read == 0 {
+            return;
+        }
+        let mut line = [0_u8; CHUNK_FRAMING_BYTES];
+        let mut rest = line.as_mut_slice();
+        // A size in hexadecimal digits is shorter than the array.
+        let _infallible = write!(rest, "{read:x}\r\n");
+        let len = CHUNK_FRAMING_BYTES - rest.len();
+        self.response.wrap(line.get(..len).unwrap_or_default(), b"\r\n");
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct ResponseHeader {
     pub(crate) body: Body,
     /// The body comes in chunks, and its client cannot read those.
     pub(crate) is_unchunked: bool,
+    /// The body ends with the origin's connection, and its client gets it in chunks.
+    pub(crate) is_rechunked: bool,
     /// Another request may follow on the connection to the origin.
     pub(crate) origin_keeps: bool,
     /// Another request may follow on the connection to the client.
@@ -149,13 +151,16 @@ pub(crate) fn read_response_header(
         return Err(ResponseError::Upgrade);
     }
     let body = body_of(status, to, &framing, limits);
-    let ends_with_stream = matches!(body, Body::UntilClose) && !is_interim;
+    let ends_with_stream = matches!(body, Body::UntilClose) && !is_interim && status != 101;
     let is_unchunked = to.is_old && matches!(body, Body::Chunked(_));
     let origin_keeps = (framing.keeps || version == 1)
         && !framing.closes
-        && !ends_with_stream
+        && !matches!(body, Body::UntilClose)
         && !to.closes_origin;
-    let client_keeps = to.keep_alive && !ends_with_stream && !is_unchunked && status != 101;
+    // In chunks a client can tell a complete body from an incomplete one.
+    let is_rechunked = ends_with_stream && !to.is_old;
+    let ends_with_client = (ends_with_stream && to.is_old) || is_unchunked || status == 101;
+    let client_keeps = to.keep_alive && !ends_with_client;
     let line = StatusLine { status, is_unchunked };
     write_header(header, response.headers, (line, terms.origins), out);
     if status == 101 {
@@ -165,8 +170,19 @@ pub(crate) fn read_response_header(
     } else if to.is_old && !is_interim {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
+    if is_rechunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
     out.extend_from_slice(b"\r\n");
-    Ok(Some(ResponseHeader { len, status, body, is_unchunked, origin_keeps, client_keeps }))
+    Ok(Some(ResponseHeader {
+        len,
+        status,
+        body,
+        is_unchunked,
+        is_rechunked,
+        origin_keeps,
+        client_keeps,
+    }))
 }
 
 /// Every line ends in CRLF: the parser takes a bare LF too.
@@ -371,10 +387,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_length_ends_both_connections() {
-        let (header, text) = read("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", TO).unwrap().unwrap();
-        assert!(!header.origin_keeps && !header.client_keeps);
+    fn a_body_without_a_length_is_sent_in_chunks_or_ends_both_connections() {
+        let came = "HTTP/1.1 200 OK\r\nServer: x\r\n\r\n";
+        let (header, text) = read(came, TO).unwrap().unwrap();
+        assert!(!header.origin_keeps && header.client_keeps && header.is_rechunked);
         assert!(matches!(header.body, Body::UntilClose));
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nServer: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let (header, text) = read(came, ResponseTo { is_old: true, ..TO }).unwrap().unwrap();
+        assert!(!header.origin_keeps && !header.client_keeps && !header.is_rechunked);
         assert_eq!(text, "HTTP/1.1 200 OK\r\nServer: x\r\nConnection: close\r\n\r\n");
     }
 

@@ -1,3 +1,5 @@
+//! Exchanges between two sides that do what they are told.
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -262,10 +264,34 @@ fn a_failure_after_an_interim_response_is_still_an_error_response() {
 }
 
 #[test]
-fn a_body_until_the_end_of_the_stream_ends_both_connections() {
-    let (got, outcome) = answered([bytes("HTTP/1.1 200 OK\r\n\r\nabc"), bytes("def"), Read::End]);
-    assert_eq!(got, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcdef");
-    assert_eq!(outcome, complete(false, false));
+fn a_body_until_the_end_of_the_stream_is_sent_in_chunks() {
+    let came = [bytes("HTTP/1.1 200 OK\r\n\r\nabc"), bytes("def"), Read::Nothing, Read::End];
+    let (got, outcome) = answered(came.clone());
+    let header = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(got, format!("{header}3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"));
+    assert_eq!(outcome, complete(false, true));
+    let old = "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
+    let (mut client, mut origin) = (Side::default(), Side::says(came));
+    assert_eq!(run(&mut begun(old), &mut client, &mut origin), complete(false, false));
+    assert_eq!(client.text(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcdef");
+    // A body that breaks off is no complete body.
+    let (got, outcome) =
+        answered([bytes("HTTP/1.1 200 OK\r\n\r\nabc"), Read::Nothing, Read::Fails]);
+    assert_eq!((got, outcome), (format!("{header}3\r\nabc\r\n"), Some(Outcome::Incomplete)));
+}
+
+#[test]
+fn a_long_body_in_chunks_of_our_own_is_the_same_body() {
+    let body = "x".repeat(100_000);
+    let came = [bytes(&format!("HTTP/1.1 200 OK\r\n\r\n{body}")), Read::End];
+    let (got, outcome) = answered(came);
+    assert_eq!(outcome, complete(false, true));
+    let (_, chunks) = got.split_once("\r\n\r\n").unwrap();
+    let mut chunks = chunks.as_bytes().to_vec();
+    let mut reader = Body::of_request(crate::http1::head::Framing::Chunked, &ProxyLimits::default());
+    let (taken, kept) = reader.take(&mut chunks, ChunkFilter::Data).unwrap();
+    assert!(reader.is_done() && taken == chunks.len());
+    assert!(chunks[..kept] == *body.as_bytes());
 }
 
 #[test]
