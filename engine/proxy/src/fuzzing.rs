@@ -5,8 +5,6 @@
 
 use std::net::SocketAddr;
 
-use pingora_http::RequestHeader;
-
 use crate::ProxyLimits;
 use crate::http1::chunked::ChunkedValidator;
 use crate::http1::head::{
@@ -168,22 +166,6 @@ fn whole_head(bytes: &[u8], limits: &ProxyLimits) -> ParseOutcome<HeadRead, Head
         keeps: persistence == Persistence::Keep,
         is_websocket: purpose == RequestKind::WebSocket,
         waits,
-    })
-}
-
-/// Returns whether the engine's own parser accepts a header section that was accepted here. One
-/// that it rejected would fail after the policy, without a record.
-#[must_use]
-pub fn engine_takes(head: &HeadRead) -> bool {
-    let target = match &head.query {
-        Some(query) => [&head.path[..], b"?", query].concat(),
-        None => head.path.clone(),
-    };
-    let fields = Some(head.fields.len());
-    RequestHeader::build(head.method.as_str(), &target, fields).is_ok_and(|mut request| {
-        head.fields
-            .iter()
-            .all(|(name, value)| request.append_header(name.clone(), value.as_slice()).is_ok())
     })
 }
 

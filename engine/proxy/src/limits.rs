@@ -115,8 +115,6 @@ limits! {
     /// Bytes that a client must receive at least in `[timeouts] send_timeout`. Counter:
     /// `connections.closed.send_timeout`.
     pub send_timeout_min_bytes: u64 = 4 * 1024;
-    /// Bytes of small writes that are collected before they are sent.
-    pub write_buffer_bytes: usize = 8 * 1024;
     /// Bytes that the kernel may hold unsent for one connection (`TCP_NOTSENT_LOWAT`): bounds the
     /// memory for a client that does not read, and shows progress in small steps.
     pub socket_send_low_watermark_bytes: u32 = 64 * 1024;

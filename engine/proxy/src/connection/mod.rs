@@ -8,7 +8,6 @@ pub(crate) mod data_rate;
 pub(crate) mod idle;
 pub(crate) mod io;
 pub(crate) mod open_guard;
-pub(crate) mod pingora_stream;
 pub(crate) mod rewind;
 pub(crate) mod table;
 
@@ -16,20 +15,16 @@ use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use seawall_model::{Client, Tick};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::ProxyLimits;
-use crate::connection::data_rate::later;
 use crate::connection::idle::IdleRank;
 use crate::fairness::accounting::SiteAccounting;
 use crate::http2::forward_window::ForwardWindow;
 use crate::limits::millis;
-use crate::request::enforce::AdmittedRequest;
 use crate::tls::TlsInfo;
 
 /// Phase of a request.
@@ -68,15 +63,7 @@ pub(crate) struct Connection {
     /// The same for when its client last ceased to take what it is sent; [`NOT_IDLE`] while it takes
     /// it.
     stalled_from_ms: AtomicU64,
-    /// The same for the last interim response of its origin; 0 if there was none.
-    interim_at_ms: AtomicU64,
     has_asked: AtomicBool,
-    origin_late: AtomicBool,
-    malformed_body: AtomicBool,
-    /// Timeout for the header section of the response, in milliseconds.
-    answer_within_ms: AtomicU64,
-    last: AtomicBool,
-    admitted: Mutex<Option<AdmittedRequest>>,
     ended: AtomicBool,
     ending: Notify,
     /// Number of requests over HTTP/2.
@@ -108,13 +95,7 @@ impl Connection {
             born: Instant::now(),
             waits_from_ms: AtomicU64::new(0),
             stalled_from_ms: AtomicU64::new(NOT_IDLE),
-            interim_at_ms: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
-            origin_late: AtomicBool::new(false),
-            malformed_body: AtomicBool::new(false),
-            answer_within_ms: AtomicU64::new(0),
-            last: AtomicBool::new(false),
-            admitted: Mutex::new(None),
             ended: AtomicBool::new(false),
             ending: Notify::new(),
             requests: AtomicU32::new(0),
@@ -215,24 +196,6 @@ impl Connection {
         (from_ms != NOT_IDLE).then(|| self.age_ms(Instant::now()).saturating_sub(from_ms))
     }
 
-    /// Records an interim response of the origin (RFC 9110 §15.2): the origin works on the request.
-    pub(crate) fn note_interim(&self) {
-        self.interim_at_ms.store(self.age_ms(Instant::now()), Relaxed);
-    }
-
-    /// Records the timeout for the header section of the response.
-    pub(crate) fn await_answer(&self, within_ms: u64) {
-        self.answer_within_ms.store(within_ms, Relaxed);
-    }
-
-    /// Returns the deadline for the header section of the response to a request that was complete
-    /// at `asked_at`. The timeout starts there, or at the last interim response of the origin.
-    pub(crate) fn answer_by(&self, asked_at: Instant) -> Instant {
-        let interim = Duration::from_millis(self.interim_at_ms.load(Relaxed));
-        let from = asked_at.max(self.born.checked_add(interim).unwrap_or(asked_at));
-        later(from, Duration::from_millis(self.answer_within_ms.load(Relaxed)))
-    }
-
     /// Returns whether the connection has had a request.
     pub(crate) fn has_received_request(&self) -> bool {
         self.has_asked.load(Relaxed)
@@ -304,45 +267,5 @@ impl Connection {
     /// Waits until the connection is to end.
     pub(crate) async fn aborted(&self) {
         self.ending.notified().await;
-    }
-
-    /// Records that the current request is the last of the connection.
-    pub(crate) fn mark_last_response(&self) {
-        self.last.store(true, Relaxed);
-    }
-
-    pub(crate) fn is_last_response(&self) -> bool {
-        self.last.load(Relaxed)
-    }
-
-    /// Records that the origin did not respond in time.
-    pub(crate) fn mark_origin_timeout(&self) {
-        self.origin_late.store(true, Relaxed);
-    }
-
-    /// Returns whether the origin timed out, and clears the flag.
-    pub(crate) fn take_origin_timeout(&self) -> bool {
-        self.origin_late.swap(false, Relaxed)
-    }
-
-    /// Records that the request body is malformed and that no response was sent yet.
-    pub(crate) fn note_malformed_body(&self) {
-        self.malformed_body.store(true, Relaxed);
-    }
-
-    /// Returns whether the body is malformed, and clears the flag.
-    pub(crate) fn take_malformed_body(&self) -> bool {
-        self.malformed_body.swap(false, Relaxed)
-    }
-
-    /// Stores an admitted request for the hooks.
-    pub(crate) fn admit(&self, admitted: AdmittedRequest) {
-        self.await_answer(admitted.timeouts().response_header_ms.into());
-        *self.admitted.lock() = Some(admitted);
-    }
-
-    /// Takes the admitted request: each is valid for one request.
-    pub(crate) fn take_admitted(&self) -> Option<AdmittedRequest> {
-        self.admitted.lock().take()
     }
 }

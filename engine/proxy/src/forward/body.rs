@@ -1,8 +1,25 @@
 //! How a body ends, and how much of it is to come.
 
+use std::io::Write;
+
 use crate::ProxyLimits;
 use crate::http1::chunked::{ChunkFilter, ChunkedValidator};
 use crate::http1::head::Framing;
+
+/// Bytes that the framing of one chunk of our own and the last chunk need at most.
+pub(crate) const CHUNK_FRAMING_BYTES: usize = 32;
+/// The end of a body that we send in chunks.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Returns the size line of a chunk of our own, and the line's length.
+pub(crate) fn chunk_line(bytes: usize) -> ([u8; CHUNK_FRAMING_BYTES], usize) {
+    let mut line = [0_u8; CHUNK_FRAMING_BYTES];
+    let mut rest = line.as_mut_slice();
+    // A size in hexadecimal digits is shorter than the array.
+    let _infallible = write!(rest, "{bytes:x}\r\n");
+    let len = CHUNK_FRAMING_BYTES - rest.len();
+    (line, len)
+}
 
 /// A body whose framing is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +54,14 @@ impl Body {
             Self::Length(left) => *left == 0,
             Self::Chunked(walk) => walk.is_done(),
             Self::UntilClose => false,
+        }
+    }
+
+    /// Returns the lines of the trailers that [`ChunkFilter::Data`] has left out.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        match self {
+            Self::Chunked(walk) => walk.trailers(),
+            Self::Length(_) | Self::UntilClose => &[],
         }
     }
 

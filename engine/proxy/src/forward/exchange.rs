@@ -5,11 +5,12 @@
 //! it can be dropped at any time.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use super::body::{Body, BodyError};
+use http::HeaderMap;
+
+use super::body::{Body, BodyError, CHUNK_FRAMING_BYTES, LAST_CHUNK, chunk_line};
 use super::buffer::Buffer;
 use super::response_header::{ResponseError, ResponseHeader, ResponseTo, read_response_header};
 use super::{ByteStream, ClientStream};
@@ -18,11 +19,6 @@ use crate::http1::chunked::ChunkFilter;
 
 /// Bytes that one poll moves at most, so that a fast origin and a fast client cannot hold a worker.
 const POLL_BYTES_MAX: usize = 256 * 1_024;
-
-/// Bytes of the size line of one chunk, the line end behind its data, and the last chunk.
-const CHUNK_FRAMING_BYTES: usize = 32;
-/// The end of a body that we send in chunks.
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// What an exchange depends on besides its two sides.
 #[derive(Debug, Clone, Copy)]
@@ -302,7 +298,7 @@ impl Exchange {
         self.send_request(cx, origin);
         self.send_response(cx, client)?;
         self.end_directions(cx, client, origin)?;
-        let read = self.read_response(cx, origin, terms)?;
+        let read = self.read_response(cx, (client, origin), terms)?;
         // The client is only read when the origin has nothing: most requests need one read of each.
         if read > 0 && self.phase != Phase::Tunnel {
             return Ok(read);
@@ -400,8 +396,11 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl ClientStream,
     ) -> Result<(), Outcome> {
+        let is_last = self.phase == Phase::Body
+            && self.response_body.is_done()
+            && self.response_body.trailers().is_empty();
         while !self.response.ready().is_empty() {
-            match client.poll_write(cx, self.response.ready()) {
+            match client.poll_send(cx, self.response.ready(), is_last) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.response.sent(count);
                     self.bytes_down = self.bytes_down.saturating_add(count as u64);
@@ -434,7 +433,8 @@ impl Exchange {
         origin: &mut impl ByteStream,
     ) -> Result<(), Outcome> {
         if self.phase == Phase::Body && self.response_body.is_done() && self.is_response_sent() {
-            return Err(self.complete());
+            let ended = client.end_response(self.response_body.trailers());
+            return Err(ended.map_or(Outcome::ClientGone, |()| self.complete()));
         }
         if self.phase != Phase::Tunnel {
             return Ok(());
@@ -473,7 +473,7 @@ impl Exchange {
     fn read_response(
         &mut self,
         cx: &mut Context<'_>,
-        origin: &mut impl ByteStream,
+        (client, origin): (&mut impl ClientStream, &mut impl ByteStream),
         terms: Terms<'_>,
     ) -> Moved {
         let is_over = self.phase == Phase::Body && self.response_body.is_done();
@@ -501,7 +501,7 @@ impl Exchange {
             Poll::Ready(Ok(count)) if count > 0 => {
                 self.response.came(count);
                 self.has_response_begun = true;
-                self.response_came(terms)?;
+                self.response_came(client, terms)?;
                 Ok(count)
             }
             Poll::Ready(Ok(_)) => self.origin_ended(),
@@ -532,13 +532,17 @@ impl Exchange {
     }
 
     /// Reads header sections until the final one, then releases the body.
-    fn response_came(&mut self, terms: Terms<'_>) -> Result<(), Outcome> {
+    fn response_came(
+        &mut self,
+        client: &mut impl ClientStream,
+        terms: Terms<'_>,
+    ) -> Result<(), Outcome> {
         if self.phase == Phase::Header {
             self.header_reads = self.header_reads.saturating_add(1);
         }
         while self.phase == Phase::Header {
             let mut header = HEADER.take();
-            let is_here = self.read_header(&mut header, terms);
+            let is_here = self.read_header(client, &mut header, terms);
             HEADER.set(header);
             if !is_here? {
                 return Ok(());
@@ -549,7 +553,12 @@ impl Exchange {
 
     /// Reads a header section and writes into `header` what its client gets. Returns whether it was
     /// complete.
-    fn read_header(&mut self, header: &mut Vec<u8>, terms: Terms<'_>) -> Result<bool, Outcome> {
+    fn read_header(
+        &mut self,
+        client: &mut impl ClientStream,
+        header: &mut Vec<u8>,
+        terms: Terms<'_>,
+    ) -> Result<bool, Outcome> {
         let keep_alive =
             self.to.keep_alive && self.request_body.is_done() && !self.has_client_ended;
         let to = ResponseTo { keep_alive, ..self.to };
@@ -562,7 +571,16 @@ impl Exchange {
                 Err(Outcome::Invalid(ResponseError::Drip))
             }
             None => Ok(false),
-            Some(found) => self.header_came(found, header, terms.limits).map(|()| true),
+            Some(mut found) => {
+                let fields = found.fields.take();
+                self.check_interim(&found, terms.limits)?;
+                match fields {
+                    Some(fields) => self.send_fields(client, &found, fields)?,
+                    None => self.write_header(&found, header)?,
+                }
+                self.header_came(found);
+                Ok(true)
+            }
         }
     }
 
@@ -575,32 +593,53 @@ impl Exchange {
         Ok(())
     }
 
-    fn header_came(
+    fn check_interim(
         &mut self,
-        found: ResponseHeader,
-        header: &[u8],
+        found: &ResponseHeader,
         limits: &ProxyLimits,
     ) -> Result<(), Outcome> {
         self.header_bytes = self.header_bytes.saturating_add(found.len);
-        let is_interim = found.status < 200 && found.status != 101;
-        if is_interim {
+        if found.is_interim() {
             self.interims = self.interims.saturating_add(1);
             self.header_reads = 0;
             if self.interims > limits.max_interim_responses {
                 return Err(Outcome::Invalid(ResponseError::Interim));
             }
-            if self.to.is_old {
-                // HTTP/1.0 has no interim responses (RFC 9110 §15.2).
-                self.response.discard(found.len);
-                return Ok(());
-            }
+        }
+        Ok(())
+    }
+
+    /// Puts the header section for the client in the place of the origin's.
+    fn write_header(&mut self, found: &ResponseHeader, header: &[u8]) -> Result<(), Outcome> {
+        if found.is_interim() && self.to.is_old {
+            // HTTP/1.0 has no interim responses (RFC 9110 §15.2).
+            self.response.discard(found.len);
+            return Ok(());
         }
         if !self.response.replace(found.len, header) {
             return Err(Outcome::Invalid(ResponseError::Bytes));
         }
         self.header_bytes_down = self.header_bytes_down.saturating_add(header.len() as u64);
-        if is_interim {
-            return Ok(());
+        Ok(())
+    }
+
+    fn send_fields(
+        &mut self,
+        client: &mut impl ClientStream,
+        found: &ResponseHeader,
+        fields: HeaderMap,
+    ) -> Result<(), Outcome> {
+        self.response.discard(found.len);
+        let is_last = !found.is_interim() && found.body.is_done();
+        client.send_fields(found.status, fields, is_last).map_err(|_| Outcome::ClientGone)?;
+        self.is_committed |= !found.is_interim();
+        Ok(())
+    }
+
+    /// Begins the body after the final header section.
+    fn header_came(&mut self, found: ResponseHeader) {
+        if found.is_interim() {
+            return;
         }
         self.status = found.status;
         self.response_body = found.body;
@@ -617,7 +656,6 @@ impl Exchange {
         // No connection gets the request again.
         self.request_start = None;
         self.request.rest();
-        Ok(())
     }
 
     fn body_came(&mut self) -> Result<(), Outcome> {
@@ -644,11 +682,7 @@ impl Exchange {
         if read == 0 {
             return;
         }
-        let mut line = [0_u8; CHUNK_FRAMING_BYTES];
-        let mut rest = line.as_mut_slice();
-        // A size in hexadecimal digits is shorter than the array.
-        let _infallible = write!(rest, "{read:x}\r\n");
-        let len = CHUNK_FRAMING_BYTES - rest.len();
+        let (line, len) = chunk_line(read);
         self.response.wrap(line.get(..len).unwrap_or_default(), b"\r\n");
     }
 }

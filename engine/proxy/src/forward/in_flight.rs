@@ -16,7 +16,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::connection::data_rate::later;
-use crate::connection::{Connection, ConnectionPhase};
 use crate::context::SharedContext;
 use crate::forward::ClientStream;
 use crate::forward::exchange::{Exchange, Outcome, Terms, Waits};
@@ -36,22 +35,24 @@ use crate::upstream::{Attempt, AttemptHistory, RetryDecision};
 pub(crate) enum Violation {
     MinBodyRate,
     RequestTimeout,
+    SendTimeout,
     TunnelIdle,
 }
 
 /// The client's side of a request, with its deadlines.
 pub(crate) trait Downstream: ClientStream {
-    /// Returns when the request began.
-    fn began(&self) -> Instant;
-
-    /// Returns until when the next bytes of the request body must come.
-    fn body_deadline(&mut self, now: Instant) -> Instant;
+    /// Returns until when a wait that began at `since` may last for the client's part, where the
+    /// streams below do not enforce that.
+    fn client_deadline(&mut self, waits: Waits, since: Instant) -> Option<(Instant, Violation)>;
 
     /// Returns the timer for all deadlines of the request.
     fn alarm(&mut self) -> &mut DeadlineTimer;
 
-    /// Counts the violation and makes the connection end with a reset.
+    /// Counts the violation and ends the request, or the connection with a reset.
     fn violated(&mut self, violation: Violation);
+
+    /// Records that the final header section of the response came.
+    fn note_answered(&mut self, _status: u16) {}
 
     /// Records whether the origin is waited for.
     fn note_waiting(&mut self, _is_waiting: bool) {}
@@ -103,7 +104,6 @@ pub(crate) struct InFlight {
     retry: RetrySafety,
     tries: AttemptHistory,
     pool: Arc<Pool>,
-    conn: Arc<Connection>,
     wait: Option<Wait>,
     is_answer_noted: bool,
     pub(super) is_end_noted: bool,
@@ -121,7 +121,6 @@ impl InFlight {
         admitted: AdmittedRequest,
         (exchange, retry): (Exchange, RetrySafety),
         pool: &Arc<Pool>,
-        conn: &Arc<Connection>,
     ) -> Self {
         Self {
             origin: None,
@@ -131,7 +130,6 @@ impl InFlight {
             retry,
             tries: AttemptHistory::default(),
             pool: Arc::clone(pool),
-            conn: Arc::clone(conn),
             wait: None,
             is_answer_noted: false,
             is_end_noted: false,
@@ -196,7 +194,7 @@ impl InFlight {
             let address = attempt.address();
             let attempt = self.attempt.insert(attempt);
             if let Some(io) = self.pool.take(&(route.id, address)) {
-                let origin = OriginConnection { io, is_reused: true };
+                let origin = OriginConnection { io };
                 attempt.sent_on(origin.fd(), true);
                 self.origin = Some(origin);
                 return Ok(());
@@ -240,7 +238,7 @@ impl InFlight {
         let route = Arc::clone(admitted.route());
         let terms = Terms { limits: &edge.limits, origins: route.origins.addresses() };
         let polled = exchange.poll(cx, client, origin, terms);
-        self.note_progress(&edge);
+        self.note_progress(client, &edge);
         if let Poll::Ready(outcome) = polled {
             return Poll::Ready(Stop::Ended(outcome));
         }
@@ -248,7 +246,7 @@ impl InFlight {
     }
 
     /// Records the header section of the response, and a client that ended its direction.
-    fn note_progress(&mut self, edge: &SharedContext) {
+    fn note_progress(&mut self, client: &mut impl Downstream, edge: &SharedContext) {
         let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else { return };
         if exchange.has_client_ended() && !self.is_end_noted {
             self.is_end_noted = true;
@@ -260,13 +258,10 @@ impl InFlight {
         }
         self.is_answer_noted = true;
         let status = exchange.status();
-        let phase = if status == 101 {
+        if status == 101 {
             count(&edge.counters.requests.websocket_upgrades);
-            ConnectionPhase::Tunnel
-        } else {
-            ConnectionPhase::SendingResponse
-        };
-        self.conn.set_phase(phase);
+        }
+        client.note_answered(status);
         let answered = |attempt: &mut Attempt| attempt.answered(status, (edge.now)());
         if let Some(took_ms) = self.attempt.as_mut().and_then(answered) {
             admitted.route().part.counts.origin_response.observe_ms(took_ms);
@@ -283,7 +278,6 @@ impl InFlight {
         let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else {
             return Poll::Pending;
         };
-        let settings = &edge.limits.settings;
         let now = Instant::now();
         let waits = exchange.waits();
         client.note_waiting(matches!(waits, Waits::ResponseHeader | Waits::ResponseBody));
@@ -294,41 +288,27 @@ impl InFlight {
             _ => self.wait.insert(Wait { what: waits, mark, since: now }).since,
         };
         let timeouts = admitted.timeouts();
-        let of_origin = |ms: u32| later(since, Duration::from_millis(ms.into()));
-        let total = later(client.began(), settings.timeouts.request_timeout);
-        let (at, is_origins, violation) = match waits {
-            Waits::Tunnel => {
-                let idle = later(since, settings.timeouts.tunnel_idle_timeout);
-                (idle, false, Violation::TunnelIdle)
-            }
-            // The stream below enforces the deadline of a client that does not read.
-            Waits::ClientRead => (total, false, Violation::RequestTimeout),
-            Waits::RequestBody => {
-                let slow = client.body_deadline(now);
-                let is_slow = slow <= total;
-                let violation =
-                    if is_slow { Violation::MinBodyRate } else { Violation::RequestTimeout };
-                (slow.min(total), false, violation)
-            }
-            Waits::OriginRead => {
-                let at = later(since, settings.origins.write_timeout).min(total);
-                (at, true, Violation::RequestTimeout)
-            }
-            Waits::ResponseHeader => {
-                let at = of_origin(timeouts.response_header_ms).min(total);
-                (at, true, Violation::RequestTimeout)
-            }
-            Waits::ResponseBody => {
-                let at = of_origin(timeouts.read_ms);
-                (at.min(total), at <= total, Violation::RequestTimeout)
-            }
+        let of_origin = match waits {
+            Waits::OriginRead => Some(edge.limits.settings.origins.write_timeout),
+            Waits::ResponseHeader => Some(short(timeouts.response_header_ms)),
+            Waits::ResponseBody => Some(short(timeouts.read_ms)),
+            Waits::RequestBody | Waits::ClientRead | Waits::Tunnel => None,
         };
+        let of_origin = of_origin.map(|time| later(since, time));
+        let of_client = client.client_deadline(waits, since);
+        let first = of_client.map(|(at, _)| at).into_iter().chain(of_origin).min();
+        let Some(at) = first else { return Poll::Pending };
         ready!(client.alarm().poll(cx, at, now));
-        if is_origins {
-            return Poll::Ready(Stop::OriginLate);
+        // Before a response, the client did nothing wrong and can still get one.
+        let is_origins =
+            of_origin.is_some_and(|of_origin| of_origin <= at || waits != Waits::ResponseBody);
+        match of_client {
+            Some((_, violation)) if !is_origins => {
+                client.violated(violation);
+                Poll::Ready(Stop::ClientLate)
+            }
+            _ => Poll::Ready(Stop::OriginLate),
         }
-        client.violated(violation);
-        Poll::Ready(Stop::ClientLate)
     }
 
     /// Returns how the request ended, or `None` if it is sent again.
@@ -486,6 +466,10 @@ impl InFlight {
             RetryDecision::NoCandidate => false,
         }
     }
+}
+
+fn short(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
 }
 
 /// Returns the mark whose change begins the time of a wait again.

@@ -24,6 +24,8 @@ pub(crate) mod response_header;
 use std::io;
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
+
 /// One side of an exchange.
 pub(crate) trait ByteStream {
     /// Reads into `buffer`; 0 means that the other side has ended its direction.
@@ -44,4 +46,25 @@ pub(crate) trait ClientStream: ByteStream {
     /// Ready when the client has ended its direction, or is gone. What it sends meanwhile belongs to
     /// its next request.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Writes the beginning of `bytes`, which are the last of the response if `is_last`.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        _is_last: bool,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, bytes)
+    }
+
+    /// Sends a header section to a client that gets it as fields and not as bytes (HTTP/2).
+    /// `is_last` tells that no body follows.
+    fn send_fields(&mut self, _status: u16, _fields: HeaderMap, _is_last: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Ends the response of a client whose protocol marks the end, with the lines of its trailers.
+    fn end_response(&mut self, _trailers: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
 }

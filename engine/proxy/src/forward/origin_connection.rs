@@ -6,8 +6,11 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use pingora_core::protocols::l4::ext::connect;
+use pingora_error::ErrorType;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::ProxyLimits;
 use crate::forward::ByteStream;
@@ -27,8 +30,6 @@ pub(crate) enum ConnectError {
 #[derive(Debug)]
 pub(crate) struct OriginConnection {
     pub(crate) io: TcpStream,
-    /// Whether it had served a request before.
-    pub(crate) is_reused: bool,
 }
 
 impl OriginConnection {
@@ -40,22 +41,16 @@ impl OriginConnection {
         address: SocketAddr,
         limits: &ProxyLimits,
     ) -> Result<Self, ConnectError> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        };
-        let socket = socket.map_err(|_| ConnectError::Local)?;
-        // A rejected option costs speed or memory, not the response.
-        let receive_bytes =
-            u32::try_from(limits.settings.origins.receive_buffer_bytes).unwrap_or(u32::MAX);
-        let _ = socket.set_recv_buffer_size(receive_bytes);
-        let _ = socket.set_nodelay(true);
         let within = limits.settings.origins.connect_timeout;
-        match tokio::time::timeout(within, socket.connect(address)).await {
-            Ok(Ok(io)) => Ok(Self { io, is_reused: false }),
-            Ok(Err(error)) => Err(kind_of(&error)),
-            Err(_) => Err(ConnectError::Timeout),
-        }
+        let io = match tokio::time::timeout(within, connect(&address, None)).await {
+            Ok(connected) => connected.map_err(|error| kind_of(error.etype()))?,
+            Err(_) => return Err(ConnectError::Timeout),
+        };
+        // A rejected option costs speed or memory, not the response.
+        let _ = io.set_nodelay(true);
+        let receive_bytes = limits.settings.origins.receive_buffer_bytes;
+        let _ = SockRef::from(&io).set_recv_buffer_size(receive_bytes);
+        Ok(Self { io })
     }
 
     pub(crate) fn fd(&self) -> i32 {
@@ -63,13 +58,13 @@ impl OriginConnection {
     }
 }
 
-fn kind_of(error: &io::Error) -> ConnectError {
-    match error.kind() {
-        io::ErrorKind::TimedOut => ConnectError::Timeout,
-        io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::AddrInUse
-        | io::ErrorKind::PermissionDenied => ConnectError::Local,
-        _ => ConnectError::Failed,
+const fn kind_of(error: &ErrorType) -> ConnectError {
+    match error {
+        ErrorType::ConnectTimedout => ConnectError::Timeout,
+        ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError => {
+            ConnectError::Failed
+        }
+        _ => ConnectError::Local,
     }
 }
 

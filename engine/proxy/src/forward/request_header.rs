@@ -82,7 +82,8 @@ fn nominated<'h>(head: &RequestHead<'h>) -> Vec<&'h [u8]> {
     options.map(<[u8]>::trim_ascii).filter(|option| !usual(option)).collect()
 }
 
-/// Writes the header that the origin gets into `out`, which is emptied before.
+/// Writes the header section that the origin gets into `out`, which is emptied before, without the
+/// fields that frame the body.
 pub(crate) fn write_request_header(
     bytes: &[u8],
     head: &RequestHead<'_>,
@@ -100,6 +101,10 @@ pub(crate) fn write_request_header(
         IpAddr::V4(v4) => write!(out, "Forwarded: for={v4};proto={scheme}\r\n"),
         IpAddr::V6(v6) => write!(out, "Forwarded: for=\"[{v6}]\";proto={scheme}\r\n"),
     };
+}
+
+/// Writes the fields that frame the body, and the end of the header section.
+pub(crate) fn end_request_header(head: &RequestHead<'_>, out: &mut Vec<u8>) {
     if head.kind == RequestKind::WebSocket {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if is_body_unusual(head) {
@@ -113,14 +118,23 @@ pub(crate) fn write_request_header(
 /// Whether the connection to the origin ends after the request: its body has no meaning for the
 /// method (RFC 9110 §9.3). Many servers leave such a body unread, and would take it for a request.
 pub(crate) fn is_body_unusual(head: &RequestHead<'_>) -> bool {
-    head.framing != Framing::Length(0)
-        && matches!(head.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")
+    head.framing != Framing::Length(0) && is_body_meaningless(head.method)
+}
+
+/// Whether the method gives a body no meaning (RFC 9110 §9.3).
+pub(crate) fn is_body_meaningless(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE")
+}
+
+/// Whether the method gives a body a meaning.
+pub(crate) fn is_body_expected(method: &str) -> bool {
+    matches!(method, "POST" | "PUT" | "PATCH")
 }
 
 /// Whether the method gives a body a meaning and the request says nothing about one (RFC 9110 §8.6).
 fn lacks_length(head: &RequestHead<'_>) -> bool {
     head.framing == Framing::Length(0)
-        && matches!(head.method, "POST" | "PUT" | "PATCH")
+        && is_body_expected(head.method)
         && !head.fields.iter().any(|field| field.name.eq_ignore_ascii_case("content-length"))
 }
 
@@ -174,12 +188,49 @@ mod tests {
     use crate::ProxyLimits;
     use crate::http1::head::{header_slots, parse_head};
 
+    /// Headers in which proxies name client, scheme and target. The value of a trusted proxy in the one
+    /// configured header was read before; none of them is forwarded.
+    const STRIPPED_FORWARDING_HEADERS: [&str; 29] = [
+        "x-real-ip",
+        "x-client-ip",
+        "x-remote-ip",
+        "x-remote-addr",
+        "x-cluster-client-ip",
+        "x-originating-ip",
+        "x-original-forwarded-for",
+        "x-envoy-external-address",
+        "x-proxyuser-ip",
+        "true-client-ip",
+        "client-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "fastly-client-ip",
+        "proxy-client-ip",
+        "wl-proxy-client-ip",
+        "forwarded-for",
+        "x-forwarded",
+        "x-forwarded-by",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-scheme",
+        "x-forwarded-protocol",
+        "x-forwarded-ssl",
+        // Some frameworks serve this path, which was not evaluated.
+        "x-original-url",
+        "x-rewrite-url",
+        "x-forwarded-uri",
+        // CGI turns it into the variable that names a proxy for the origin's own requests.
+        "proxy",
+    ];
+
     fn written(head: &str) -> String {
         let mut room = header_slots();
         let parsed = parse_head(head.as_bytes(), &mut room, &ProxyLimits::default()).unwrap();
         let mut out = b"old".to_vec();
         let client = ForwardedFor { ip: "192.0.2.7".parse().unwrap(), scheme: Scheme::Https };
         write_request_header(head.as_bytes(), &parsed, client, &mut out);
+        end_request_header(&parsed, &mut out);
         let text = String::from_utf8(out).unwrap();
         let ours = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
                     Forwarded: for=192.0.2.7;proto=https\r\n";
@@ -205,7 +256,7 @@ mod tests {
                 assert_eq!(name.len(), length, "{name}");
             }
         }
-        for name in crate::upstream::headers::STRIPPED_FORWARDING_HEADERS {
+        for name in STRIPPED_FORWARDING_HEADERS {
             assert!(is_removed(name), "{name}");
             assert!(is_removed(&name.to_uppercase()), "{name}");
         }

@@ -6,6 +6,8 @@
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use crate::ProxyLimits;
 use crate::forward::body::Body;
 use crate::forward::exchange::Terms;
@@ -72,6 +74,8 @@ pub(crate) struct ResponseTo {
     pub(crate) is_head: bool,
     /// The client speaks HTTP/1.0.
     pub(crate) is_old: bool,
+    /// The client speaks HTTP/2: it gets fields, and a body without framing.
+    pub(crate) is_h2: bool,
     /// The request asked for a WebSocket.
     pub(crate) is_websocket: bool,
     /// The connection stays open after the response, if the response permits it.
@@ -87,6 +91,8 @@ pub(crate) struct ResponseHeader {
     pub(crate) len: usize,
     pub(crate) status: u16,
     pub(crate) body: Body,
+    /// The fields for a client that speaks HTTP/2.
+    pub(crate) fields: Option<HeaderMap>,
     /// The body comes in chunks, and its client cannot read those.
     pub(crate) is_unchunked: bool,
     /// The body ends with the origin's connection, and its client gets it in chunks.
@@ -152,37 +158,88 @@ pub(crate) fn read_response_header(
     }
     let body = body_of(status, to, &framing, limits);
     let ends_with_stream = matches!(body, Body::UntilClose) && !is_interim && status != 101;
-    let is_unchunked = to.is_old && matches!(body, Body::Chunked(_));
+    let is_unchunked = (to.is_old || to.is_h2) && matches!(body, Body::Chunked(_));
     let origin_keeps = (framing.keeps || version == 1)
         && !framing.closes
         && !matches!(body, Body::UntilClose)
         && !to.closes_origin;
     // In chunks a client can tell a complete body from an incomplete one.
-    let is_rechunked = ends_with_stream && !to.is_old;
+    let is_rechunked = ends_with_stream && !to.is_old && !to.is_h2;
     let ends_with_client = (ends_with_stream && to.is_old) || is_unchunked || status == 101;
     let client_keeps = to.keep_alive && !ends_with_client;
     let line = StatusLine { status, is_unchunked };
-    write_header(header, response.headers, (line, terms.origins), out);
-    if status == 101 {
-        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    } else if !client_keeps && !is_interim {
-        out.extend_from_slice(b"Connection: close\r\n");
-    } else if to.is_old && !is_interim {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    let fields = to.is_h2.then(|| h2_fields(response.headers, line, terms.origins));
+    if !to.is_h2 {
+        write_header(header, response.headers, (line, terms.origins), out);
+        let ending = Ending { is_interim, is_rechunked, client_keeps, is_old: to.is_old };
+        ending.write(status, out);
     }
-    if is_rechunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
     Ok(Some(ResponseHeader {
         len,
         status,
         body,
+        fields,
         is_unchunked,
         is_rechunked,
         origin_keeps,
         client_keeps,
     }))
+}
+
+impl ResponseHeader {
+    /// Returns whether another header section follows.
+    pub(crate) const fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}
+
+/// What the last fields of a header section depend on.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
+    is_interim: bool,
+    is_rechunked: bool,
+    client_keeps: bool,
+    is_old: bool,
+}
+
+impl Ending {
+    /// Writes the fields that are ours, and the end of the header section.
+    fn write(self, status: u16, out: &mut Vec<u8>) {
+        if status == 101 {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        } else if !self.client_keeps && !self.is_interim {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if self.is_old && !self.is_interim {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        if self.is_rechunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Returns the fields for a client that speaks HTTP/2. A name or value that it does not permit is
+/// left out.
+fn h2_fields(
+    fields: &[httparse::Header<'_>],
+    line: StatusLine,
+    origins: &[SocketAddr],
+) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let value = match action(field, line, origins) {
+            FieldAction::Keep => HeaderValue::from_bytes(field.value),
+            FieldAction::Replace(value) => HeaderValue::from_str(&value),
+            FieldAction::Remove => continue,
+        };
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            // Fails beyond 32,768 fields; the limit is far below.
+            let _ = map.try_append(name, value);
+        }
+    }
+    map
 }
 
 /// Every line ends in CRLF: the parser takes a bare LF too.
@@ -344,6 +401,7 @@ mod tests {
         ResponseTo {
         is_head: false,
         is_old: false,
+        is_h2: false,
         is_websocket: false,
         keep_alive: true,
         closes_origin: false,
@@ -479,5 +537,20 @@ mod tests {
                 assert!(text.contains(&format!("\r\n{name}: {sent}\r\nContent")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_client_of_http_2_gets_fields_and_no_framing() {
+        let came = "HTTP/1.1 200 OK\r\nServer: x\r\nSet-Cookie: a\r\nset-cookie: b\r\n\
+                    Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\
+                    Location: http://192.0.2.9:8080/x\r\n\r\n";
+        let (header, _) = read(came, ResponseTo { is_h2: true, ..TO }).unwrap().unwrap();
+        let fields = header.fields.unwrap();
+        let all: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+        assert_eq!(
+            all,
+            [("server", "x"), ("set-cookie", "a"), ("set-cookie", "b"), ("location", "/x")]
+        );
+        assert!(header.is_unchunked && matches!(header.body, Body::Chunked(_)));
     }
 }

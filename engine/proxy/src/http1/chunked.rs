@@ -65,17 +65,19 @@ impl ChunkFilter {
         match (self, before, after) {
             (Self::Data, ..)
             | (_, _, ParserState::Blank { .. } | ParserState::Extension { .. }) => false,
-            (_, _, ParserState::EndLf) => true,
-            (
-                Self::Chunks,
-                ParserState::TrailerName { .. }
-                | ParserState::TrailerValue
-                | ParserState::TrailerLf,
-                _,
-            ) => false,
+            (Self::Chunks, before, after) => !is_trailer(before, after),
             _ => true,
         }
     }
+}
+
+/// Returns whether a byte that leads from one state to the next is part of a trailer line.
+const fn is_trailer(before: ParserState, after: ParserState) -> bool {
+    !matches!(after, ParserState::EndLf)
+        && matches!(
+            before,
+            ParserState::TrailerName { .. } | ParserState::TrailerValue | ParserState::TrailerLf
+        )
 }
 
 /// Validates one chunked body.
@@ -83,6 +85,8 @@ impl ChunkFilter {
 pub(crate) struct ChunkedValidator {
     place: ParserState,
     trailer_bytes: usize,
+    /// The lines of the trailers, where the data alone is forwarded.
+    trailers: Vec<u8>,
     extension_bytes_max: usize,
     trailer_bytes_max: usize,
 }
@@ -92,6 +96,7 @@ impl ChunkedValidator {
         Self {
             place: ParserState::Size { digits: 0, value: 0 },
             trailer_bytes: 0,
+            trailers: Vec::new(),
             extension_bytes_max: limits.max_chunk_extension_bytes,
             trailer_bytes_max: limits.max_trailer_bytes,
         }
@@ -99,6 +104,11 @@ impl ChunkedValidator {
 
     pub(crate) fn is_done(&self) -> bool {
         self.place == ParserState::End
+    }
+
+    /// Returns the lines of the trailers that [`ChunkFilter::Data`] has left out.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        &self.trailers
     }
 
     /// Validates `bytes` and returns how many of them belong to the body.
@@ -148,6 +158,9 @@ impl ChunkedValidator {
             let before = self.place;
             self.place = self.step(byte)?;
             at += 1;
+            if filter == ChunkFilter::Data && is_trailer(before, self.place) {
+                self.trailers.push(byte);
+            }
             if filter.passes(before, self.place) {
                 if let Some(place) = bytes.get_mut(kept) {
                     *place = byte;

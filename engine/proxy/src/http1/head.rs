@@ -17,7 +17,7 @@ use seawall_ruleset::http::is_token_byte;
 
 use crate::ProxyLimits;
 
-pub(crate) use normalize::{is_left_out, normalize, normalized};
+pub(crate) use normalize::{is_left_out, normalized};
 
 /// Size of the parser's array: more headers than any setting allows.
 pub(crate) const FIELDS_CEILING: usize = 256;

@@ -6,7 +6,6 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use pingora_proxy::HttpProxy;
 use seawall_model::Tick;
 
 use crate::connection::Connection;
@@ -17,31 +16,27 @@ use crate::forward::outgoing::OutgoingRequest;
 use crate::http1::body_buffer::BodyFailure;
 use crate::http1::head::{Framing, HeadError};
 use crate::http1::stream::{Http1Stream, NextRequest};
-use crate::http2::Http2App;
 use crate::limits::millis;
 use crate::metrics::count;
 use crate::request::enforce::{Action, AdmittedRequest, TarpitGuard};
 use crate::request::evaluate::{
-    ConnectionMode, RequestOrdinal, RequestPlan, evaluate, invalid_request,
+    BodySource, ConnectionMode, RequestOrdinal, RequestPlan, evaluate, invalid_request,
 };
 use crate::request::local_response::LocalResponse;
 use crate::shutdown::ShutdownSignal;
-use crate::upstream::pingora_service::PingoraService;
 use crate::upstream::pool::Pool;
 
 /// Serves the connections of a worker.
 #[derive(Clone)]
-pub(crate) struct Http1Server {
+pub(crate) struct HttpServer {
     pub(crate) edge: Arc<SharedContext>,
-    pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
-    pub(crate) requests: Arc<Http2App>,
     /// The worker's idle connections to origins.
     pub(crate) pool: Arc<Pool>,
     pub(crate) stop: ShutdownSignal,
     pub(crate) processor: Arc<CpuScheduler>,
 }
 
-impl Http1Server {
+impl HttpServer {
     /// Serves one connection to its end.
     pub(crate) async fn serve(mut self, mut stream: Box<Http1Stream>) {
         let mut requests: u32 = 0;
@@ -131,7 +126,6 @@ impl Http1Server {
         if requests >= limits.settings.connections.max_requests_per_connection
             || age_ms >= millis(limits.settings.connections.max_connection_duration)
         {
-            conn.mark_last_response();
             count(&self.edge.counters.connections.closed.max_requests_or_duration);
             return ConnectionMode::LastResponse;
         }
@@ -156,7 +150,7 @@ impl Http1Server {
                         &self.edge,
                         &stream.conn,
                         front,
-                        &RequestOrdinal { requests, mode, now },
+                        &RequestOrdinal { requests, mode, now, body: BodySource::Header },
                     ),
                 )
             }
@@ -196,12 +190,11 @@ impl Http1Server {
         (admitted, request): (AdmittedRequest, OutgoingRequest),
         (body_bytes, client_closes): (usize, bool),
     ) -> bool {
-        let conn = Arc::clone(&stream.conn);
         let (retry, body) = (request.retry(), request.body_mode());
         let begun = request.into_exchange(stream.ahead(), body_bytes, &self.edge.limits);
         let Some((exchange, taken)) = begun else { return false };
         stream.skip(taken);
-        let mut request = InFlight::new(admitted, (exchange, retry), &self.pool, &conn);
+        let mut request = InFlight::new(admitted, (exchange, retry), &self.pool);
         match request.run(stream, &self.stop).await {
             Ended::Forwarded { keeps_client: true } => {
                 stream.put_back(request.pipelined());

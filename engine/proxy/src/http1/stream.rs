@@ -28,6 +28,7 @@ use crate::connection::io::ResettableIo;
 use crate::connection::{Connection, ConnectionPhase};
 use crate::http1::timer::DeadlineTimer;
 
+use crate::forward::exchange::Waits;
 use crate::forward::in_flight::{Downstream, Violation};
 use crate::forward::{ByteStream, ClientStream};
 pub(crate) use crate::http1::body_buffer::BodyBuffered;
@@ -454,12 +455,23 @@ impl<S: ResettableIo> ClientStream for Http1Stream<S> {
 }
 
 impl<S: ResettableIo> Downstream for Http1Stream<S> {
-    fn began(&self) -> Instant {
-        self.since
-    }
-
-    fn body_deadline(&mut self, now: Instant) -> Instant {
-        self.body_pace.waits(now, &self.limits)
+    fn client_deadline(&mut self, waits: Waits, since: Instant) -> Option<(Instant, Violation)> {
+        let total = (self.total_deadline(), Violation::RequestTimeout);
+        match waits {
+            Waits::Tunnel => {
+                let idle = later(since, self.limits.settings.timeouts.tunnel_idle_timeout);
+                Some((idle, Violation::TunnelIdle))
+            }
+            Waits::RequestBody => {
+                let slow = self.body_pace.waits(Instant::now(), &self.limits);
+                Some(if slow <= total.0 { (slow, Violation::MinBodyRate) } else { total })
+            }
+            // `poll_stalled` enforces the deadline of a client that does not read.
+            Waits::ClientRead
+            | Waits::OriginRead
+            | Waits::ResponseHeader
+            | Waits::ResponseBody => Some(total),
+        }
     }
 
     fn alarm(&mut self) -> &mut DeadlineTimer {
@@ -470,7 +482,15 @@ impl<S: ResettableIo> Downstream for Http1Stream<S> {
         let _error = self.violation(match violation {
             Violation::MinBodyRate => |c| &c.connections.closed.min_body_rate,
             Violation::RequestTimeout => |c| &c.connections.closed.request_timeout,
+            Violation::SendTimeout => |c| &c.connections.closed.send_timeout,
             Violation::TunnelIdle => |c| &c.connections.closed.tunnel_idle_timeout,
+        });
+    }
+
+    fn note_answered(&mut self, status: u16) {
+        self.conn.set_phase(match status {
+            101 => ConnectionPhase::Tunnel,
+            _ => ConnectionPhase::SendingResponse,
         });
     }
 }

@@ -109,10 +109,6 @@ pub(crate) async fn acquire(conn: &Arc<Connection>, most: u32) -> ForwardSlot {
 }
 
 impl ForwardSlot {
-    pub(crate) fn conn(&self) -> &Arc<Connection> {
-        &self.0
-    }
-
     /// Records that the response was read whole.
     pub(crate) fn earn(&self, most: u32) {
         self.0.turns.earn(most);

@@ -1,4 +1,4 @@
-//! HTTP/2 requests, each of which the library runs as a task of its own.
+//! HTTP/2 requests, each of which is a task of its own.
 //!
 //! The task (evaluation, waiting for the origin, forwarding the response) is measured and throttled
 //! for its site, as a connection is. Otherwise HTTP/2 clients would use CPU time that is charged as
@@ -12,78 +12,58 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use async_trait::async_trait;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::v2::server::H2Options;
-use pingora_core::server::ShutdownWatch;
-use pingora_http::RequestHeader;
-use pingora_proxy::HttpProxy;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::Request;
 
 use crate::connection::Connection;
-use crate::connection::pingora_stream::conn_of;
-use crate::context::SharedContext;
-use crate::fairness::cpu::{CpuAccounted, CpuScheduler};
-use crate::shutdown::ShutdownSignal;
-use crate::upstream::pingora_service::PingoraService;
+use crate::fairness::cpu::CpuAccounted;
+use crate::http1::server::HttpServer;
+use crate::http2::OpenRequest;
+use crate::http2::request::serve_request;
 
-/// Pingora's proxy for HTTP/2 connections.
-pub(crate) struct Http2App {
-    pub(crate) edge: Arc<SharedContext>,
-    pub(crate) proxy: Arc<HttpProxy<PingoraService>>,
-    pub(crate) processor: Arc<CpuScheduler>,
-    pub(crate) stop: ShutdownSignal,
-}
+/// A request, and the handle for its response.
+pub(crate) type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 
-impl Http2App {
-    /// Returns the site of a request if its connection belongs to none: it has no site yet, or it
-    /// is a trusted proxy's and carries requests for many.
-    fn site(&self, conn: &Connection, request: &RequestHeader) -> Option<usize> {
-        if conn.stake.is_settled() {
-            return None;
-        }
-        let named = request.headers.get("host").and_then(|host| host.to_str().ok());
-        let host = request.uri.host().or(named)?;
-        let route = self.edge.sites.find(&host.to_ascii_lowercase())?;
-        Some(route.id.0 as usize)
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Http2App {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let Some(conn) = conn_of(&session) else {
-            // The hooks reject requests that did not come over one of our connections.
-            return self.proxy.process_new_http(session, shutdown).await;
-        };
-        conn.handed_on.fetch_add(1, Relaxed);
-        // Held before the first poll: a graceful shutdown lets the request end.
-        let _busy = self.stop.busy();
-        let site = self.site(&conn, session.req_header());
-        let life = self.proxy.process_new_http(session, shutdown);
-        let life = CpuAccounted::new(life, Arc::clone(&conn), Arc::clone(&self.processor));
-        let mut life = life.for_site(site);
+/// Serves a request on a task of its own.
+pub(crate) fn spawn(
+    server: &Arc<HttpServer>,
+    conn: &Arc<Connection>,
+    incoming: Incoming,
+    open: OpenRequest,
+) {
+    conn.handed_on.fetch_add(1, Relaxed);
+    // Held before the first poll: a graceful shutdown lets the request end.
+    let busy = server.stop.busy();
+    let site = site(server, conn, &incoming.0);
+    let (server, conn) = (Arc::clone(server), Arc::clone(conn));
+    tokio::spawn(async move {
+        let _held = (busy, open);
+        let processor = Arc::clone(&server.processor);
+        let life = pin!(serve_request(&server, &conn, incoming));
+        let mut life = CpuAccounted::new(life, Arc::clone(&conn), processor).for_site(site);
         let mut left = pin!(conn.accounting_ended());
         std::future::poll_fn(|cx| {
             // If the connection ended before the first poll, nothing can be sent. A waiting task
             // would keep its header section beyond every limit.
             if !life.has_begun() && left.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(());
             }
             Pin::new(&mut life).poll(cx)
         })
-        .await
-    }
+        .await;
+    });
+}
 
-    fn h2_options(&self) -> Option<H2Options> {
-        self.proxy.h2_options()
+/// Returns the site of a request if its connection belongs to none: it has no site yet, or it is a
+/// trusted proxy's and carries requests for many.
+fn site(server: &HttpServer, conn: &Connection, request: &Request<RecvStream>) -> Option<usize> {
+    if conn.stake.is_settled() {
+        return None;
     }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
-    }
+    let named = request.headers().get("host").and_then(|host| host.to_str().ok());
+    let host = request.uri().host().or(named)?;
+    let route = server.edge.sites.find(&host.to_ascii_lowercase())?;
+    Some(route.id.0 as usize)
 }

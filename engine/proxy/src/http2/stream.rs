@@ -1,6 +1,6 @@
 //! The stream of an HTTP/2 connection, with its limits and deadlines.
 //!
-//! Pingora's library parses frames and manages windows. This stream lies below it, sees plain bytes
+//! The library parses frames and manages windows. This stream lies below it, sees plain bytes
 //! in both directions, and enforces what the library does not: frame rates, the timeout of a header
 //! section, the minimum data rate of bodies, and the write timeout.
 
@@ -11,16 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora_core::protocols::{ALPN, Shutdown, Ssl};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::connection::data_rate::{WriteStallTimer, later};
 use crate::connection::io::DownstreamIo;
 use crate::connection::io::ResettableIo;
-use crate::connection::pingora_stream::told_to_pingora;
 use crate::http1::timer::DeadlineTimer;
 use crate::http2::frame_monitor::{FrameMonitor, H2Violation};
 use crate::limits::millis;
@@ -44,7 +41,6 @@ struct UploadProgress {
 pub(crate) struct Http2Stream<S: ResettableIo = DownstreamIo> {
     io: S,
     pub(super) conn: Arc<Connection>,
-    pub(super) digest: Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>>,
     limits: Arc<ProxyLimits>,
     counters: Arc<ProxyMetrics>,
     meter: FrameMonitor,
@@ -73,12 +69,10 @@ impl<S: ResettableIo> Http2Stream<S> {
         limits: Arc<ProxyLimits>,
         counters: Arc<ProxyMetrics>,
     ) -> Self {
-        let digest = crate::connection::pingora_stream::digest_of(&conn);
         let now = Instant::now();
         Self {
             io,
             conn,
-            digest,
             limits,
             counters,
             meter: FrameMonitor::new(),
@@ -269,21 +263,5 @@ impl<S: ResettableIo> AsyncWrite for Http2Stream<S> {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-told_to_pingora!(Http2Stream);
-
-impl<S: ResettableIo> Ssl for Http2Stream<S> {
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        Some(ALPN::H2)
-    }
-}
-
-#[async_trait]
-impl<S: ResettableIo> Shutdown for Http2Stream<S> {
-    async fn shutdown(&mut self) {
-        // A client that has closed needs no end.
-        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }

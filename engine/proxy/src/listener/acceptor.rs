@@ -14,7 +14,7 @@ use crate::admission::concurrency_limit::{
 };
 use crate::connection::table::{ConnectionTable, EvictionPriority};
 use crate::context::SharedContext;
-use crate::http1::server::Http1Server;
+use crate::http1::server::HttpServer;
 use crate::listener::handshake::PendingConnection;
 use crate::metrics::{count, reject_connection};
 use crate::overload;
@@ -27,7 +27,7 @@ const EVICTION_RETRY_MS: u64 = 5;
 
 /// The accept loop of one worker on one address.
 pub(crate) struct Acceptor {
-    pub(super) server: Http1Server,
+    pub(super) server: HttpServer,
     pub(super) secrecy: Option<TlsTerminator>,
     pub(super) admission: Arc<ConcurrencyLimiter>,
     pub(super) registry: Arc<ConnectionTable>,

@@ -14,7 +14,7 @@ use crate::context::SharedContext;
 use crate::fairness::SiteConnectionGuard;
 use crate::fairness::cpu::CpuAccounted;
 use crate::fairness::site_client::SiteClient;
-use crate::http1::server::Http1Server;
+use crate::http1::server::HttpServer;
 use crate::http1::stream::Http1Stream;
 use crate::http2::Http2Stream;
 use crate::limits::millis;
@@ -25,7 +25,7 @@ use crate::tls::{HandshakeError, TlsTerminator};
 
 /// A connection with a permit, before a byte is read.
 pub(crate) struct PendingConnection {
-    pub(super) server: Http1Server,
+    pub(super) server: HttpServer,
     pub(super) registry: Arc<ConnectionTable>,
     pub(super) secrecy: Option<TlsTerminator>,
     pub(super) permit: ConcurrencyPermit,
@@ -93,7 +93,7 @@ impl PendingConnection {
 
 /// Serves one connection until it ends or its client is banned.
 async fn serve(
-    server: Http1Server,
+    server: HttpServer,
     (stream, secrecy): (TcpStream, Option<TlsTerminator>),
     conn: Arc<Connection>,
     _held: (ConcurrencyPermit, TableEntryGuard, SiteConnectionGuard),
@@ -105,7 +105,7 @@ async fn serve(
         let counters = Arc::clone(&server.edge.counters);
         if conn.is_h2() {
             let stream = Http2Stream::new(wire, Arc::clone(&conn), limits, counters);
-            return Box::pin(server.serve_h2(Box::new(stream), &conn)).await;
+            return Box::pin(server.serve_h2(stream, &conn)).await;
         }
         let stream = Http1Stream::new(wire, Arc::clone(&conn), limits, counters);
         // Boxed as well, so that HTTP/2 connections do not reserve the memory of HTTP/1.

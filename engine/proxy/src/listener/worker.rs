@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use pingora_core::server::configuration::ServerConf;
-use pingora_proxy::http_proxy;
 use seawall_model::Tick;
 use tokio::task::JoinSet;
 
@@ -14,8 +12,7 @@ use crate::admission::concurrency_limit::ConcurrencyLimiter;
 use crate::connection::table::ConnectionTable;
 use crate::context::SharedContext;
 use crate::fairness::egress::EgressScheduler;
-use crate::http1::server::Http1Server;
-use crate::http2::{self, Http2App};
+use crate::http1::server::HttpServer;
 use crate::limits::millis;
 use crate::listener::acceptor::Acceptor;
 use crate::metrics::count;
@@ -24,7 +21,6 @@ use crate::shutdown::ShutdownSignal;
 use crate::shutdown::heartbeat::BEAT_MS;
 use crate::shutdown::heartbeat::Heartbeat;
 use crate::tls::TlsTerminator;
-use crate::upstream::pingora_service::PingoraService;
 use crate::upstream::pool::Pool;
 
 /// One thread that accepts and serves.
@@ -48,13 +44,6 @@ impl Worker {
         };
         runtime.block_on(async move {
             let limits = &self.edge.limits;
-            let conf = ServerConf {
-                threads: 1,
-                // Our pool is below pingora's (`upstream::pool`).
-                upstream_keepalive_pool_size: 1,
-                max_retries: limits.settings.retries.max_attempts,
-                ..ServerConf::default()
-            };
             let processor = Arc::new(self.edge.processor());
             tokio::spawn(Arc::clone(&processor).run(Arc::clone(&self.edge)));
             // On every worker: each one may end before the others.
@@ -67,19 +56,7 @@ impl Worker {
             );
             let pool = Arc::new(pool);
             tokio::spawn(Arc::clone(&pool).run());
-            let service = PingoraService { edge: Arc::clone(&self.edge), pool: Arc::clone(&pool) };
-            let mut proxy = http_proxy(&Arc::new(conf), service);
-            proxy.h2_options = Some(http2::options(limits));
-            proxy.server_options = Some(http2::server_options(limits));
-            let proxy = Arc::new(proxy);
-            let requests = Arc::new(Http2App {
-                edge: Arc::clone(&self.edge),
-                proxy: Arc::clone(&proxy),
-                processor: Arc::clone(&processor),
-                stop: self.stop.clone(),
-            });
-            let server =
-                Http1Server { edge: self.edge, proxy, requests, pool, stop: self.stop, processor };
+            let server = HttpServer { edge: self.edge, pool, stop: self.stop, processor };
             let registry = self.registry;
             let mut loops = JoinSet::new();
             let _beating = tokio::spawn(record_heartbeat(self.beats));

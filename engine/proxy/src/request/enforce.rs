@@ -90,9 +90,8 @@ impl AllowedRequest {
         count(&route.part.counts.requests_forwarded_total);
         let units = std::mem::take(&mut case.units);
         let stand = Stand::new(seat, (permit, units), edge);
-        let ResponseParams { purpose, asker, is_noted, timeouts, is_normal, .. } = manner;
-        let admitted =
-            AdmittedRequest { case, stand, purpose, asker, is_noted, timeouts, is_normal };
+        let ResponseParams { asker, is_noted, timeouts, .. } = manner;
+        let admitted = AdmittedRequest { case, stand, asker, is_noted, timeouts };
         Ok((admitted, request))
     }
 }
@@ -102,11 +101,9 @@ impl AllowedRequest {
 pub(crate) struct AdmittedRequest {
     case: RequestRecord,
     stand: Stand,
-    purpose: RequestKind,
     asker: ResolvedClient,
     is_noted: bool,
     timeouts: Timeouts,
-    is_normal: bool,
 }
 
 /// Origin slot, permit and policy counters of a request at an origin. Released when dropped.
@@ -147,22 +144,9 @@ impl AdmittedRequest {
         self.stand.seat.stay()
     }
 
-    pub(crate) const fn purpose(&self) -> RequestKind {
-        self.purpose
-    }
-
-    /// Returns whether its header section is forwarded unchanged.
-    pub(crate) const fn is_normal(&self) -> bool {
-        self.is_normal
-    }
-
     /// Returns the timeouts of its origin.
     pub(crate) const fn timeouts(&self) -> Timeouts {
         self.timeouts
-    }
-
-    pub(crate) const fn asker(&self) -> &ResolvedClient {
-        &self.asker
     }
 
     pub(crate) fn edge(&self) -> &Arc<SharedContext> {
@@ -199,8 +183,6 @@ pub(crate) struct ResponseParams {
     /// record this, since the result is the same.
     pub(crate) is_noted: bool,
     pub(crate) timeouts: Timeouts,
-    /// Whether its header section is forwarded unchanged.
-    pub(crate) is_normal: bool,
 }
 
 /// What happens next.

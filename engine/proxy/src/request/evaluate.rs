@@ -1,6 +1,6 @@
 //! Evaluates one request: from its header section to what happens next.
 //!
-//! All of it is synchronous and precedes pingora, because a policy of this version only reads the
+//! All of it is synchronous and precedes forwarding, because a policy of this version only reads the
 //! header section. So a rejection costs a parse, an evaluation and one write. The generation is
 //! loaded once, so a reload does not affect a request in progress.
 
@@ -66,6 +66,16 @@ pub(crate) struct RequestOrdinal {
     pub(crate) requests: u32,
     pub(crate) mode: ConnectionMode,
     pub(crate) now: Tick,
+    pub(crate) body: BodySource,
+}
+
+/// What tells the end of a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodySource {
+    /// The header section, as always in HTTP/1.
+    Header,
+    /// The end of the stream: HTTP/2 permits a body without a length.
+    Stream,
 }
 
 /// Counts what rules do for one request, and writes the lines of their `log` actions.
@@ -110,7 +120,7 @@ pub(crate) fn evaluate(
         Err(why) => return invalid_request(edge, why),
     };
     let is_normal = head.is_normal;
-    let front = Front { bytes, head, after, is_normal };
+    let front = Front { bytes, head, after };
     if is_normal {
         judge_head(edge, conn, front, nth)
     } else {
@@ -123,8 +133,6 @@ struct Front<'h> {
     bytes: &'h [u8],
     head: RequestHead<'h>,
     after: usize,
-    /// Whether it is unchanged.
-    is_normal: bool,
 }
 
 /// Evaluates the normalized header section. In a function of its own, since it is rare and needs
@@ -150,8 +158,8 @@ fn judge_normalized(
 fn judge_head(
     edge: &Arc<SharedContext>,
     conn: &Connection,
-    Front { bytes, head, after, is_normal }: Front<'_>,
-    &RequestOrdinal { requests, mode, now }: &RequestOrdinal,
+    Front { bytes, head, after }: Front<'_>,
+    &RequestOrdinal { requests, mode, now, body: source }: &RequestOrdinal,
 ) -> RequestPlan {
     if head.says_https && conn.tls_info().is_none() {
         // It is ambiguous: the target and the connection name different schemes.
@@ -212,9 +220,9 @@ fn judge_head(
     let body = if head.method == "HEAD" { BodyMode::HeadersOnly } else { BodyMode::Send };
     let purpose = head.kind;
     let manner =
-        ResponseParams { body, persistence, purpose, asker, is_noted, timeouts, is_normal };
+        ResponseParams { body, persistence, purpose, asker, is_noted, timeouts };
     let keep_alive = head.persistence == Persistence::Keep && mode == ConnectionMode::KeepAlive;
-    let request = || OutgoingRequest::new(bytes, &head, &asker, keep_alive);
+    let request = || OutgoingRequest::new((bytes, &head), &asker, (keep_alive, conn.is_h2()), source);
     let next = enforce(case, route, manner, request);
     let is_final = head.persistence == Persistence::Close;
     RequestPlan {

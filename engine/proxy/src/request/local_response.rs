@@ -7,7 +7,8 @@
 use std::fmt::{self, Write as _};
 
 use bytes::BytesMut;
-use pingora_http::{ResponseHeader, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use seawall_model::{Generation, Reason};
 
 use crate::http1::head::Persistence;
@@ -136,15 +137,15 @@ impl LocalResponse {
         if self.body == BodyMode::Send { self.text_len() as u64 } else { 0 }
     }
 
-    /// Returns its header section in pingora's form.
-    pub(crate) fn header(&self) -> Option<ResponseHeader> {
-        let mut header = ResponseHeader::build(self.status, Some(4)).ok()?;
-        header.insert_header("Content-Type", "text/plain").ok()?;
-        header.insert_header("Content-Length", self.text_len()).ok()?;
+    /// Returns its fields for a client that speaks HTTP/2.
+    pub(crate) fn fields(&self) -> HeaderMap {
+        let mut fields = HeaderMap::with_capacity(3);
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        fields.insert(CONTENT_LENGTH, self.text_len().into());
         if let Some(seconds) = self.retry_after_s() {
-            header.insert_header("Retry-After", seconds).ok()?;
+            fields.insert(RETRY_AFTER, seconds.into());
         }
-        Some(header)
+        fields
     }
 
     /// Appends the response to pending output.

@@ -2,7 +2,6 @@
 //! that decision, and its record.
 
 pub(crate) mod enforce;
-pub(crate) mod error_response;
 pub(crate) mod evaluate;
 pub(crate) mod facts;
 pub(crate) mod local_response;

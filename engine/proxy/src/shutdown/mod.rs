@@ -69,11 +69,6 @@ impl ShutdownSignal {
         self.open.clone()
     }
 
-    /// Returns the flag in pingora's form.
-    pub(crate) const fn watch(&self) -> &watch::Receiver<bool> {
-        &self.asked
-    }
-
     pub(crate) fn busy(&self) -> InFlightGuard {
         InFlightGuard(Arc::clone(&self.tally))
     }

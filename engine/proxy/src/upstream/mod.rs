@@ -11,16 +11,12 @@
 //! at half of all.
 
 pub(crate) mod attempt;
-pub(crate) mod headers;
 pub(crate) mod health_check;
 pub(crate) mod origin;
-pub(crate) mod pingora_service;
 pub(crate) mod pool;
 pub(crate) mod queue;
-pub(crate) mod retry;
 pub(crate) mod slot_kind;
 pub(crate) mod stats;
-pub(crate) mod stream;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;

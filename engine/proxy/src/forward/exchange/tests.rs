@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use seawall_model::Scheme;
 
 use super::*;
-use crate::forward::request_header::{ForwardedFor, write_request_header};
+use crate::forward::request_header::{ForwardedFor, end_request_header, write_request_header};
 use crate::http1::head::{RequestKind, header_slots, parse_head};
 
 /// What a side does next when it is read from.
@@ -120,10 +120,12 @@ fn begun(came: &str) -> Exchange {
     let head = parse_head(&came.as_bytes()[..len], &mut slots, &limits).unwrap();
     let client = ForwardedFor { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), scheme: Scheme::Http };
     write_request_header(&came.as_bytes()[..len], &head, client, &mut header);
+    end_request_header(&head, &mut header);
     assert!(request.replace(len, &header));
     let to = ResponseTo {
         is_head: head.method == "HEAD",
         is_old: head.is_old,
+        is_h2: false,
         is_websocket: head.kind == RequestKind::WebSocket,
         keep_alive: head.persistence == crate::http1::head::Persistence::Keep,
         closes_origin: false,

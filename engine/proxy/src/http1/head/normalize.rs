@@ -10,11 +10,6 @@
 //! Cookies over HTTP/2 count as one header; `h2_max_cookie_fields` is their own limit. In HTTP/1.1
 //! each line counts before it is joined.
 
-use pingora_error::Result;
-use pingora_http::RequestHeader;
-
-use crate::ProxyLimits;
-
 /// Returns whether a header of this name is removed.
 pub(crate) fn is_left_out(name: &str) -> bool {
     has_underscore(name) && !is_misspelt_framing(name)
@@ -65,34 +60,6 @@ pub(crate) fn normalized(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Vec<u
     head
 }
 
-/// Normalizes a request in the engine's form. Returns how many headers were removed.
-///
-/// More `Cookie` headers than the limit stay as they are: the later check counts each of them and
-/// rejects the request.
-///
-/// # Errors
-/// The joined cookies are not a valid value: this cannot happen, since each of them is one.
-pub(crate) fn normalize(request: &mut RequestHeader, limits: &ProxyLimits) -> Result<u64> {
-    let cookies = request.headers.get_all("cookie");
-    let fields = cookies.iter().count();
-    if fields > 1
-        && fields <= limits.h2_max_cookie_fields.max(limits.settings.requests.max_request_headers)
-    {
-        let all = joined(cookies.iter().map(|value| value.as_bytes()));
-        request.insert_header("Cookie", all)?;
-    }
-    if !request.headers.keys().any(|name| is_left_out(name.as_str())) {
-        return Ok(0);
-    }
-    let names = request.headers.keys().filter(|name| is_left_out(name.as_str()));
-    let mut left_out = 0;
-    for name in names.cloned().collect::<Vec<_>>() {
-        left_out += request.headers.get_all(&name).iter().count() as u64;
-        let _removed = request.remove_header(&name);
-    }
-    Ok(left_out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,29 +87,5 @@ mod tests {
         let one = "GET / HTTP/1.1\r\nHost: a\r\nCookie: a_b=1\r\n\r\n";
         assert_eq!(normalized_of(head).as_deref(), Some(one));
         assert_eq!(normalized_of(one), None);
-    }
-
-    /// The request that is evaluated and the one that is forwarded are normalized by two functions.
-    #[test]
-    fn both_forms_say_the_same() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        let fields = [("a_b", "1"), ("cookie", "a=1"), ("x", "2"), ("a_b", "3"), ("cookie", "b")];
-        for (name, value) in fields {
-            let _is_first = request.append_header(name, value).unwrap();
-        }
-        let lines: String =
-            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let judged = normalized_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n")).unwrap();
-        assert_eq!(normalize(&mut request, &ProxyLimits::default()).unwrap(), 2);
-        let mut forwarded: Vec<_> = request
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
-        let mut judged: Vec<_> = judged.lines().skip(1).filter(|line| !line.is_empty()).collect();
-        judged.sort_unstable();
-        forwarded.sort_unstable();
-        assert_eq!(forwarded, judged);
-        assert_eq!(normalize(&mut request, &ProxyLimits::default()).unwrap(), 0);
     }
 }

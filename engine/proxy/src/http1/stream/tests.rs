@@ -98,11 +98,6 @@ async fn one_empty_line_before_a_head_is_skipped_and_a_second_is_not() {
     assert_eq!(both.guarded.next_head().await, NextRequest::Invalid(HeadError::Syntax));
 }
 
-/// Reads once.
-async fn read(guarded: &mut Http1Stream<DuplexStream>, room: &mut [u8]) -> io::Result<usize> {
-    poll_fn(|cx| guarded.poll_read(cx, room)).await
-}
-
 /// Writes all of `bytes`.
 async fn write(guarded: &mut Http1Stream<DuplexStream>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
