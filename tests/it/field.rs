@@ -371,7 +371,6 @@ fn requests_under_way_are_held_to_their_limit() {
 
 /// RFC 9110 §6.5: a client that says `TE: trailers` gets them.
 #[test]
-#[ignore = "the engine passes no trailers of answers on"]
 fn trailers_of_an_answer_are_sent_on() {
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
                   2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";

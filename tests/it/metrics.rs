@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use seawall_admin_api::{
-    ConnectionCloses, ConnectionRejections, Handshakes, HealthChecks, InternalErrors, ProxyStatus,
+    ConnectionCloses, ConnectionRejections, Handshakes, HealthChecks, ProxyStatus,
     RequestRejections, SiteCloses, SiteCounts, SiteRejections, StatusReport, UpstreamErrors,
 };
 use seawall_control::{FAMILIES, MetricFamily, MetricKind};
@@ -300,7 +300,7 @@ fn the_manual_lists_every_metric_and_no_other() {
 }
 
 /// The values of a label, by the metric, where they are known from the start.
-pub(crate) const REASONS: [(&str, &[(&str, &str)]); 9] = [
+pub(crate) const REASONS: [(&str, &[(&str, &str)]); 8] = [
     ("seawall_connections_rejected_total", ConnectionRejections::REASONS),
     ("seawall_connections_closed_total", ConnectionCloses::REASONS),
     ("seawall_tls_handshakes_total", Handshakes::REASONS),
@@ -309,7 +309,6 @@ pub(crate) const REASONS: [(&str, &[(&str, &str)]); 9] = [
     ("seawall_health_checks_total", HealthChecks::REASONS),
     ("seawall_site_requests_rejected_total", SiteRejections::REASONS),
     ("seawall_site_connections_closed_total", SiteCloses::REASONS),
-    ("seawall_internal_errors_total", InternalErrors::REASONS),
 ];
 
 #[test]
@@ -395,7 +394,6 @@ const MAY_BE_ZERO: &[(&str, &str)] = &[
     ("seawall_tarpits_rejected_total", "more clients than are held: tests of the proxy"),
     ("seawall_overload_stage", "overload: fair_sharing.rs"),
     ("seawall_overload_pressure_ratio", "a worker that is late, or little memory: fair_sharing.rs"),
-    ("seawall_internal_errors_total", "an error in Seawall: tests of the proxy"),
     ("seawall_panics_total", "an error in Seawall"),
     ("seawall_site_congested", "a queue: fair_sharing.rs"),
     ("seawall_site_connections_closed_total", "more connections than a share: fair_sharing.rs"),

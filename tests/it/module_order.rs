@@ -32,7 +32,8 @@ const ORDER: &[(&str, Steps)] = &[
                 "http2::frame_monitor",
                 "listener::proxy_protocol",
                 "listener::socket",
-                "upstream::stream::response_head",
+                "forward::body",
+                "forward::buffer",
                 "shutdown",
             ],
             &["fairness"],
@@ -48,12 +49,13 @@ const ORDER: &[(&str, Steps)] = &[
             ],
             &[
                 "request",
+                "forward",
                 "http1::body_buffer",
                 "http1::stream",
-                "upstream::headers",
+                "http2::request_head",
                 "upstream::health_check",
             ],
-            &["http1", "http2", "upstream::pingora_service", "upstream::retry", "upstream::stream"],
+            &["http1", "http2"],
             &["listener", "shutdown::handle", "site_report", "engine_log_filter", "fuzzing", ""],
         ],
     ),
@@ -113,7 +115,6 @@ const ORDER: &[(&str, Steps)] = &[
 /// Imports against the order that stand for now, by the folders or modules between which they run.
 /// The path to origins that the proxy will have of its own ends those of `proxy`.
 const AGAINST: &[(&str, &str, &str)] = &[
-    ("proxy", "connection", "request::enforce"),
     ("proxy", "fairness", "connection"),
     ("proxy", "fairness", "context"),
     ("proxy", "fairness", "overload"),

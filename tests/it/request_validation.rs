@@ -59,7 +59,7 @@ fn what_is_refused_is_refused_with_its_status_and_shows_nothing() {
         assert_eq!(answer.field("connection"), Some("close"));
         said.push_str(&format!("{}{}", answer.head, answer.text()));
     }
-    assert_eq!((origin.bytes(), server.proxy().requests.rejected.engine_rejected), (0, 0));
+    assert_eq!(origin.bytes(), 0);
     assert_names_nobody(&said, &origin);
 }
 
@@ -122,7 +122,6 @@ fn what_is_sound_reaches_the_origin_as_it_was_sent_less_what_is_between_two_hops
         }
     }
     assert!(origin.unsound().is_empty(), "{:?}", origin.unsound());
-    assert_eq!(server.proxy().requests.rejected.engine_rejected, 0);
     assert_names_nobody(&said, &origin);
 }
 

@@ -24,8 +24,6 @@ counters! {
         retries: RetryCounters,
         /// Overload of the server.
         overload: OverloadGauges,
-        /// Errors in Seawall itself.
-        internal_errors: InternalErrorCounters,
         /// Connections that ended in a panic.
         panics: AtomicU64,
         /// Log lines of `log` actions that were not written.
@@ -168,8 +166,6 @@ reasons! {
         overload,
         /// This version cannot carry out the verdict (503).
         unsupported_verdict,
-        /// The HTTP engine rejected a header that Seawall had accepted (400).
-        engine_rejected,
     }
 }
 
@@ -256,14 +252,6 @@ counters! {
         memory: PercentGauge,
         /// Delay of the latest worker; 1 is a tenth of a second.
         worker_delay: PercentGauge,
-    }
-}
-
-reasons! {
-    /// Errors in Seawall itself.
-    InternalErrorCounters => InternalErrors {
-        /// A request reached the HTTP engine without a decision, and was answered 500 there.
-        request_without_decision,
     }
 }
 

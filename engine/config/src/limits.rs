@@ -91,7 +91,6 @@ limits! {
         /// Time to connect to an origin.
         connect_timeout: Duration, Time = 1 s, 10 ms ..= 10 min;
         /// Time from the end of a request, or the last interim response, to the response header.
-        /// Over HTTP/2 it also bounds the silence within a response, if it is the shorter limit.
         response_header_timeout: Duration, Time = 75 s, 10 ms ..= 1 h;
         /// Time that an origin may be silent within a response.
         read_timeout: Duration, Time = 75 s, 10 ms ..= 1 h;

@@ -1,14 +1,14 @@
 //! The data plane: parses, forwards and enforces; it makes no decision.
 //!
 //! A request passes these folders: `listener` (concurrency limits, PROXY header, TLS) →
-//! `connection` (phase, deadlines, stream) → `http1` or `http2` (the end of each request, one
+//! `connection` (phase, deadlines, transport) → `http1` or `http2` (the end of each request, one
 //! meaning of its header section) → `request` (facts, the decision, its enforcement, the record) →
-//! `upstream` (an origin slot, forwarding by pingora, retries). `admission` limits clients,
-//! `fairness` shares resources among sites, `overload` monitors the whole server, `shutdown` ends
-//! it.
+//! `forward` (the exchange of bytes with an origin) with `upstream` (origins, slots, retries, idle
+//! connections). `admission` limits clients, `fairness` shares resources among sites, `overload`
+//! monitors the whole server, `shutdown` ends it.
 //!
-//! A request is evaluated before pingora gets it, so a rejection costs one parse and one write.
-//! Pingora rejects what arrives without an admission.
+//! A request is evaluated before anything is forwarded, so a rejection costs one parse and one
+//! write. Only an admitted request can be forwarded, by type.
 //!
 //! Only this crate may name pingora. It is one of the few that read a clock (tokio's, for
 //! deadlines); evaluation gets its time from the caller's [`Now`](seawall_model::Now).
@@ -40,6 +40,7 @@ mod upstream;
 pub use config::ProxyConfig;
 pub use engine_log_filter::{EngineLogFilter, log_filter};
 pub use error::BindError;
+pub use forward::response_header::ResponseError;
 pub use http1::head::HeadError;
 pub use limits::ProxyLimits;
 pub use listener::DataPlane;
@@ -51,7 +52,6 @@ pub use shutdown::gate::ListenerGate;
 pub use shutdown::handle::{DrainReport, ProxyHandle};
 pub use site_report::SiteReporter;
 pub use tls::{CertificateError, CertificateSet, CertificateStore};
-pub use forward::response_header::ResponseError;
 
 #[cfg(test)]
 mod tests;

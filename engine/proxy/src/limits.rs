@@ -124,7 +124,7 @@ limits! {
     pub lingering_close_max_bytes: usize = 2 * 1024 * 1024;
     /// Time for that. A client that sent more has the same time to receive its response.
     pub lingering_timeout: Duration = Duration::from_secs(2);
-    /// Header fields of an origin's response; the HTTP engine allows 256. Counter:
+    /// Header fields of an origin's response; the parser's array has 256. Counter:
     /// `requests.origin_response_errors`, reason `fields`.
     pub max_response_headers: usize = 256;
     /// Reads that these header fields may take: at each read the engine parses the whole header
@@ -157,7 +157,7 @@ limits! {
     pub max_tarpits: u64 = 1_000;
     /// Milliseconds after which a new ban closes the connections of its client.
     pub ban_sweep_interval_ms: u64 = 250;
-    /// Log lines of the HTTP engine in a second. Counter: `engine_filtered` in
+    /// Log lines of the libraries below in a second. Counter: `engine_filtered` in
     /// `log.suppressed_lines`.
     pub engine_log_lines_per_second: u32 = 5;
     /// Log lines of the operator's `log` actions in a second, and as many of all members'. One rule

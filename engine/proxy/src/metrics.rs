@@ -11,16 +11,18 @@ pub use seawall_admin_api::ProxyMetrics;
 use seawall_admin_api::{ConnectionRejectionCounters, RequestCounters, WordCounters};
 
 use crate::admission::concurrency_limit::LimitReached;
+use crate::forward::response_header::ResponseError;
 use crate::http1::head::HeadError;
 use crate::listener::proxy_protocol::ProxyHeaderError;
-use crate::forward::response_header::ResponseError;
 
 /// Returns the counters, with the reasons for invalid headers.
 pub(crate) fn proxy_metrics() -> ProxyMetrics {
     ProxyMetrics {
         requests: RequestCounters {
             header_errors: WordCounters::new(HeadError::ALL.iter().map(|why| why.word())),
-            origin_response_errors: WordCounters::new(ResponseError::ALL.iter().map(|why| why.word())),
+            origin_response_errors: WordCounters::new(
+                ResponseError::ALL.iter().map(|why| why.word()),
+            ),
             ..RequestCounters::default()
         },
         ..ProxyMetrics::default()

@@ -1,8 +1,5 @@
-//! State of a connection that both parts share: our own loop before pingora, and pingora's hooks.
-//!
-//! Pingora passes to a request's hooks only the digest of the connection. So the phase and the
-//! admitted request travel in one `Arc` that the digest carries. The table of live connections
-//! holds the same `Arc` and ends a connection through it.
+//! State of a connection that several tasks share: its own, those of its HTTP/2 requests, and the
+//! table of live connections, which ends a connection through it.
 
 pub(crate) mod data_rate;
 pub(crate) mod idle;

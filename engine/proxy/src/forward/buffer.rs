@@ -37,14 +37,15 @@ impl Store {
 
 /// Returns memory for `size` bytes behind the headroom.
 fn take(size: usize) -> Box<[u8]> {
-    let (class, size) = match size {
-        0..=SMALL_BYTES => (Some(0), SMALL_BYTES),
-        0..=LARGE_BYTES => (Some(1), LARGE_BYTES),
-        _ => (None, size),
+    let (class, size) = if size <= SMALL_BYTES {
+        (Some(0), SMALL_BYTES)
+    } else if size <= LARGE_BYTES {
+        (Some(1), LARGE_BYTES)
+    } else {
+        (None, size)
     };
-    let stored = class.and_then(|class| {
-        STORE.with_borrow_mut(|store| store.0.get_mut(class).and_then(Vec::pop))
-    });
+    let stored = class
+        .and_then(|class| STORE.with_borrow_mut(|store| store.0.get_mut(class).and_then(Vec::pop)));
     stored.unwrap_or_else(|| vec![0; HEADROOM.saturating_add(size)].into_boxed_slice())
 }
 

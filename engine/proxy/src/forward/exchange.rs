@@ -219,8 +219,7 @@ impl Exchange {
     /// Returns whether the client can only see the end of the response at the end of the
     /// connection.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        self.is_unchunked
-            || (matches!(self.response_body, Body::UntilClose) && !self.is_rechunked)
+        self.is_unchunked || (matches!(self.response_body, Body::UntilClose) && !self.is_rechunked)
     }
 
     /// Returns whether the origin has the whole request, and owes more of its response.

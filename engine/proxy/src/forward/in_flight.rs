@@ -416,9 +416,10 @@ impl InFlight {
     }
 
     fn incomplete(&mut self) -> Ended {
-        let (is_visible, status) = self.exchange.as_ref().map_or((true, 0), |exchange| {
-            (!exchange.ends_with_connection(), exchange.status())
-        });
+        let (is_visible, status) = self
+            .exchange
+            .as_ref()
+            .map_or((true, 0), |exchange| (!exchange.ends_with_connection(), exchange.status()));
         self.release(status);
         Ended::Incomplete { is_visible }
     }

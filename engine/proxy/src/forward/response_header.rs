@@ -318,11 +318,7 @@ impl FieldAction {
     }
 }
 
-fn action(
-    field: &httparse::Header<'_>,
-    line: StatusLine,
-    origins: &[SocketAddr],
-) -> FieldAction {
+fn action(field: &httparse::Header<'_>, line: StatusLine, origins: &[SocketAddr]) -> FieldAction {
     let is = |known: &str| field.name.eq_ignore_ascii_case(known);
     let removed_if = FieldAction::removed_if;
     match field.name.len() {
@@ -397,8 +393,7 @@ fn write_header(
 mod tests {
     use super::*;
 
-    const TO: ResponseTo =
-        ResponseTo {
+    const TO: ResponseTo = ResponseTo {
         is_head: false,
         is_old: false,
         is_h2: false,

@@ -1,7 +1,7 @@
 //! Strict parser of the header section of an HTTP/1 request.
 //!
 //! **A header section that two parsers could read differently is rejected**, even if the RFC lets a
-//! parser be lenient. Pingora and the origin parse the same bytes again, so an accepted one has
+//! parser be lenient. The origin parses the same bytes again, so an accepted one has
 //! exactly one meaning: one length, one host, one end. The cost is linear: [`HeadScanner`] reads
 //! each byte once, however slowly it arrives, and the header section is parsed once.
 //!
@@ -428,8 +428,7 @@ fn split_target<'h>(method: &str, target: &'h [u8]) -> Result<Target<'h>, HeadEr
         None => (rest, None),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
     };
-    // The engine's URI parser rejects these bytes: an error here has its own name and comes before
-    // the policy.
+    // No URI contains these bytes (RFC 3986 §2), and servers differ in what they make of them.
     let is_odd = path.iter().any(|b| matches!(b, b'<' | b'>' | b'`'))
         || query.is_some_and(|query| query.iter().any(|b| matches!(b, b'<' | b'>' | b'"')));
     if is_odd {

@@ -467,10 +467,9 @@ impl<S: ResettableIo> Downstream for Http1Stream<S> {
                 Some(if slow <= total.0 { (slow, Violation::MinBodyRate) } else { total })
             }
             // `poll_stalled` enforces the deadline of a client that does not read.
-            Waits::ClientRead
-            | Waits::OriginRead
-            | Waits::ResponseHeader
-            | Waits::ResponseBody => Some(total),
+            Waits::ClientRead | Waits::OriginRead | Waits::ResponseHeader | Waits::ResponseBody => {
+                Some(total)
+            }
         }
     }
 

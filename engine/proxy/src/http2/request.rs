@@ -34,8 +34,7 @@ pub(crate) async fn serve_request(
     };
     let mut client = StreamClient::new(conn, &edge.limits, body, respond);
     let nth = RequestOrdinal {
-        requests: conn
-            .count_request(edge.limits.settings.connections.max_requests_per_connection),
+        requests: conn.count_request(edge.limits.settings.connections.max_requests_per_connection),
         mode: ConnectionMode::KeepAlive,
         now: (edge.now)(),
         body: body_source,

@@ -11,7 +11,7 @@ use crate::http1::head::HeadError;
 /// `max_request_headers`. Beyond that each counts as a field, and the request is rejected.
 ///
 /// # Errors
-/// The request names two hosts.
+/// The request names a host twice, or two hosts.
 pub(crate) fn to_http1_head(parts: &Parts, limits: &ProxyLimits) -> Result<Vec<u8>, HeadError> {
     let mut head = Vec::with_capacity(512);
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -19,6 +19,9 @@ pub(crate) fn to_http1_head(parts: &Parts, limits: &ProxyLimits) -> Result<Vec<u
         head.extend_from_slice(part.as_bytes());
     }
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    if parts.headers.get_all("host").iter().count() > 1 {
+        return Err(HeadError::HostRepeated);
+    }
     if let Some(authority) = authority {
         field(&mut head, "host", [authority]);
     }
@@ -78,6 +81,8 @@ mod tests {
         assert_eq!(head("/a?b", &[("host", "a.example"), ("x", "y")]).unwrap(), text);
         let two = [("host", "b.example")];
         assert_eq!(head("https://a.example/", &two), Err(HeadError::HostMismatch));
+        let twice = [("host", "a.example"), ("host", "a.example")];
+        assert_eq!(head("https://a.example/", &twice), Err(HeadError::HostRepeated));
     }
 
     #[test]

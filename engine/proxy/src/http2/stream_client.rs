@@ -370,7 +370,8 @@ mod tests {
 
     #[test]
     fn trailers_are_fields_and_none_of_them_frames() {
-        let fields = trailer_fields(b"X-Sum: 7\r\nContent-Length: 9\r\nServer-Timing: a\r\n").unwrap();
+        let fields =
+            trailer_fields(b"X-Sum: 7\r\nContent-Length: 9\r\nServer-Timing: a\r\n").unwrap();
         let all: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         assert_eq!(all, [("x-sum", "7"), ("server-timing", "a")]);
         assert!(trailer_fields(b"").is_none());

@@ -219,10 +219,10 @@ fn judge_head(
     let timeouts = route.timeouts(&folded.path);
     let body = if head.method == "HEAD" { BodyMode::HeadersOnly } else { BodyMode::Send };
     let purpose = head.kind;
-    let manner =
-        ResponseParams { body, persistence, purpose, asker, is_noted, timeouts };
+    let manner = ResponseParams { body, persistence, purpose, asker, is_noted, timeouts };
     let keep_alive = head.persistence == Persistence::Keep && mode == ConnectionMode::KeepAlive;
-    let request = || OutgoingRequest::new((bytes, &head), &asker, (keep_alive, conn.is_h2()), source);
+    let request =
+        || OutgoingRequest::new((bytes, &head), &asker, (keep_alive, conn.is_h2()), source);
     let next = enforce(case, route, manner, request);
     let is_final = head.persistence == Persistence::Close;
     RequestPlan {

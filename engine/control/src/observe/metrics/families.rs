@@ -414,7 +414,7 @@ pub const FAMILIES: &[MetricFamily] = &[
     counter(
         "seawall_origin_response_errors_total",
         &["reason"],
-        "Responses of origins that were rejected because of their header, by reason.",
+        "Responses of origins that were rejected because of their header or framing, by reason.",
         |of, out| out.words(&[], by_word(&of.status.proxy.requests.origin_response_errors)),
     ),
     counter("seawall_retries_total", &[], "Retries of requests.", |of, out| {
@@ -464,12 +464,6 @@ pub const FAMILIES: &[MetricFamily] = &[
             let Pressure { memory, worker_delay } = of.status.proxy.overload.pressure;
             out.words(&[], [("memory", memory), ("worker_delay", worker_delay)]);
         },
-    ),
-    counter(
-        "seawall_internal_errors_total",
-        &["kind"],
-        "Errors in Seawall itself, by kind.",
-        |of, out| out.words(&[], of.status.proxy.internal_errors.named()),
     ),
     counter(
         "seawall_panics_total",

@@ -290,7 +290,8 @@ fn a_long_body_in_chunks_of_our_own_is_the_same_body() {
     assert_eq!(outcome, complete(false, true));
     let (_, chunks) = got.split_once("\r\n\r\n").unwrap();
     let mut chunks = chunks.as_bytes().to_vec();
-    let mut reader = Body::of_request(crate::http1::head::Framing::Chunked, &ProxyLimits::default());
+    let mut reader =
+        Body::of_request(crate::http1::head::Framing::Chunked, &ProxyLimits::default());
     let (taken, kept) = reader.take(&mut chunks, ChunkFilter::Data).unwrap();
     assert!(reader.is_done() && taken == chunks.len());
     assert!(chunks[..kept] == *body.as_bytes());
