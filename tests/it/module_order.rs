@@ -34,6 +34,7 @@ const ORDER: &[(&str, Steps)] = &[
                 "listener::socket",
                 "forward::body",
                 "forward::buffer",
+                "forward::response_error",
                 "shutdown",
             ],
             &["fairness"],

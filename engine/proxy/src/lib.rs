@@ -40,7 +40,7 @@ mod upstream;
 pub use config::ProxyConfig;
 pub use engine_log_filter::{EngineLogFilter, log_filter};
 pub use error::BindError;
-pub use forward::response_header::ResponseError;
+pub use forward::response_error::ResponseError;
 pub use http1::head::HeadError;
 pub use limits::ProxyLimits;
 pub use listener::DataPlane;

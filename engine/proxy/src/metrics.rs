@@ -11,7 +11,7 @@ pub use seawall_admin_api::ProxyMetrics;
 use seawall_admin_api::{ConnectionRejectionCounters, RequestCounters, WordCounters};
 
 use crate::admission::concurrency_limit::LimitReached;
-use crate::forward::response_header::ResponseError;
+use crate::forward::response_error::ResponseError;
 use crate::http1::head::HeadError;
 use crate::listener::proxy_protocol::ProxyHeaderError;
 

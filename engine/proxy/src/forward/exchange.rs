@@ -12,7 +12,8 @@ use http::HeaderMap;
 
 use super::body::{Body, BodyError, CHUNK_FRAMING_BYTES, LAST_CHUNK, chunk_line};
 use super::buffer::Buffer;
-use super::response_header::{ResponseError, ResponseHeader, ResponseTo, read_response_header};
+use super::response_error::ResponseError;
+use super::response_header::{ResponseHeader, ResponseTo, read_response_header};
 use super::{ByteStream, ClientStream};
 use crate::ProxyLimits;
 use crate::http1::chunked::ChunkFilter;

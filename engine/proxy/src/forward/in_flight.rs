@@ -22,7 +22,7 @@ use crate::forward::exchange::{Exchange, Outcome, Terms, Waits};
 use crate::forward::given_up;
 use crate::forward::origin_connection::{ConnectError, OriginConnection};
 use crate::forward::outgoing::RetrySafety;
-use crate::forward::response_header::ResponseError;
+use crate::forward::response_error::ResponseError;
 use crate::http1::timer::DeadlineTimer;
 use crate::metrics::count;
 use crate::request::enforce::AdmittedRequest;

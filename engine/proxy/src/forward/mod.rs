@@ -19,6 +19,7 @@ pub(crate) mod in_flight;
 pub(crate) mod origin_connection;
 pub(crate) mod outgoing;
 pub(crate) mod request_header;
+pub(crate) mod response_error;
 pub(crate) mod response_header;
 
 use std::io;

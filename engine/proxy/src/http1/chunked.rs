@@ -47,7 +47,7 @@ enum ParserState {
     End,
 }
 
-/// What of a chunked body is forwarded. Extensions never are: they only concern one hop (RFC 9112
+/// What of a chunked body is forwarded. Extensions never are: they only concern one connection (RFC 9112
 /// §7.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChunkFilter {

@@ -161,7 +161,8 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const KEPT: Option<Outcome> = Some(Outcome::Complete { origin_keeps: true, client_keeps: true });
 
-fn complete(origin_keeps: bool, client_keeps: bool) -> Option<Outcome> {
+/// A complete response, and whether the connections to origin and client are kept.
+fn complete((origin_keeps, client_keeps): (bool, bool)) -> Option<Outcome> {
     Some(Outcome::Complete { origin_keeps, client_keeps })
 }
 
@@ -271,10 +272,10 @@ fn a_body_until_the_end_of_the_stream_is_sent_in_chunks() {
     let (got, outcome) = answered(came.clone());
     let header = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(got, format!("{header}3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"));
-    assert_eq!(outcome, complete(false, true));
+    assert_eq!(outcome, complete((false, true)));
     let old = "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
     let (mut client, mut origin) = (Side::default(), Side::says(came));
-    assert_eq!(run(&mut begun(old), &mut client, &mut origin), complete(false, false));
+    assert_eq!(run(&mut begun(old), &mut client, &mut origin), complete((false, false)));
     assert_eq!(client.text(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcdef");
     // A body that breaks off is no complete body.
     let (got, outcome) =
@@ -287,7 +288,7 @@ fn a_long_body_in_chunks_of_our_own_is_the_same_body() {
     let body = "x".repeat(100_000);
     let came = [bytes(&format!("HTTP/1.1 200 OK\r\n\r\n{body}")), Read::End];
     let (got, outcome) = answered(came);
-    assert_eq!(outcome, complete(false, true));
+    assert_eq!(outcome, complete((false, true)));
     let (_, chunks) = got.split_once("\r\n\r\n").unwrap();
     let mut chunks = chunks.as_bytes().to_vec();
     let mut reader =
@@ -319,10 +320,10 @@ fn a_broken_body_is_an_error_response_before_the_header_left_and_incomplete_afte
 #[test]
 fn bytes_behind_a_response_poison_the_origins_connection_only() {
     let more = format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
-    assert_eq!(answered([bytes(&more)]), (OK.to_owned(), complete(false, true)));
+    assert_eq!(answered([bytes(&more)]), (OK.to_owned(), complete((false, true))));
     let head = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
     let (mut client, mut origin) = (Side::default(), Side::says([bytes(OK)]));
-    assert_eq!(run(&mut begun(head), &mut client, &mut origin), complete(false, true));
+    assert_eq!(run(&mut begun(head), &mut client, &mut origin), complete((false, true)));
     assert_eq!(client.text(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
 }
 
@@ -331,7 +332,7 @@ fn an_early_response_passes_and_ends_both_connections() {
     let came = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc";
     let reject = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
     let (mut client, mut origin) = (Side::default(), Side::says([bytes(reject)]));
-    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete(false, false));
+    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete((false, false)));
     assert_eq!(
         client.text(),
         "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -339,7 +340,7 @@ fn an_early_response_passes_and_ends_both_connections() {
     // An origin that takes nothing more has responded all the same.
     let mut client = Side::says([bytes("def")]);
     let mut origin = Side { fails_after: Some(40), ..Side::says([Read::Nothing, bytes(reject)]) };
-    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete(false, false));
+    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete((false, false)));
     assert!(client.text().starts_with("HTTP/1.1 413"));
 }
 
@@ -365,7 +366,7 @@ fn a_request_without_a_response_can_be_sent_again_where_it_is_at_hand() {
 fn a_client_that_ended_its_direction_still_gets_its_response() {
     let mut client = Side::says([Read::End]);
     let mut origin = Side::says([Read::Nothing, Read::Nothing, bytes(OK)]);
-    assert_eq!(run(&mut begun(GET), &mut client, &mut origin), complete(true, false));
+    assert_eq!(run(&mut begun(GET), &mut client, &mut origin), complete((true, false)));
     assert_eq!(
         client.text(),
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -398,7 +399,7 @@ fn a_tunnel_ends_when_both_directions_have() {
         bytes("to client"),
         Read::End,
     ]);
-    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete(false, false));
+    assert_eq!(run(&mut begun(came), &mut client, &mut origin), complete((false, false)));
     assert!(origin.text().ends_with("\r\n\r\nearlyto origin"), "{}", origin.text());
     assert!(client.text().ends_with("\r\n\r\nhelloto client"), "{}", client.text());
     assert!(client.is_shut && origin.is_shut);
