@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Install what the build needs and this machine lacks.
+    /// Install what the build and the benches need and this machine lacks.
     Setup,
     /// Build everything, then run Seawall in front of the demo sites.
     Run {
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 fn obey(word: Task) -> anyhow::Result<()> {
     let repo = repo::Repo::find()?;
     match word {
-        Task::Setup => command::setup::run(),
+        Task::Setup => command::setup::all(),
         Task::Run { once: false } => command::run::stay(&repo),
         Task::Run { once: true } => command::run::once(&repo),
         Task::Test | Task::Ci => command::test::run(&repo),
