@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Install what the build needs and this machine lacks.
+    /// Install what the build and the benches need and this machine lacks.
     Setup,
     /// Build everything, then run Seawall in front of the demo sites.
     Run {
@@ -46,13 +46,7 @@ enum Task {
     /// Write the table of settings in docs/limits.md, and the JSON schema of the configuration.
     Reference,
     /// Run the benches.
-    Bench {
-        /// Evaluate the same rules with other engines instead.
-        #[arg(long, conflicts_with = "filter")]
-        peers: bool,
-        /// Only benches whose name contains this.
-        filter: Option<String>,
-    },
+    Bench(command::bench::Options),
     /// Run all known attacks against a new Seawall, and evaluate its promises.
     Attack(command::attack::Options),
     /// Fuzz each target for a while.
@@ -80,15 +74,14 @@ fn main() -> ExitCode {
 fn obey(word: Task) -> anyhow::Result<()> {
     let repo = repo::Repo::find()?;
     match word {
-        Task::Setup => command::setup::run(),
+        Task::Setup => command::setup::all(),
         Task::Run { once: false } => command::run::stay(&repo),
         Task::Run { once: true } => command::run::once(&repo),
         Task::Test | Task::Ci => command::test::run(&repo),
         Task::Rules { all: false } => command::rules::run(&repo),
         Task::Rules { all: true } => command::rules::all(&repo),
         Task::Reference => command::reference::run(&repo),
-        Task::Bench { peers: true, .. } => command::bench::peers(&repo),
-        Task::Bench { filter, .. } => command::bench::run(&repo, filter.as_deref()),
+        Task::Bench(options) => command::bench::run(&repo, &options),
         Task::Attack(options) => command::attack::run(&repo, &options),
         Task::Fuzz { seconds, filter } => command::fuzz::run(&repo, seconds, filter.as_deref()),
     }

@@ -49,6 +49,14 @@ impl Repo {
     /// # Errors
     /// Cargo does not say where it builds.
     pub(crate) fn seawall(&self, profile: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.target_dir()?.join(profile).join("seawall"))
+    }
+
+    /// Returns the folder in which cargo builds.
+    ///
+    /// # Errors
+    /// Cargo does not say where it builds.
+    pub(crate) fn target_dir(&self) -> anyhow::Result<PathBuf> {
         let text = shell::quiet(&mut self.cargo(&["metadata", "--no-deps", "--format-version=1"]))?;
         let metadata: serde_json::Value =
             serde_json::from_str(&text).context("cargo metadata is not JSON")?;
@@ -56,6 +64,6 @@ impl Repo {
             .get("target_directory")
             .and_then(serde_json::Value::as_str)
             .context("cargo metadata names no target directory")?;
-        Ok(Path::new(target).join(profile).join("seawall"))
+        Ok(PathBuf::from(target))
     }
 }

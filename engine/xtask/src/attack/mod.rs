@@ -5,6 +5,7 @@
 //! program, so xtask stays fast to compile.
 
 pub(crate) mod child_process;
+pub(crate) mod cpu_time;
 pub(crate) mod evaluate;
 pub(crate) mod expectation;
 pub(crate) mod expectations;

@@ -41,7 +41,55 @@ const TOOLS: [Tool; 2] = [
     },
 ];
 
-/// Makes sure of everything.
+/// Programs of `cargo xtask bench load`, and the Debian packages that have them. The build does not
+/// need them, so the other tasks do not install them.
+const BENCH_TOOLS: [Tool; 5] = [
+    Tool {
+        programs: &["nginx"],
+        package: "nginx-core",
+        why: "nginx: `bench load` compares with it, and it is the origin there",
+    },
+    Tool {
+        programs: &["haproxy"],
+        package: "haproxy",
+        why: "HAProxy: `bench load` compares with it",
+    },
+    Tool { programs: &["wrk"], package: "wrk", why: "wrk: the load of `bench load`" },
+    Tool {
+        programs: &["h2load"],
+        package: "nghttp2-client",
+        why: "h2load: the load over HTTP/2 of `bench load`",
+    },
+    Tool {
+        programs: &["openssl"],
+        package: "openssl",
+        why: "openssl: certificates of `bench load`",
+    },
+];
+
+/// Makes sure of everything that the build needs, and of the programs that only benches need.
+/// Where the latter cannot be installed, it prints the reason: all other tasks work without them.
+///
+/// # Errors
+/// Something that the build needs is missing and could not be installed.
+pub(crate) fn all() -> anyhow::Result<()> {
+    run()?;
+    let mut packages = Vec::new();
+    for tool in BENCH_TOOLS.iter().filter(|tool| tool.is_missing()) {
+        println!("setup: missing {}", tool.why);
+        packages.push(tool.package);
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    match install(&packages) {
+        Ok(()) => println!("setup: installed {}", packages.join(", ")),
+        Err(error) => println!("setup: `bench load` will not run: {error:#}"),
+    }
+    Ok(())
+}
+
+/// Makes sure of everything that the build needs.
 ///
 /// # Errors
 /// Something is missing and could not be installed; the message says what to run.

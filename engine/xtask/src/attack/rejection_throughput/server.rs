@@ -3,6 +3,7 @@
 //! Seawall's connection rate limit is removed: `wrk` is one client, and the others have no such
 //! limit.
 
+use crate::attack::cpu_time;
 use crate::attack::server::{Files, Server, ServerKind, free};
 use crate::attack::testbed::Folder;
 use crate::demo::http_client::Client;
@@ -92,29 +93,9 @@ impl Running {
     /// # Errors
     /// The process has ended.
     pub(super) fn cpu_ms(&self) -> anyhow::Result<u64> {
-        let group = self.0.id();
-        let mut found = None;
-        for entry in std::fs::read_dir("/proc").context("no /proc")?.flatten() {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            if let Some(cpu) = cpu_ms_in(&stat, group) {
-                found = Some(cpu + found.unwrap_or(0));
-            }
-        }
-        found.with_context(|| format!("{} is gone", self.0.who().word()))
+        cpu_time::of_group_ms(self.0.id())
+            .with_context(|| format!("{} is gone", self.0.who().word()))
     }
-}
-
-/// User and system time in a line of `/proc/PID/stat`, if it is of this process group. Ticks are
-/// hundredths of a second on every Linux that Rust runs on.
-fn cpu_ms_in(stat: &str, group: u32) -> Option<u64> {
-    // The name may contain anything, so count from its closing bracket.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-    if number(2)? != u64::from(group) {
-        return None;
-    }
-    Some(number(11)?.saturating_add(number(12)?).saturating_mul(10))
 }
 
 /// Returns the status of a request for the denied path, if there is a response.
@@ -138,13 +119,5 @@ mod tests {
             assert!(all.contains("127.0.0.1:4711") && all.contains(DENIED), "{all}");
             assert!(all.contains("403"), "{all}");
         }
-    }
-
-    #[test]
-    fn processor_time_is_that_of_the_group() {
-        let stat = "9 (a) b (c) S 1 7 7 0 -1 4194560 9 0 0 0 12 34 0 0 20 0 1 0 5";
-        assert_eq!(cpu_ms_in(stat, 7), Some(460));
-        assert_eq!(cpu_ms_in(stat, 9), None);
-        assert_eq!(cpu_ms_in("", 7), None);
     }
 }

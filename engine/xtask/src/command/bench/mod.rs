@@ -1,15 +1,48 @@
 //! `cargo xtask bench`: the benches, in the profile of releases; with `--peers`, Seawall beside other
-//! engines.
+//! engines; with `load`, Seawall beside other proxies.
+
+mod load;
 
 use crate::command::{rules, setup};
 use crate::repo::Repo;
 use crate::shell;
 
+/// What was typed.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    comparison: Option<Comparison>,
+    /// Evaluate the same rules with other engines instead.
+    #[arg(long, conflicts_with = "filter")]
+    peers: bool,
+    /// Only benches whose name contains this.
+    filter: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Comparison {
+    /// Forward and reject requests beside nginx and HAProxy, under load.
+    Load(load::Options),
+}
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Something does not build, or fails.
+pub(crate) fn run(repo: &Repo, options: &Options) -> anyhow::Result<()> {
+    match options {
+        Options { comparison: Some(Comparison::Load(options)), .. } => load::run(repo, options),
+        Options { peers: true, .. } => peers(repo),
+        Options { filter, .. } => benches(repo, filter.as_deref()),
+    }
+}
+
 /// Runs the benches whose name contains `filter`, or all.
 ///
 /// # Errors
 /// A bench does not build or fails.
-pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
+fn benches(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
     setup::run()?;
     rules::build(repo)?;
     println!("bench: building with fat LTO, as releases are; this takes a while the first time");
@@ -28,7 +61,7 @@ pub(crate) fn run(repo: &Repo, filter: Option<&str>) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The engines do not build, or do not agree.
-pub(crate) fn peers(repo: &Repo) -> anyhow::Result<()> {
+fn peers(repo: &Repo) -> anyhow::Result<()> {
     setup::run()?;
     println!("bench: building the other engines too; this takes minutes the first time");
     let manifest = "benches/peers/Cargo.toml";

@@ -1,0 +1,13 @@
+-- Small requests with the 12 more header fields that a browser sends.
+wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+wrk.headers["Accept-Language"] = "en-GB,en;q=0.5"
+wrk.headers["Accept-Encoding"] = "gzip, deflate"
+wrk.headers["Upgrade-Insecure-Requests"] = "1"
+wrk.headers["Sec-Fetch-Dest"] = "document"
+wrk.headers["Sec-Fetch-Mode"] = "navigate"
+wrk.headers["Sec-Fetch-Site"] = "same-origin"
+wrk.headers["Priority"] = "u=0, i"
+wrk.headers["Referer"] = "http://localhost/garden/notes"
+wrk.headers["Cookie"] = "session=0123456789abcdef0123456789abcdef; theme=dark"
+wrk.headers["Cache-Control"] = "no-cache"
