@@ -102,10 +102,12 @@ limits! {
         max_idle_connections_per_worker: usize, Count = 512, 0..=100_000;
         /// Size of all headers of one response, interim responses included. Past it: 502.
         max_response_header_bytes: usize, Bytes = 64 KiB, 1_024 ..= 1_048_575;
-        /// Bytes that the kernel buffers of an origin's response (`SO_RCVBUF`; Linux doubles it).
-        /// A client that does not read makes Seawall hold ten times this.
-        /// Raise it for a distant origin: one response gets at most this in each round trip.
+        /// Bytes that the kernel buffers of an origin's response at first (`SO_RCVBUF`; Linux doubles
+        /// it). A client that does not read makes Seawall hold ten times this.
         receive_buffer_bytes: usize, Bytes = 16 KiB, 2 KiB ..= 16 MiB;
+        /// The maximum of the same: the buffer grows with what the client has taken of a response.
+        /// One response gets at most this in each round trip to its origin.
+        max_receive_buffer_bytes: usize, Bytes = 4 MiB, 2 KiB ..= 16 MiB;
         /// Ordinary requests at one origin at the same time. Further requests wait in the queue.
         max_requests_per_origin: u32, Count = 1_024, 1..=1_000_000;
         /// Uploads larger than `request_buffer_bytes` at one origin. Further ones are answered 503.

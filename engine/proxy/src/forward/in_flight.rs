@@ -194,7 +194,7 @@ impl InFlight {
             let address = attempt.address();
             let attempt = self.attempt.insert(attempt);
             if let Some(io) = self.pool.take(&(route.id, address)) {
-                let origin = OriginConnection { io };
+                let origin = OriginConnection::of(io, &edge.limits);
                 attempt.sent_on(origin.fd(), true);
                 self.origin = Some(origin);
                 return Ok(());
@@ -252,6 +252,9 @@ impl InFlight {
             self.is_end_noted = true;
             count(&edge.counters.requests.canceled);
             count(&admitted.route().part.counts.requests_canceled_total);
+        }
+        if let Some(origin) = &mut self.origin {
+            origin.grow(exchange.body_bytes_down(), &edge.limits);
         }
         if self.is_answer_noted || !exchange.has_answered() {
             return;
@@ -446,8 +449,8 @@ impl InFlight {
         else {
             return;
         };
-        if origin_keeps {
-            self.pool.keep((admitted.route().id, attempt.address()), origin.io);
+        if let Some(io) = origin.into_kept().filter(|_| origin_keeps) {
+            self.pool.keep((admitted.route().id, attempt.address()), io);
         }
     }
 
