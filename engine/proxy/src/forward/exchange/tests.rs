@@ -434,3 +434,125 @@ fn a_large_header_passes_up_to_its_limit() {
         format!("HTTP/1.1 200 OK\r\na: {}\r\nContent-Length: 2\r\n\r\n", "b".repeat(60_000));
     assert_eq!(answered([bytes(&format!("{header}ok"))]), (format!("{header}ok"), KEPT));
 }
+
+/// A response with this body, framed in one of three ways.
+fn response_with(body: &[u8], framing: u8, pieces: &[usize]) -> Vec<u8> {
+    let mut came = b"HTTP/1.1 200 OK\r\nServer: x\r\n".to_vec();
+    if framing == 0 {
+        came.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        came.extend_from_slice(body);
+        return came;
+    }
+    came.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+    let extension = if framing == 1 { "" } else { ";a=b" };
+    let mut rest = body;
+    for piece in pieces {
+        let (chunk, after) = rest.split_at((*piece).min(rest.len()));
+        rest = after;
+        if !chunk.is_empty() {
+            came.extend_from_slice(format!("{:x}{extension}\r\n", chunk.len()).as_bytes());
+            came.extend_from_slice(chunk);
+            came.extend_from_slice(b"\r\n");
+        }
+    }
+    if !rest.is_empty() {
+        came.extend_from_slice(format!("{:x}\r\n", rest.len()).as_bytes());
+        came.extend_from_slice(rest);
+        came.extend_from_slice(b"\r\n");
+    }
+    came.extend_from_slice(b"0\r\n\r\n");
+    came
+}
+
+/// Cuts `bytes` into pieces of these sizes, in turn.
+fn cut(mut bytes: &[u8], sizes: &[usize]) -> Vec<Read> {
+    let mut reads = Vec::new();
+    for size in sizes.iter().cycle() {
+        if bytes.is_empty() {
+            break;
+        }
+        let (piece, rest) = bytes.split_at((*size).min(bytes.len()));
+        reads.extend([Read::Bytes(piece.to_vec()), Read::Nothing]);
+        bytes = rest;
+    }
+    reads
+}
+
+/// The body that a client of HTTP/1.1 reads from what it got.
+fn body_read(got: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(got);
+    let head = text.find("\r\n\r\n").unwrap() + 4;
+    let mut body = got[head..].to_vec();
+    if text[..head].contains("chunked") {
+        let framing = crate::http1::head::Framing::Chunked;
+        let mut reader = Body::of_request(framing, &ProxyLimits::default());
+        let (taken, kept) = reader.take(&mut body, ChunkFilter::Data).unwrap();
+        assert!(reader.is_done() && taken == body.len(), "exactly one body");
+        body.truncate(kept);
+    }
+    body
+}
+
+proptest::proptest! {
+    /// However a response is framed and arrives, its client gets its body and not a byte of what
+    /// follows, and that connection to the origin is not used again.
+    #[test]
+    fn one_response_and_nothing_of_the_next_reaches_its_client(
+        body in proptest::collection::vec(b'a'..=b'z', 0..2_000),
+        framing in 0_u8..3,
+        chunks in proptest::collection::vec(1_usize..300, 1..6),
+        sizes in proptest::collection::vec(1_usize..200, 1..6),
+        takes in 1_usize..500,
+        has_more in proptest::bool::ANY,
+    ) {
+        let mut came = response_with(&body, framing, &chunks);
+        if has_more {
+            came.extend_from_slice(b"HTTP/1.1 200 OK\r\nX-Next: NEXT\r\n\r\n");
+        }
+        let mut origin = Side::says(cut(&came, &sizes));
+        let mut client = Side { takes: Some(takes), ..Side::default() };
+        let outcome = run(&mut begun(GET), &mut client, &mut origin);
+        let Some(Outcome::Complete { origin_keeps, client_keeps: true }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        proptest::prop_assert_eq!(body_read(&client.got), body);
+        proptest::prop_assert!(!client.text().contains("NEXT"));
+        // What was not read yet is found when the connection is taken from the pool.
+        let is_unread = origin.reads.iter().any(|read| matches!(read, Read::Bytes(_)));
+        proptest::prop_assert_eq!(origin_keeps, !has_more || is_unread && {
+            let ended = came.len() - b"HTTP/1.1 200 OK\r\nX-Next: NEXT\r\n\r\n".len();
+            let unread: usize = origin.reads.iter().map(|read| match read {
+                Read::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            }).sum();
+            came.len() - unread == ended
+        });
+    }
+
+    /// A header section with any byte changed is forwarded with one meaning, or not at all.
+    #[test]
+    fn a_damaged_header_section_has_one_meaning_or_none(
+        at in 0_usize..90,
+        byte in proptest::num::u8::ANY,
+        framing in 0_u8..3,
+        sizes in proptest::collection::vec(1_usize..200, 1..6),
+    ) {
+        let mut came = response_with(b"hello", framing, &[2]);
+        let at = at % came.len();
+        came[at] = byte;
+        let mut reads = cut(&came, &sizes);
+        reads.push(Read::End);
+        let (mut client, mut origin) = (Side::default(), Side::says(reads));
+        let outcome = run(&mut begun(GET), &mut client, &mut origin);
+        proptest::prop_assert!(outcome.is_some());
+        if let Some(end) = client.got.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&client.got[..end]).to_ascii_lowercase();
+            proptest::prop_assert!(head.starts_with("http/1.1 "), "{}", head);
+            let framings = head.matches("\r\ncontent-length:").count()
+                + head.matches("\r\ntransfer-encoding:").count();
+            proptest::prop_assert!(framings <= 1, "{}", head);
+        } else {
+            proptest::prop_assert!(client.got.is_empty());
+        }
+    }
+}
