@@ -146,6 +146,7 @@ fn a_stream_that_is_taken_back_keeps_the_place_until_the_origin_answered() {
     let most = work.most.load(SeqCst);
     assert!(most <= PLACES, "{most} at work at once");
     assert!(server.proxy().requests.canceled > 0);
+    assert_eq!(server.status().origins[0].failures, 0, "it answered each of them");
     assert_eq!(server.answers("/"), 200);
 }
 

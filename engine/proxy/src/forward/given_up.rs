@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use crate::context::SharedContext;
 use crate::forward::exchange::{Exchange, Outcome, Terms};
 use crate::forward::in_flight::InFlight;
@@ -54,6 +56,10 @@ impl ByteStream for Discard {
 impl ClientStream for Discard {
     fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+
+    fn send_fields(&mut self, _: u16, _: HeaderMap, _: bool) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -480,10 +480,9 @@ fn cut(mut bytes: &[u8], sizes: &[usize]) -> Vec<Read> {
 
 /// The body that a client of HTTP/1.1 reads from what it got.
 fn body_read(got: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(got);
-    let head = text.find("\r\n\r\n").unwrap() + 4;
+    let head = got.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
     let mut body = got[head..].to_vec();
-    if text[..head].contains("chunked") {
+    if String::from_utf8_lossy(&got[..head]).contains("chunked") {
         let framing = crate::http1::head::Framing::Chunked;
         let mut reader = Body::of_request(framing, &ProxyLimits::default());
         let (taken, kept) = reader.take(&mut body, ChunkFilter::Data).unwrap();
