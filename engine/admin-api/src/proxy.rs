@@ -136,7 +136,7 @@ counters! {
         upstream_errors: UpstreamErrorCounters,
         /// Responses of origins that were rejected because of their header, by reason.
         origin_response_errors: WordCounters,
-        /// Requests whose client left while an origin worked on them.
+        /// Requests whose client left, or ended its direction, while an origin worked on them.
         canceled: AtomicU64,
         /// Canceled requests to which the origin did not respond in time.
         canceled_timeouts: AtomicU64,
@@ -266,7 +266,7 @@ counters! {
         queued_total: AtomicU64,
         /// Requests that were allowed and rejected for lack of a resource.
         rejected: SiteRejectionCounters,
-        /// Requests whose client left while an origin worked on them.
+        /// Requests whose client left, or ended its direction, while an origin worked on them.
         requests_canceled_total: AtomicU64,
         /// Connections that Seawall closed.
         connections_closed: SiteCloseCounters,

@@ -13,6 +13,7 @@ mod pacing;
 mod repo;
 mod rules;
 mod shell;
+mod wrk;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

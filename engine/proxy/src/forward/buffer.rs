@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use bytes::{Buf, BytesMut};
+
 /// Bytes in front of what is read. A rewritten header section is longer by a few fields at most.
 pub(crate) const HEADROOM: usize = 1_024;
 /// Bytes behind the headroom of a small buffer: most request header sections fit.
@@ -21,6 +23,25 @@ struct Store([Vec<Box<[u8]>>; 2]);
 
 thread_local! {
     static STORE: RefCell<Store> = RefCell::default();
+    /// Where a worker writes header sections before their size is known.
+    static HEADER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `with` with the worker's room for a header section that is being written.
+pub(crate) fn with_header<T>(with: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut header = HEADER.take();
+    let done = with(&mut header);
+    HEADER.set(header);
+    done
+}
+
+/// Moves what fits of `from` to the front of `room`, and returns how many bytes that were.
+pub(crate) fn move_front(from: &mut BytesMut, room: &mut [u8]) -> usize {
+    let count = from.len().min(room.len());
+    if let Some(room) = room.get_mut(..count) {
+        from.copy_to_slice(room);
+    }
+    count
 }
 
 impl Store {

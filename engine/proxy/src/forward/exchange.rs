@@ -4,14 +4,13 @@
 //! fails, or nothing can move. It keeps all of its state between polls, so that a future that drives
 //! it can be dropped at any time.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use http::HeaderMap;
 
 use super::body::{Body, BodyError, CHUNK_FRAMING_BYTES, LAST_CHUNK, chunk_line};
-use super::buffer::Buffer;
+use super::buffer::{Buffer, with_header};
 use super::response_error::ResponseError;
 use super::response_header::{ResponseHeader, ResponseTo, read_response_header};
 use super::{ByteStream, ClientStream};
@@ -40,8 +39,8 @@ pub(crate) enum Outcome {
         client_keeps: bool,
     },
     /// The connection to the origin ended before a byte of a response. The request can be sent
-    /// again if all of it is still buffered.
-    Unanswered { is_whole_request_here: bool },
+    /// again if all of it is still buffered ([`Exchange::restart`]).
+    Unanswered,
     /// The response cannot be forwarded, and no byte of its final header section was sent.
     Invalid(ResponseError),
     /// The request body is malformed, and no byte of a final header section was sent.
@@ -126,11 +125,6 @@ pub(crate) struct Exchange {
     bytes_down: u64,
     /// The bytes of header sections among `bytes_down`, at the end of the exchange.
     header_bytes_down: u64,
-}
-
-thread_local! {
-    /// Where a worker writes header sections before they replace what came.
-    static HEADER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The bytes that one direction moved in a step.
@@ -512,9 +506,7 @@ impl Exchange {
 
     fn origin_ended(&mut self) -> Moved {
         match self.phase {
-            Phase::Header if !self.has_response_begun => Err(Outcome::Unanswered {
-                is_whole_request_here: self.request_start.is_some() && self.request_body.is_done(),
-            }),
+            Phase::Header if !self.has_response_begun => Err(Outcome::Unanswered),
             Phase::Header => Err(Outcome::Invalid(ResponseError::Syntax)),
             Phase::Tunnel => {
                 self.from_origin = Direction::Ended;
@@ -541,10 +533,7 @@ impl Exchange {
             self.header_reads = self.header_reads.saturating_add(1);
         }
         while self.phase == Phase::Header {
-            let mut header = HEADER.take();
-            let is_here = self.read_header(client, &mut header, terms);
-            HEADER.set(header);
-            if !is_here? {
+            if !with_header(|header| self.read_header(client, header, terms))? {
                 return Ok(());
             }
         }
@@ -562,11 +551,10 @@ impl Exchange {
         let keep_alive =
             self.to.keep_alive && self.request_body.is_done() && !self.has_client_ended;
         let to = ResponseTo { keep_alive, ..self.to };
-        let read = read_response_header(self.response.unread(), to, terms, header);
-        let read = read.map_err(Outcome::Invalid)?;
-        let len = read.as_ref().map_or(self.response.unread().len(), |found| found.len);
-        self.check_header(len, terms.limits)?;
-        match read {
+        // Interim responses and the final one count together.
+        let most = terms.limits.settings.origins.max_response_header_bytes;
+        let bytes = (self.response.unread(), most.saturating_sub(self.header_bytes));
+        match read_response_header(bytes, to, terms, header).map_err(Outcome::Invalid)? {
             None if self.header_reads >= terms.limits.max_response_header_reads => {
                 Err(Outcome::Invalid(ResponseError::Drip))
             }
@@ -582,15 +570,6 @@ impl Exchange {
                 Ok(true)
             }
         }
-    }
-
-    /// Interim responses and the final one count together.
-    fn check_header(&self, len: usize, limits: &ProxyLimits) -> Result<(), Outcome> {
-        let all = self.header_bytes.saturating_add(len);
-        if all > limits.settings.origins.max_response_header_bytes {
-            return Err(Outcome::Invalid(ResponseError::Bytes));
-        }
-        Ok(())
     }
 
     fn check_interim(
@@ -673,9 +652,7 @@ impl Exchange {
         };
         take(&mut self.response, &mut self.response_body, filter).map_err(|_| broken)
     }
-}
 
-impl Exchange {
     /// Makes a chunk of what was read of a body without a length.
     fn wrap_chunk(&mut self) {
         let read = self.response.unread().len();

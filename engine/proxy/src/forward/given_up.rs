@@ -136,10 +136,7 @@ pub(super) fn settle(request: &mut InFlight) {
     // Without a runtime there is nothing to wait on.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let edge = Arc::clone(admitted.edge());
-    if !request.is_end_noted {
-        count(&edge.counters.requests.canceled);
-        count(&admitted.route().part.counts.requests_canceled_total);
-    }
+    request.note_canceled();
     let head_ms = admitted.timeouts().response_header_ms.into();
     let given_up = GivenUp { origin, attempt, exchange, head_ms, stand: admitted.into_stand() };
     runtime.spawn(given_up.end(edge));

@@ -26,6 +26,7 @@ use crate::forward::response_error::ResponseError;
 use crate::http1::timer::DeadlineTimer;
 use crate::metrics::count;
 use crate::request::enforce::AdmittedRequest;
+use crate::routing::Site;
 use crate::shutdown::ShutdownSignal;
 use crate::upstream::pool::Pool;
 use crate::upstream::{Attempt, AttemptHistory, RetryDecision};
@@ -103,10 +104,12 @@ pub(crate) struct InFlight {
     pub(super) exchange: Option<Exchange>,
     retry: RetrySafety,
     tries: AttemptHistory,
+    edge: Arc<SharedContext>,
+    route: Arc<Site>,
     pool: Arc<Pool>,
     wait: Option<Wait>,
     is_answer_noted: bool,
-    pub(super) is_end_noted: bool,
+    is_end_noted: bool,
 }
 
 /// A request without an end was aborted with its client.
@@ -122,6 +125,7 @@ impl InFlight {
         (exchange, retry): (Exchange, RetrySafety),
         pool: &Arc<Pool>,
     ) -> Self {
+        let (edge, route) = (Arc::clone(admitted.edge()), Arc::clone(admitted.route()));
         Self {
             origin: None,
             attempt: None,
@@ -129,6 +133,8 @@ impl InFlight {
             exchange: Some(exchange),
             retry,
             tries: AttemptHistory::default(),
+            edge,
+            route,
             pool: Arc::clone(pool),
             wait: None,
             is_answer_noted: false,
@@ -164,12 +170,11 @@ impl InFlight {
         self.exchange.as_ref().map_or(&[], Exchange::unsent)
     }
 
-    /// Ends the request after everything was sent, and records its result.
-    pub(crate) fn finish(&mut self, status: u16) {
-        (self.origin, self.attempt) = (None, None);
-        let bytes = self.exchange.take().map_or(0, |exchange| exchange.body_bytes_down());
-        if let Some(mut admitted) = self.admitted.take() {
-            admitted.record_response(status, bytes);
+    /// Counts the request as one whose client left, once.
+    pub(super) fn note_canceled(&mut self) {
+        if !std::mem::replace(&mut self.is_end_noted, true) {
+            count(&self.edge.counters.requests.canceled);
+            count(&self.route.part.counts.requests_canceled_total);
         }
     }
 
@@ -177,30 +182,28 @@ impl InFlight {
     async fn connect(&mut self) -> Result<(), u16> {
         loop {
             let Some(admitted) = &self.admitted else { return Err(500) };
-            let edge = Arc::clone(admitted.edge());
-            let route = Arc::clone(admitted.route());
             // The slot of the last attempt is free for this one.
             (self.origin, self.attempt) = (None, None);
-            let now = (edge.now)();
-            let attempt = route.origins.choose(admitted.stay(), &self.tries, now);
+            let now = (self.edge.now)();
+            let attempt = self.route.origins.choose(admitted.stay(), &self.tries, now);
             self.tries.note_begun();
             let Some(attempt) = attempt else {
-                count(match route.origins.is_down(now) {
-                    true => &edge.counters.requests.rejected.no_healthy_origin,
-                    false => &edge.counters.requests.rejected.origin_busy,
+                count(match self.route.origins.is_down(now) {
+                    true => &self.edge.counters.requests.rejected.no_healthy_origin,
+                    false => &self.edge.counters.requests.rejected.origin_busy,
                 });
                 return Err(503);
             };
             let address = attempt.address();
             let attempt = self.attempt.insert(attempt);
-            if let Some(io) = self.pool.take(&(route.id, address)) {
-                let origin = OriginConnection::of(io, &edge.limits);
+            if let Some(io) = self.pool.take(&(self.route.id, address)) {
+                let origin = OriginConnection::of(io, &self.edge.limits);
                 attempt.sent_on(origin.fd(), true);
                 self.origin = Some(origin);
                 return Ok(());
             }
             // Boxed: few requests need it, and all would reserve its memory.
-            match Box::pin(OriginConnection::open(address, &edge.limits)).await {
+            match Box::pin(OriginConnection::open(address, &self.edge.limits)).await {
                 Ok(origin) => {
                     attempt.sent_on(origin.fd(), false);
                     self.origin = Some(origin);
@@ -208,12 +211,12 @@ impl InFlight {
                 }
                 Err(why) => {
                     if why != ConnectError::Local {
-                        attempt.unreached((edge.now)());
+                        attempt.unreached((self.edge.now)());
                     }
                     self.tries.note_failed(attempt.at());
                     self.attempt = None;
-                    if !self.may_retry(&edge) {
-                        return Err(origin_failed(&edge, why == ConnectError::Timeout));
+                    if !self.may_retry() {
+                        return Err(self.origin_failed(why == ConnectError::Timeout));
                     }
                 }
             }
@@ -226,35 +229,29 @@ impl InFlight {
         client: &mut D,
         stop: &ShutdownSignal,
     ) -> Poll<Stop> {
-        let (Some(admitted), Some(exchange), Some(origin)) =
-            (&self.admitted, &mut self.exchange, &mut self.origin)
-        else {
+        let (Some(exchange), Some(origin)) = (&mut self.exchange, &mut self.origin) else {
             return Poll::Ready(Stop::Ended(Outcome::ClientGone));
         };
         if stop.is_asked() && !exchange.has_answered() {
             exchange.end_keep_alive();
         }
-        let edge = Arc::clone(admitted.edge());
-        let route = Arc::clone(admitted.route());
-        let terms = Terms { limits: &edge.limits, origins: route.origins.addresses() };
+        let terms = Terms { limits: &self.edge.limits, origins: self.route.origins.addresses() };
         let polled = exchange.poll(cx, client, origin, terms);
-        self.note_progress(client, &edge);
+        self.note_progress(client);
         if let Poll::Ready(outcome) = polled {
             return Poll::Ready(Stop::Ended(outcome));
         }
-        self.poll_deadline(cx, client, &edge)
+        self.poll_deadline(cx, client)
     }
 
     /// Records the header section of the response, and a client that ended its direction.
-    fn note_progress(&mut self, client: &mut impl Downstream, edge: &SharedContext) {
-        let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else { return };
-        if exchange.has_client_ended() && !self.is_end_noted {
-            self.is_end_noted = true;
-            count(&edge.counters.requests.canceled);
-            count(&admitted.route().part.counts.requests_canceled_total);
+    fn note_progress(&mut self, client: &mut impl Downstream) {
+        if self.exchange.as_ref().is_some_and(Exchange::has_client_ended) {
+            self.note_canceled();
         }
+        let Some(exchange) = &self.exchange else { return };
         if let Some(origin) = &mut self.origin {
-            origin.grow(exchange.body_bytes_down(), &edge.limits);
+            origin.grow(exchange.body_bytes_down(), &self.edge.limits);
         }
         if self.is_answer_noted || !exchange.has_answered() {
             return;
@@ -262,22 +259,17 @@ impl InFlight {
         self.is_answer_noted = true;
         let status = exchange.status();
         if status == 101 {
-            count(&edge.counters.requests.websocket_upgrades);
+            count(&self.edge.counters.requests.websocket_upgrades);
         }
         client.note_answered(status);
-        let answered = |attempt: &mut Attempt| attempt.answered(status, (edge.now)());
+        let answered = |attempt: &mut Attempt| attempt.answered(status, (self.edge.now)());
         if let Some(took_ms) = self.attempt.as_mut().and_then(answered) {
-            admitted.route().part.counts.origin_response.observe_ms(took_ms);
+            self.route.part.counts.origin_response.observe_ms(took_ms);
         }
     }
 
     /// Ready when what is waited for did not come in time.
-    fn poll_deadline<D: Downstream>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut D,
-        edge: &SharedContext,
-    ) -> Poll<Stop> {
+    fn poll_deadline<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D) -> Poll<Stop> {
         let (Some(exchange), Some(admitted)) = (&self.exchange, &self.admitted) else {
             return Poll::Pending;
         };
@@ -292,7 +284,7 @@ impl InFlight {
         };
         let timeouts = admitted.timeouts();
         let of_origin = match waits {
-            Waits::OriginRead => Some(edge.limits.settings.origins.write_timeout),
+            Waits::OriginRead => Some(self.edge.limits.settings.origins.write_timeout),
             Waits::ResponseHeader => Some(short(timeouts.response_header_ms)),
             Waits::ResponseBody => Some(short(timeouts.read_ms)),
             Waits::RequestBody | Waits::ClientRead | Waits::Tunnel => None,
@@ -316,34 +308,30 @@ impl InFlight {
 
     /// Returns how the request ended, or `None` if it is sent again.
     fn settle(&mut self, stopped: Stop) -> Option<Ended> {
-        let edge = Arc::clone(self.admitted.as_ref()?.edge());
         match stopped {
             Stop::Ended(Outcome::Complete { origin_keeps, client_keeps }) => {
                 self.keep_origin(origin_keeps);
                 let status = self.exchange.as_ref().map_or(0, Exchange::status);
-                self.is_end_noted = true;
                 self.release(status);
                 Some(Ended::Forwarded { keeps_client: client_keeps })
             }
-            Stop::Ended(Outcome::Unanswered { is_whole_request_here }) => {
-                self.unanswered(&edge, is_whole_request_here)
-            }
-            Stop::Ended(Outcome::Invalid(why)) => self.invalid(&edge, why),
+            Stop::Ended(Outcome::Unanswered) => self.unanswered(),
+            Stop::Ended(Outcome::Invalid(why)) => self.invalid(why),
             Stop::Ended(Outcome::MalformedRequest) => {
-                count(&edge.counters.connections.closed.invalid_chunked_body);
+                count(&self.edge.counters.connections.closed.invalid_chunked_body);
                 Some(self.fail(400))
             }
             Stop::Ended(Outcome::Incomplete) => Some(self.incomplete()),
             Stop::OriginLate => {
                 let is_committed = self.exchange.as_ref().is_some_and(Exchange::is_committed);
                 if let Some(attempt) = &mut self.attempt {
-                    attempt.late((edge.now)());
+                    attempt.late((self.edge.now)());
                 }
                 if self.is_end_noted && !is_committed {
-                    count(&edge.counters.requests.canceled_timeouts);
+                    count(&self.edge.counters.requests.canceled_timeouts);
                     return Some(self.fail(504));
                 }
-                let status = origin_failed(&edge, true);
+                let status = self.origin_failed(true);
                 Some(if is_committed { self.incomplete() } else { self.fail(status) })
             }
             Stop::Ended(Outcome::ClientGone) | Stop::ClientLate => {
@@ -360,61 +348,58 @@ impl InFlight {
     }
 
     /// The connection ended before a response.
-    fn unanswered(&mut self, edge: &SharedContext, is_whole_request_here: bool) -> Option<Ended> {
+    fn unanswered(&mut self) -> Option<Ended> {
         let attempt = self.attempt.as_mut()?;
         let is_reused = attempt.is_on_kept();
         if attempt.was_cut() {
-            return self.cut(edge);
+            return self.cut();
         }
         if !is_reused {
-            attempt.unanswered((edge.now)());
+            attempt.unanswered((self.edge.now)());
         }
-        if is_reused
-            && is_whole_request_here
-            && self.retry != RetrySafety::Never
-            && self.restart(edge)
-        {
+        if is_reused && self.retry != RetrySafety::Never && self.restart() {
             return None;
         }
-        let status = origin_failed(edge, false);
+        let status = self.origin_failed(false);
         Some(self.fail(status))
     }
 
     /// A health check found the origin down and ended the connection.
-    fn cut(&mut self, edge: &SharedContext) -> Option<Ended> {
+    fn cut(&mut self) -> Option<Ended> {
         if let Some(attempt) = &self.attempt {
             self.tries.note_failed(attempt.at());
         }
-        if self.retry == RetrySafety::Safe && self.restart(edge) {
+        if self.retry == RetrySafety::Safe && self.restart() {
             return None;
         }
-        count(&edge.counters.requests.rejected.health_check_failed);
+        count(&self.edge.counters.requests.rejected.health_check_failed);
         Some(self.fail(503))
     }
 
-    fn restart(&mut self, edge: &SharedContext) -> bool {
+    /// Makes the request ready to be sent again, if all of it is buffered and the budget permits it.
+    fn restart(&mut self) -> bool {
         let is_ready = self.exchange.as_mut().is_some_and(Exchange::restart);
         (self.origin, self.attempt) = (None, None);
         self.wait = None;
-        is_ready && self.may_retry(edge)
+        is_ready && self.may_retry()
     }
 
     /// The response cannot be forwarded.
-    fn invalid(&mut self, edge: &SharedContext, why: ResponseError) -> Option<Ended> {
-        edge.counters.requests.origin_response_errors.count(why as usize);
-        let now = (edge.now)();
+    fn invalid(&mut self, why: ResponseError) -> Option<Ended> {
+        self.edge.counters.requests.origin_response_errors.count(why as usize);
+        let now = (self.edge.now)();
         if let Some(attempt) = &mut self.attempt {
             if why.is_limit() {
                 // It did respond: a client that causes too large a response must not make it look
                 // down.
                 let _in_time = attempt.answered(502, now);
             } else if attempt.was_cut() {
-                return self.cut(edge);
+                return self.cut();
             } else {
                 attempt.unanswered(now);
             }
         }
-        let status = origin_failed(edge, false);
+        let status = self.origin_failed(false);
         Some(self.fail(status))
     }
 
@@ -434,7 +419,7 @@ impl InFlight {
     }
 
     /// Releases everything but the buffers, and records the response.
-    fn release(&mut self, status: u16) {
+    pub(crate) fn release(&mut self, status: u16) {
         (self.origin, self.attempt) = (None, None);
         let bytes = self.exchange.as_ref().map_or(0, Exchange::body_bytes_down);
         if let Some(mut admitted) = self.admitted.take() {
@@ -444,21 +429,18 @@ impl InFlight {
 
     /// Keeps the connection for the next request, if it can have one.
     fn keep_origin(&mut self, origin_keeps: bool) {
-        let (Some(origin), Some(attempt), Some(admitted)) =
-            (self.origin.take(), &self.attempt, &self.admitted)
-        else {
-            return;
-        };
+        let (Some(origin), Some(attempt)) = (self.origin.take(), &self.attempt) else { return };
         if let Some(io) = origin.into_kept().filter(|_| origin_keeps) {
-            self.pool.keep((admitted.route().id, attempt.address()), io);
+            self.pool.keep((self.route.id, attempt.address()), io);
         }
     }
 
     /// Withdraws a retry of the request from the budget.
-    fn may_retry(&self, edge: &SharedContext) -> bool {
+    fn may_retry(&self) -> bool {
         let Some(admitted) = &self.admitted else { return false };
-        let origins = &admitted.route().origins;
-        match origins.may_retry(admitted.stay(), &self.tries, &edge.limits, (edge.now)()) {
+        let edge = &self.edge;
+        let (origins, now) = (&self.route.origins, (edge.now)());
+        match origins.may_retry(admitted.stay(), &self.tries, &edge.limits, now) {
             RetryDecision::Allowed => {
                 count(&edge.counters.retries.total);
                 true
@@ -468,6 +450,17 @@ impl InFlight {
                 false
             }
             RetryDecision::NoCandidate => false,
+        }
+    }
+
+    /// Counts a failure of an origin and returns the status for the client.
+    fn origin_failed(&self, is_timeout: bool) -> u16 {
+        if is_timeout {
+            count(&self.edge.counters.requests.upstream_errors.timeout);
+            504
+        } else {
+            count(&self.edge.counters.requests.upstream_errors.connect_or_reset);
+            502
         }
     }
 }
@@ -483,16 +476,5 @@ fn mark(exchange: &Exchange, waits: Waits) -> u64 {
         // An interim response shows that the origin works on the request (RFC 2518 §10.1).
         Waits::ResponseHeader => exchange.interims().into(),
         Waits::OriginRead | Waits::ResponseBody | Waits::Tunnel => exchange.bytes_moved(),
-    }
-}
-
-/// Counts a failure of an origin and returns the status for the client.
-fn origin_failed(edge: &SharedContext, is_timeout: bool) -> u16 {
-    if is_timeout {
-        count(&edge.counters.requests.upstream_errors.timeout);
-        504
-    } else {
-        count(&edge.counters.requests.upstream_errors.connect_or_reset);
-        502
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod outgoing;
 pub(crate) mod request_header;
 pub(crate) mod response_error;
 pub(crate) mod response_header;
+pub(crate) mod while_here;
 
 use std::io;
 use std::task::{Context, Poll};

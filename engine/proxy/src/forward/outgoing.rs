@@ -1,11 +1,9 @@
 //! An admitted request as its origin will get it.
 
-use std::cell::RefCell;
-
 use crate::ProxyLimits;
 use crate::admission::trusted_proxies::ResolvedClient;
 use crate::forward::body::Body;
-use crate::forward::buffer::{Buffer, LARGE_BYTES};
+use crate::forward::buffer::{Buffer, LARGE_BYTES, with_header};
 use crate::forward::exchange::Exchange;
 use crate::forward::request_header::{
     ForwardedFor, end_request_header, is_body_expected, is_body_meaningless, is_body_unusual,
@@ -18,7 +16,7 @@ use crate::request::evaluate::BodySource;
 use crate::request::local_response::BodyMode;
 
 /// Whether a request may be sent twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetrySafety {
     /// It must not.
     Never,
@@ -40,11 +38,6 @@ impl RetrySafety {
 
 /// Bytes of the fields that frame a body, and of the end of the header section.
 const LATE_FRAMING_BYTES: usize = 96;
-
-thread_local! {
-    /// Where a worker writes header sections before their size is known.
-    static HEADER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// The end of a header section that depends on the length of the body.
 #[derive(Debug, Clone, Copy)]
@@ -78,15 +71,16 @@ impl OutgoingRequest {
             is_unusual: is_body_meaningless(head.method),
             needs_length: is_body_expected(head.method),
         });
-        let mut written = HEADER.take();
-        write_request_header(bytes, head, client, &mut written);
-        if late.is_none() {
-            end_request_header(head, &mut written);
-        }
-        let mut header = Buffer::new(written.len().saturating_add(LATE_FRAMING_BYTES));
-        header.append(&written);
-        header.release(written.len());
-        HEADER.set(written);
+        let header = with_header(|written| {
+            write_request_header(bytes, head, client, written);
+            if late.is_none() {
+                end_request_header(head, written);
+            }
+            let mut header = Buffer::new(written.len().saturating_add(LATE_FRAMING_BYTES));
+            let count = header.append(written);
+            header.release(count);
+            header
+        });
         let to = ResponseTo {
             is_head: head.method == "HEAD",
             is_old: head.is_old,

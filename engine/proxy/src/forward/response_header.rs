@@ -59,19 +59,18 @@ struct Framing {
     keeps: bool,
 }
 
-/// Reads a header from the beginning of `bytes`, and writes into `out` what its client gets.
-/// Returns `None` while it is incomplete.
+/// Reads a header section of at most `bytes_max` from the beginning of `bytes`, and writes into `out`
+/// what its client gets. Returns `None` while it is incomplete.
 ///
 /// # Errors
 /// The response cannot be passed on.
 pub(crate) fn read_response_header(
-    bytes: &[u8],
+    (bytes, bytes_max): (&[u8], usize),
     to: ResponseTo,
     terms: Terms<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<ResponseHeader>, ResponseError> {
     let limits = terms.limits;
-    let bytes_max = limits.settings.origins.max_response_header_bytes;
     let mut slots = [const { MaybeUninit::uninit() }; crate::http1::head::FIELDS_CEILING];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -356,7 +355,8 @@ mod tests {
         let mut out = b"old".to_vec();
         let origins = ["192.0.2.9:8080".parse().unwrap(), "192.0.2.9:80".parse().unwrap()];
         let terms = Terms { limits: &ProxyLimits::default(), origins: &origins };
-        let header = read_response_header(bytes.as_bytes(), to, terms, &mut out)?;
+        let most = terms.limits.settings.origins.max_response_header_bytes;
+        let header = read_response_header((bytes.as_bytes(), most), to, terms, &mut out)?;
         Ok(header.map(|header| (header, String::from_utf8(out).unwrap())))
     }
 

@@ -7,7 +7,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -74,43 +73,6 @@ impl<S: ResettableIo> Http1Stream<S> {
             }
             poll_fn(|cx| self.poll_ahead(cx)).await.map_err(|_| BodyFailure::Closed)?;
         }
-    }
-
-    /// Waits for `place` for as long as the client is connected. The connection is only checked if
-    /// `place` is not ready at once, so most requests cost no system call. The caller pins the
-    /// future, so that a connection reserves memory for one such future and not for three.
-    pub(crate) async fn while_here<P>(
-        &mut self,
-        mut place: Pin<&mut impl Future<Output = P>>,
-    ) -> Option<P> {
-        let mut has_waited = false;
-        poll_fn(|cx| {
-            // A client that left while it waited must not get what became free now.
-            if has_waited && self.poll_gone(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(place) = place.as_mut().poll(cx) {
-                return Poll::Ready(Some(place));
-            }
-            let is_gone = !has_waited && self.poll_gone(cx).is_ready();
-            has_waited = true;
-            if is_gone { Poll::Ready(None) } else { Poll::Pending }
-        })
-        .await
-    }
-
-    /// Ready when the client has closed its end of the connection.
-    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let most = self.limits.settings.requests.request_buffer_bytes;
-        let most = most.saturating_add(self.limits.max_pipelined_bytes);
-        while self.ahead.len() < most {
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(read)) if read > 0 => {}
-                Poll::Ready(closed) => return Poll::Ready(closed.map(|_| ())),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Pending
     }
 
     /// Returns the length of the request once all of it is here.

@@ -13,6 +13,7 @@ use crate::context::SharedContext;
 use crate::fairness::cpu::CpuScheduler;
 use crate::forward::in_flight::{Ended, InFlight};
 use crate::forward::outgoing::OutgoingRequest;
+use crate::forward::while_here::while_here;
 use crate::http1::body_buffer::BodyFailure;
 use crate::http1::head::{Framing, HeadError};
 use crate::http1::stream::{Http1Stream, NextRequest};
@@ -74,7 +75,7 @@ impl HttpServer {
                             }
                             Err(BodyFailure::Closed) => return,
                         };
-                    let placed = stream.while_here(pin!(granted.acquire_slot(here))).await;
+                    let placed = while_here(&mut *stream, pin!(granted.acquire_slot(here))).await;
                     match placed {
                         Some(Ok(admitted)) => {
                             stream.skip(head_bytes);
@@ -210,7 +211,9 @@ impl HttpServer {
             }
             Ended::Failed(status) => {
                 stream.queue(request.unsent());
-                request.finish(status);
+                request.release(status);
+                // Its buffers are not needed while the client reads.
+                drop(request);
                 // A retry in a second may find an origin.
                 let retry_after_ms = (status == 503).then_some(1_000);
                 let answer = LocalResponse { retry_after_ms, body, ..LocalResponse::last(status) };

@@ -28,6 +28,7 @@ use crate::connection::io::ResettableIo;
 use crate::connection::{Connection, ConnectionPhase};
 use crate::http1::timer::DeadlineTimer;
 
+use crate::forward::buffer::move_front;
 use crate::forward::exchange::Waits;
 use crate::forward::in_flight::{Downstream, Violation};
 use crate::forward::{ByteStream, ClientStream};
@@ -235,15 +236,20 @@ impl<S: ResettableIo> Http1Stream<S> {
 
     pub(crate) fn poll_body_alarm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let now = Instant::now();
+        let (at, violation) = self.body_deadline(now);
+        ready!(self.read_alarm.poll(cx, at, now));
+        self.violated(violation);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Returns until when the next bytes of the request body must come.
+    fn body_deadline(&mut self, now: Instant) -> (Instant, Violation) {
         let slow = self.body_pace.waits(now, &self.limits);
         let total = self.total_deadline();
-        ready!(self.read_alarm.poll(cx, slow.min(total), now));
-        let counter: fn(&ProxyMetrics) -> &AtomicU64 = if slow <= total {
-            |c| &c.connections.closed.min_body_rate
-        } else {
-            |c| &c.connections.closed.request_timeout
-        };
-        Poll::Ready(Err(self.violation(counter)))
+        match slow <= total {
+            true => (slow, Violation::MinBodyRate),
+            false => (total, Violation::RequestTimeout),
+        }
     }
 
     fn total_deadline(&self) -> Instant {
@@ -405,12 +411,7 @@ impl<S: ResettableIo> ByteStream for Http1Stream<S> {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if !self.ahead.is_empty() {
-            let count = self.ahead.len().min(buffer.len());
-            if let (Some(room), Some(bytes)) = (buffer.get_mut(..count), self.ahead.get(..count)) {
-                room.copy_from_slice(bytes);
-            }
-            self.ahead.advance(count);
-            return Poll::Ready(Ok(count));
+            return Poll::Ready(Ok(move_front(&mut self.ahead, buffer)));
         }
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
@@ -450,25 +451,30 @@ impl<S: ResettableIo> ByteStream for Http1Stream<S> {
 
 impl<S: ResettableIo> ClientStream for Http1Stream<S> {
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_gone(cx)
+        let most = self.limits.settings.requests.request_buffer_bytes;
+        let most = most.saturating_add(self.limits.max_pipelined_bytes);
+        while self.ahead.len() < most {
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(closed) => return Poll::Ready(closed.map(|_| ())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
     }
 }
 
 impl<S: ResettableIo> Downstream for Http1Stream<S> {
     fn client_deadline(&mut self, waits: Waits, since: Instant) -> Option<(Instant, Violation)> {
-        let total = (self.total_deadline(), Violation::RequestTimeout);
         match waits {
             Waits::Tunnel => {
                 let idle = later(since, self.limits.settings.timeouts.tunnel_idle_timeout);
                 Some((idle, Violation::TunnelIdle))
             }
-            Waits::RequestBody => {
-                let slow = self.body_pace.waits(Instant::now(), &self.limits);
-                Some(if slow <= total.0 { (slow, Violation::MinBodyRate) } else { total })
-            }
+            Waits::RequestBody => Some(self.body_deadline(Instant::now())),
             // `poll_stalled` enforces the deadline of a client that does not read.
             Waits::ClientRead | Waits::OriginRead | Waits::ResponseHeader | Waits::ResponseBody => {
-                Some(total)
+                Some((self.total_deadline(), Violation::RequestTimeout))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::connection::Connection;
 use crate::forward::in_flight::{Ended, InFlight};
 use crate::forward::outgoing::OutgoingRequest;
+use crate::forward::while_here::while_here;
 use crate::http1::server::HttpServer;
 use crate::http2::forward_window::{self, ForwardSlot};
 use crate::http2::request_head::to_http1_head;
@@ -75,14 +76,14 @@ async fn admit(
     let within = edge.limits.settings.origins.response_header_timeout;
     let most = edge.limits.h2_forward_window_max;
     let turn = pin!(tokio::time::timeout(within, forward_window::acquire(conn, most)));
-    let turn = match client.while_here(turn).await {
+    let turn = match while_here(client, turn).await {
         Some(Ok(turn)) => turn,
         Some(Err(_)) => return client.answer(&granted.reject_forward_timeout()),
         None => return,
     };
     let most = edge.limits.settings.requests.request_buffer_bytes;
     let Ok(here) = client.buffer_body(most).await else { return };
-    match client.while_here(pin!(granted.acquire_slot(here))).await {
+    match while_here(client, pin!(granted.acquire_slot(here))).await {
         Some(Ok((admitted, request))) => {
             let request = request.framed(here, client.ahead().len());
             forward(server, client, (admitted, request), &turn).await;
@@ -114,7 +115,7 @@ async fn forward(
     match request.run(client, &server.stop).await {
         Ended::Forwarded { .. } => turn.earn(limits.h2_forward_window_max),
         Ended::Failed(status) => {
-            request.finish(status);
+            request.release(status);
             // A retry in a second may find an origin.
             let retry_after_ms = (status == 503).then_some(1_000);
             client.answer(&LocalResponse { retry_after_ms, body, ..LocalResponse::last(status) });

@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -19,6 +18,7 @@ use crate::ProxyLimits;
 use crate::connection::Connection;
 use crate::connection::data_rate::later;
 use crate::forward::body::{CHUNK_FRAMING_BYTES, LAST_CHUNK, chunk_line};
+use crate::forward::buffer::move_front;
 use crate::forward::exchange::Waits;
 use crate::forward::in_flight::{Downstream, Violation};
 use crate::forward::{ByteStream, ClientStream};
@@ -122,27 +122,6 @@ impl StreamClient {
         Ok(if self.body.is_end_stream() { BodyBuffered::Complete } else { BodyBuffered::Partial })
     }
 
-    /// Waits for `place` for as long as the client wants its response, as `Http1Stream` does.
-    pub(crate) async fn while_here<P>(
-        &mut self,
-        mut place: Pin<&mut impl Future<Output = P>>,
-    ) -> Option<P> {
-        let mut has_waited = false;
-        poll_fn(|cx| {
-            // A client that left while it waited must not get what became free now.
-            if has_waited && self.poll_closed(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(place) = place.as_mut().poll(cx) {
-                return Poll::Ready(Some(place));
-            }
-            let is_gone = !has_waited && self.poll_closed(cx).is_ready();
-            has_waited = true;
-            if is_gone { Poll::Ready(None) } else { Poll::Pending }
-        })
-        .await
-    }
-
     /// Sends a local response. A client that has left gets none.
     pub(crate) fn answer(&mut self, answer: &LocalResponse) {
         let is_last = answer.body == BodyMode::HeadersOnly;
@@ -177,16 +156,6 @@ impl StreamClient {
         }
     }
 
-    /// Moves bytes of the body to the front of `room`, and returns how many.
-    fn take(&mut self, room: &mut [u8]) -> usize {
-        let count = self.ahead.len().min(room.len());
-        if let (Some(room), Some(bytes)) = (room.get_mut(..count), self.ahead.get(..count)) {
-            room.copy_from_slice(bytes);
-        }
-        self.skip(count);
-        count
-    }
-
     /// Reads one chunk of our own, or the last.
     fn poll_chunk(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.framing == UpFraming::Ended {
@@ -206,7 +175,7 @@ impl StreamClient {
         let (line, len) = chunk_line(count);
         let (front, rest) = room.split_at_mut(len);
         front.copy_from_slice(line.get(..len).unwrap_or_default());
-        let count = self.take(rest.get_mut(..count).unwrap_or_default());
+        let count = move_front(&mut self.ahead, rest.get_mut(..count).unwrap_or_default());
         if let Some(end) = rest.get_mut(count..count + 2) {
             end.copy_from_slice(b"\r\n");
         }
@@ -222,7 +191,7 @@ impl ByteStream for StreamClient {
         if self.ahead.is_empty() && ready!(self.poll_frame(cx))? == 0 {
             return Poll::Ready(Ok(0));
         }
-        Poll::Ready(Ok(self.take(buffer)))
+        Poll::Ready(Ok(move_front(&mut self.ahead, buffer)))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

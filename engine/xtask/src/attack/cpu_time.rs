@@ -7,11 +7,22 @@ use anyhow::Context;
 /// # Errors
 /// There is no `/proc`, or no process of the group.
 pub(crate) fn of_group_ms(group: u32) -> anyhow::Result<u64> {
+    sum_of_group(group, cpu_ms_in)
+}
+
+/// Returns the sum of what `part` finds in the lines of `/proc/PID/stat` of the process group.
+///
+/// # Errors
+/// There is no `/proc`, or no process of the group.
+pub(crate) fn sum_of_group(
+    group: u32,
+    part: impl Fn(&str, u32) -> Option<u64>,
+) -> anyhow::Result<u64> {
     let mut found = None;
     for entry in std::fs::read_dir("/proc").context("no /proc")?.flatten() {
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if let Some(cpu) = cpu_ms_in(&stat, group) {
-            found = Some(cpu + found.unwrap_or(0));
+        if let Some(more) = part(&stat, group) {
+            found = Some(more + found.unwrap_or(0));
         }
     }
     found.with_context(|| format!("no process of the group {group} runs"))

@@ -347,7 +347,7 @@ pub const FAMILIES: &[MetricFamily] = &[
     counter(
         "seawall_http_requests_canceled_total",
         &[],
-        "Requests whose client left while an origin worked on them. They keep their origin slot.",
+        "Requests whose client left, or ended its direction of the connection, while an origin worked on them. They keep their origin slot.",
         |of, out| out.one(of.status.proxy.requests.canceled),
     ),
     counter(

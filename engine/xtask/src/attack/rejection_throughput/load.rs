@@ -4,6 +4,7 @@ use super::server::DENIED;
 use crate::attack::child_process::ChildGuard;
 use crate::attack::server::aside;
 use crate::attack::testbed::Folder;
+use crate::wrk::WrkReport;
 use anyhow::{Context, ensure};
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
@@ -105,25 +106,11 @@ pub(super) fn ask(
 /// Reads the output of `wrk`. All requests must have been rejected: otherwise the comparison has no
 /// meaning.
 fn read(text: &str) -> anyhow::Result<Said> {
-    let after = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start));
-    let rate = after("Requests/sec:").and_then(|rest| rest.trim().parse().ok());
-    let rate = rate.context("no rate")?;
-    let line = text.lines().find(|line| line.contains(" requests in ")).context("no count")?;
-    let requests = line.split_whitespace().next().and_then(|count| count.parse().ok());
-    let requests: u64 = requests.context("no count")?;
-    let refused = after("Non-2xx or 3xx responses:").and_then(|rest| rest.trim().parse().ok());
-    let refused: u64 = refused.unwrap_or(0);
+    let report = WrkReport::read(text).context("no counts")?;
+    let WrkReport { requests, rate, not_2xx: refused, lost, .. } = report;
     ensure!(requests > 0, "nothing was answered");
     ensure!(refused == requests, "{refused} of {requests} answers were refusals");
-    if let Some(errors) = after("Socket errors:") {
-        let count = |name: &str| {
-            let rest = errors.split_once(name)?.1.trim_start();
-            rest.split(',').next()?.trim().parse::<u64>().ok()
-        };
-        let failed = ["connect", "timeout"].map(count).into_iter().sum::<Option<u64>>();
-        let few = failed.is_some_and(|failed| failed <= requests / FAILED_PARTS);
-        ensure!(few, "connections failed: {errors}");
-    }
+    ensure!(lost <= requests / FAILED_PARTS, "{lost} connections failed");
     Ok(Said { rate, requests })
 }
 

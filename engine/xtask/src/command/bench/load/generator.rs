@@ -3,6 +3,7 @@
 use super::testbed::{HOST, Proxy, Testbed, generator};
 use super::work::{DENIED, Load, Wrk};
 use crate::attack::child_process::ChildGuard;
+use crate::wrk::WrkReport;
 use anyhow::{Context, ensure};
 use std::process::Command;
 use std::time::Duration;
@@ -144,19 +145,8 @@ fn number_after<T: std::str::FromStr>(text: &str, start: &str) -> Option<T> {
 
 /// Reads the output of wrk.
 fn read_wrk(text: &str) -> Option<Count> {
-    let line = text.lines().find(|line| line.contains(" requests in "))?;
-    let requests = line.split_whitespace().next()?.parse().ok()?;
-    let rate = number_after(text, "Requests/sec:")?;
-    let not_2xx = number_after(text, "Non-2xx or 3xx responses:").unwrap_or(0);
-    let failed = match text.lines().find_map(|line| line.trim().strip_prefix("Socket errors:")) {
-        None => 0,
-        Some(errors) => {
-            let words =
-                errors.split(',').map(|part| part.split_whitespace().nth(1)?.parse::<u64>().ok());
-            words.sum::<Option<u64>>()?
-        }
-    };
-    Some(Count { requests, rate, not_2xx, failed })
+    let WrkReport { requests, rate, not_2xx, lost, broken } = WrkReport::read(text)?;
+    Some(Count { requests, rate, not_2xx, failed: lost + broken })
 }
 
 /// Reads the output of h2load.

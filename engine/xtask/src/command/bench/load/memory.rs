@@ -2,7 +2,7 @@
 //! same proxy before.
 
 use super::testbed::{Environment, HOST, Proxy};
-use crate::attack::cpu_time::fields_of_group;
+use crate::attack::cpu_time::{fields_of_group, sum_of_group};
 use crate::demo::http_client::Client;
 use crate::pacing;
 use anyhow::{Context, ensure};
@@ -49,15 +49,7 @@ fn open(proxy: &Proxy, count: usize, environment: &Environment<'_>) -> anyhow::R
 
 /// Returns the resident memory of a process group.
 fn resident_kib(group: u32) -> anyhow::Result<u64> {
-    let mut pages = None;
-    for entry in std::fs::read_dir("/proc").context("no /proc")?.flatten() {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if let Some(resident) = resident_pages(&stat, group) {
-            pages = Some(resident + pages.unwrap_or(0));
-        }
-    }
-    let pages: u64 = pages.with_context(|| format!("no process of the group {group} runs"))?;
-    Ok(pages.saturating_mul(PAGE_KIB))
+    Ok(sum_of_group(group, resident_pages)?.saturating_mul(PAGE_KIB))
 }
 
 /// Resident pages in a line of `/proc/PID/stat`, if it is of this process group.
