@@ -99,7 +99,7 @@ const CASES: [Case; 14] = [
     },
     Case {
         name: "little-memory-unread",
-        what: "F10: 256 MiB, 400 HTTP/2 connections that read none of their answers",
+        what: "F10: 256 MiB, 1,600 HTTP/2 connections that read none of their answers",
         run: |runner| resource_exhaustion::memory(runner, &resource_exhaustion::UNREAD),
     },
     Case {

@@ -53,7 +53,7 @@ pub(super) const IDLE: Attack<'_> = Attack {
 /// Another.
 pub(super) const UNREAD: Attack<'_> = Attack {
     scenario: "h2-slow-read",
-    words: &["--tls", "--connections", "400", "--rate", "100", "--addresses", "400"],
+    words: &["--tls", "--connections", "1600", "--rate", "400", "--addresses", "1600"],
     seconds: 2 * ATTACK_S,
 };
 
